@@ -1,0 +1,251 @@
+package gossip
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// The reasons why an exchange fails, for errors.Is. The error text always says what to try next.
+var (
+	// ErrWrongLabel: the connection was closed at once, which is how a member treats a foreign cluster label.
+	ErrWrongLabel = errors.New("closed without an answer")
+	// ErrNotGossip: something else than gossip listens there.
+	ErrNotGossip = errors.New("not a gossip port")
+	// ErrNeedsTLS: the port speaks TLS and we did not.
+	ErrNeedsTLS = errors.New("the port speaks TLS")
+	// ErrNoTLS: we spoke TLS and the port does not.
+	ErrNoTLS = errors.New("the port does not speak TLS")
+	// ErrTimeout: no answer in time.
+	ErrTimeout = errors.New("no answer in time")
+)
+
+// Dialer talks to one member without becoming one. The zero value works for clusters without label and TLS.
+// It is safe for concurrent use.
+type Dialer struct {
+	Label   string        // the cluster's label
+	TLS     *tls.Config   // nil: plain TCP
+	Timeout time.Duration // for one whole exchange; 0: 5 s
+	// MaxState limits the bytes of an answer, before and after decompression; 0: 64 MiB.
+	MaxState int
+	// Dial replaces the network dial, for example with one through a tunnel. nil: net.Dialer.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+}
+
+// View is what one member knows: its own opinion, which may differ from that of the others.
+type View struct {
+	From  string    // the address that was asked
+	At    time.Time // when the answer was complete, by the local clock
+	Nodes []Node    // members as it sees them, dead ones too
+	Pairs []Pair    // all keys, with tombstones, in the order received; unknown codecs too
+	Bytes int       // size of the state
+	Took  time.Duration
+}
+
+// Pull reads the whole view of the member at addr ("host:port") in one exchange. It announces no node and no state,
+// so nothing changes at the other side. On a damaged state it returns what could be read together with the error.
+func (d Dialer) Pull(ctx context.Context, addr string) (*View, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout())
+	defer cancel()
+	start := time.Now()
+	conn, err := d.open(ctx, addr, appendPushPull(nil))
+	if err != nil {
+		return nil, fmt.Errorf("pull from %s: %w", addr, err)
+	}
+	defer conn.Close()
+	view, err := d.answer(conn)
+	if view != nil {
+		view.From, view.At = addr, time.Now()
+		view.Took = view.At.Sub(start)
+	}
+	if err != nil {
+		return view, fmt.Errorf("pull from %s: %w", addr, d.explain(ctx, err))
+	}
+	return view, nil
+}
+
+// Send hands one pair to the member at addr, which merges it and passes the change on like any gossip. There is no
+// answer: read back with Pull, from other members too, before calling it done.
+func (d Dialer) Send(ctx context.Context, addr string, p Pair) error {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout())
+	defer cancel()
+	body, err := p.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	if len(body) > maxStateSize {
+		return fmt.Errorf("send to %s: %d bytes, members accept at most %d", addr, len(body), maxStateSize)
+	}
+	conn, err := d.open(ctx, addr, appendUser(nil, body))
+	if err != nil {
+		return fmt.Errorf("send to %s: %w", addr, err)
+	}
+	defer conn.Close()
+	// The member closes when it has read the message; an error answer or a reset arrives here, too.
+	if err := d.confirm(conn); err != nil {
+		return fmt.Errorf("send to %s: %w", addr, d.explain(ctx, err))
+	}
+	return nil
+}
+
+func (d Dialer) timeout() time.Duration {
+	if d.Timeout > 0 {
+		return d.Timeout
+	}
+	return 5 * time.Second
+}
+
+func (d Dialer) limit() int {
+	if d.MaxState > 0 {
+		return d.MaxState
+	}
+	return 64 << 20
+}
+
+// open connects, writes the stream byte, the label and msg, and leaves the connection ready for the answer.
+func (d Dialer) open(ctx context.Context, addr string, msg []byte) (net.Conn, error) {
+	if len(d.Label) > maxLabel {
+		return nil, ErrLabelTooLong
+	}
+	conn, err := dialStream(ctx, addr, d.TLS, d.Dial)
+	if err != nil {
+		return nil, d.explain(ctx, err)
+	}
+	out := appendLabel([]byte{connStream}, d.Label)
+	if _, err := conn.Write(append(out, msg...)); err != nil {
+		conn.Close()
+		return nil, d.explain(ctx, err)
+	}
+	return conn, nil
+}
+
+// dialStream opens a TCP or TLS connection whose deadline is that of ctx.
+func dialStream(ctx context.Context, addr string, conf *tls.Config, dial func(context.Context, string) (net.Conn, error)) (net.Conn, error) {
+	if dial == nil {
+		dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}
+	}
+	conn, err := dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(t); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	if conf == nil {
+		return conn, nil
+	}
+	sec := tls.Client(conn, tlsFor(conf, addr))
+	if err := sec.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		if errors.Is(err, io.EOF) { // what a plain gossip port does with a TLS hello
+			return nil, fmt.Errorf("%w: try without TLS (handshake: %w)", ErrNoTLS, io.ErrUnexpectedEOF)
+		}
+		return nil, fmt.Errorf("tls handshake: %w", err)
+	}
+	return sec, nil
+}
+
+// tlsFor fills in the server name from the dialed address when the configuration leaves it open.
+func tlsFor(conf *tls.Config, addr string) *tls.Config {
+	if conf.ServerName != "" || conf.InsecureSkipVerify {
+		return conf
+	}
+	conf = conf.Clone()
+	conf.ServerName, _, _ = net.SplitHostPort(addr)
+	return conf
+}
+
+func (d Dialer) answer(conn net.Conn) (*View, error) {
+	body, err := sieve{limit: d.limit()}.streamBody(conn, false)
+	if err != nil {
+		return nil, err
+	}
+	kind := make([]byte, 1)
+	if _, err := io.ReadFull(body, kind); err != nil {
+		return nil, err
+	}
+	switch kind[0] {
+	case msgPushPull:
+	case msgErr:
+		return nil, fmt.Errorf("the member refused: %w", readRemoteError(body))
+	default:
+		return nil, notGossip(kind[0])
+	}
+	nodes, state, err := readPushPull(body, d.limit())
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := DecodeState(state)
+	return &View{Nodes: nodes, Pairs: pairs, Bytes: len(state)}, err
+}
+
+// confirm waits until the member closes the connection, which it does once it has read a user message.
+func (d Dialer) confirm(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if ok {
+		if err := half.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	body, err := sieve{limit: maxHeader}.streamBody(conn, false)
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	}
+	kind := make([]byte, 1)
+	if _, err := io.ReadFull(body, kind); err != nil {
+		return err
+	}
+	if kind[0] == msgErr {
+		return fmt.Errorf("the member refused: %w", readRemoteError(body))
+	}
+	return notGossip(kind[0])
+}
+
+// notGossip names what answered, as far as its first byte tells.
+func notGossip(first byte) error {
+	switch first {
+	case 0x15, 0x16:
+		return fmt.Errorf("%w: use TLS for this port", ErrNeedsTLS)
+	case 'H':
+		return fmt.Errorf("%w: an HTTP server answers there; use the gossip port (7946 by default)", ErrNotGossip)
+	}
+	return fmt.Errorf("%w: the answer begins with byte 0x%02x; is this the memberlist port?", ErrNotGossip, first)
+}
+
+// explain adds the likely reason and the next step to an error of the exchange.
+func (d Dialer) explain(ctx context.Context, err error) error {
+	var record interface{ Timeout() bool }
+	var header tls.RecordHeaderError
+	switch {
+	case errors.As(err, &header):
+		return fmt.Errorf("%w: try without TLS (%w)", ErrNoTLS, err)
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &record) && record.Timeout(), ctx.Err() != nil:
+		return fmt.Errorf("%w (%s): is the address right and the port open? a big state over a slow line needs a longer timeout (%w)",
+			ErrTimeout, d.timeout(), err)
+	case errors.Is(err, io.EOF), strings.Contains(err.Error(), "connection reset by peer"):
+		return fmt.Errorf("%w: %s; %s", ErrWrongLabel, d.labelHint(), "an HTTP or TLS port behaves the same way")
+	}
+	return err
+}
+
+func (d Dialer) labelHint() string {
+	if d.Label == "" {
+		return "the cluster probably has a label and none was given"
+	}
+	return fmt.Sprintf("the cluster's label is probably not %q", d.Label)
+}
