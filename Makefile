@@ -1,0 +1,46 @@
+# `make` lists the targets.
+SHELL := /bin/bash
+GO    ?= go
+BIN   := bin
+T     ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check race bench lint layers fuzz release-check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+build: ## build bin/ringctl and bin/tempod
+	$(GO) build -trimpath -o $(BIN)/ ./cmd/ringctl ./cmd/tempod
+
+demo: build ## start a real local cluster with traffic and open the dashboard on it
+	$(BIN)/ringctl demo
+
+test: ## run all tests that need nothing but Go
+	$(GO) test ./...
+
+race: ## run all tests with the race detector
+	$(GO) test -race ./...
+
+layers: ## check who imports whom
+	$(GO) test -run TestLayers ./engine
+
+lint: ## run golangci-lint
+	golangci-lint run ./...
+
+check: lint layers race ## everything that a change must pass
+
+bench: ## run the benchmarks once
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./...
+
+fuzz: ## run every fuzz target for T (default 30s) each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(T) $$pkg; done; done
+
+release-check: ## check goreleaser.yaml and build a snapshot of every platform
+	goreleaser check
+	goreleaser release --snapshot --clean --skip=publish
+
+clean: ## remove what was built
+	rm -rf $(BIN) dist
