@@ -10,6 +10,8 @@ import (
 
 // Message types of memberlist that this package reads or writes itself.
 const (
+	msgPing     = 0
+	msgAck      = 2
 	msgPushPull = 6
 	msgCompound = 7
 	msgUser     = 8
@@ -77,6 +79,16 @@ func appendUser(b, msg []byte) []byte {
 	b = appendMapHeader(append(b, msgUser), 1)
 	b = appendInt(appendRaw(b, "UserMsgLen"), len(msg))
 	return append(b, msg...)
+}
+
+// appendPing appends a ping whose answer goes to the given address.
+func appendPing(b []byte, seq uint32, node string, ip net.IP, port int, from string) []byte {
+	b = appendMapHeader(append(b, msgPing), 5)
+	b = appendInt(appendRaw(b, "SeqNo"), int(seq))
+	b = appendRaw(appendRaw(b, "Node"), node)
+	b = appendRaw(appendRaw(b, "SourceAddr"), string(ip))
+	b = appendInt(appendRaw(b, "SourcePort"), port)
+	return appendRaw(appendRaw(b, "SourceNode"), from)
 }
 
 func appendLabel(b []byte, label string) []byte {
