@@ -1,0 +1,384 @@
+package pq
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// Values is a decoded chunk, or some pages of one: like Chunk, but integers of
+// a dictionary stay codes.
+type Values struct {
+	// Rows lists the rows that have a value; nil: every row of the pages.
+	Rows []uint32
+	// Lens is the number of elements of each of Rows, for a LIST.
+	Lens []uint32
+	// Ints holds plain integers.
+	Ints []int64
+	// Codes refer to a dictionary: entry code-1.
+	Codes []uint32
+	// Plain holds plain strings, one entry for each value.
+	Plain Dict
+	// Count is the number of values so far.
+	Count int
+}
+
+// Reset empties v and keeps its memory.
+func (v *Values) Reset() {
+	v.Plain.Reset()
+	*v = Values{Rows: v.Rows[:0], Lens: v.Lens[:0], Ints: v.Ints[:0], Codes: v.Codes[:0], Plain: v.Plain}
+}
+
+// Decoder decodes pages. It is for one goroutine at a time and keeps its buffers.
+type Decoder struct {
+	z      *zstd.Decoder
+	buf    []byte
+	levels []uint32
+	defs   []uint32
+}
+
+// NewDecoder makes a decoder.
+func NewDecoder() (*Decoder, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxPageSize))
+	if err != nil {
+		return nil, fmt.Errorf("make zstd decoder: %w", err)
+	}
+	return &Decoder{z: z}, nil
+}
+
+// header is the part of a page header that matters.
+type header struct {
+	typ                      format.PageType
+	uncompressed, compressed int64
+	crc                      uint32
+	hasCRC                   bool
+	values                   int64
+	encoding                 format.Encoding
+}
+
+func (r *compact) header() (h header) {
+	sub := func(id int, typ byte) bool {
+		switch {
+		case id == 1 && typ == tI32:
+			h.values = r.int()
+		case id == 2 && typ == tI32:
+			h.encoding = format.Encoding(r.int())
+		default:
+			return false
+		}
+		return true
+	}
+	r.each(func(id int, typ byte) bool {
+		switch {
+		case id == 1 && typ == tI32:
+			h.typ = format.PageType(r.int())
+		case id == 2 && typ == tI32:
+			h.uncompressed = r.int()
+		case id == 3 && typ == tI32:
+			h.compressed = r.int()
+		case id == 4 && typ == tI32:
+			h.crc, h.hasCRC = uint32(r.int()), true
+		case (id == 5 || id == 7) && typ == tStruct:
+			r.each(sub)
+		default:
+			return false
+		}
+		return true
+	})
+	return h
+}
+
+// page reads the header of the page at the start of b and returns its body,
+// decompressed into *buf if it was compressed, and the bytes behind the page.
+func (d *Decoder) page(b []byte, want format.PageType, compressed bool, buf *[]byte) (h header, body, rest []byte, err error) {
+	r := compact{b: b}
+	h = r.header()
+	switch {
+	case r.bad || h.typ != want:
+		return h, nil, nil, damaged("page header")
+	case h.compressed < 0 || h.compressed > int64(len(r.b)) || h.uncompressed < 0 || h.uncompressed > maxPageSize || h.values < 0 || h.values > maxGroupRows*16:
+		return h, nil, nil, damaged("page of %d bytes, %d of them there", h.compressed, len(r.b))
+	}
+	body, rest = r.b[:h.compressed], r.b[h.compressed:]
+	if h.hasCRC && crc32.ChecksumIEEE(body) != h.crc {
+		return h, nil, nil, damaged("page checksum")
+	}
+	if !compressed {
+		if h.uncompressed != h.compressed {
+			return h, nil, nil, damaged("page of %d bytes in %d", h.uncompressed, h.compressed)
+		}
+		return h, body, rest, nil
+	}
+	out, err := d.z.DecodeAll(body, (*buf)[:0])
+	if err != nil {
+		return h, nil, nil, damaged("page: %v", err)
+	}
+	*buf = out
+	if int64(len(out)) != h.uncompressed {
+		return h, nil, nil, damaged("page of %d bytes instead of %d", len(out), h.uncompressed)
+	}
+	return h, out, rest, nil
+}
+
+// Dict decodes the dictionary page of a chunk of strings at the start of b. The
+// result owns its memory; text is checked to have the announced lengths only.
+func (d *Decoder) Dict(k Kind, c *ChunkInfo, b []byte) (*Dict, error) {
+	h, body, err := d.dictBody(c, b)
+	if err != nil {
+		return nil, err
+	}
+	if k == Fixed16 {
+		if int64(len(body)) != 16*h.values {
+			return nil, damaged("dictionary of %d ids in %d bytes", h.values, len(body))
+		}
+		out := &Dict{Arena: body, Offsets: make([]uint32, h.values+1)}
+		for i := range out.Offsets {
+			out.Offsets[i] = uint32(16 * i)
+		}
+		return out, nil
+	}
+	out := &Dict{Arena: body, Gap: 4, Offsets: make([]uint32, 0, min(h.values, int64(len(body)/4))+1)}
+	rest, ok := splitPlain(out, body, 0, int(h.values))
+	if !ok || rest != len(body) {
+		return nil, damaged("dictionary of %d entries", h.values)
+	}
+	return out, nil
+}
+
+func (d *Decoder) dictBody(c *ChunkInfo, b []byte) (header, []byte, error) {
+	if !c.HasDict() || int64(len(b)) < c.Data-c.Start {
+		return header{}, nil, damaged("no dictionary page")
+	}
+	var own []byte
+	h, body, _, err := d.page(b[:c.Data-c.Start], format.DictionaryPage, c.compressed, &own)
+	if err != nil {
+		return h, nil, fmt.Errorf("dictionary: %w", err)
+	}
+	if !c.compressed {
+		body = append([]byte(nil), body...)
+	}
+	return h, body, nil
+}
+
+// splitPlain notes where n length-prefixed strings of body start, from offset
+// at on; the dictionary's gap of 4 makes the lengths disappear.
+func splitPlain(d *Dict, body []byte, at, n int) (end int, ok bool) {
+	for range n {
+		if at+4 > len(body) {
+			return 0, false
+		}
+		size := int64(binary.LittleEndian.Uint32(body[at:]))
+		at += 4
+		if size > int64(len(body)-at) {
+			return 0, false
+		}
+		d.Offsets = append(d.Offsets, uint32(at))
+		at += int(size)
+	}
+	d.Offsets = append(d.Offsets, uint32(at)+4)
+	return at, true
+}
+
+// IntDict decodes the dictionary page of a chunk of integers.
+func (d *Decoder) IntDict(k Kind, c *ChunkInfo, b []byte) ([]int64, error) {
+	h, body, err := d.dictBody(c, b)
+	if err != nil {
+		return nil, err
+	}
+	n := intSize(k)
+	if k == Bool || int64(len(body)) != int64(n)*h.values {
+		return nil, damaged("dictionary of %d integers in %d bytes", h.values, len(body))
+	}
+	out := make([]int64, h.values)
+	for i := range out {
+		out[i] = intAt(k, body[n*i:])
+	}
+	return out, nil
+}
+
+// Page decodes the data page at the start of b and appends its values to v.
+// entries is the size of the chunk's dictionary. The rows of v are numbered
+// within the group.
+func (d *Decoder) Page(v *Values, l *Leaf, c *ChunkInfo, p PageInfo, b []byte, entries int) error {
+	if len(b) < p.Size {
+		return damaged("page is cut off")
+	}
+	h, body, _, err := d.page(b[:p.Size], format.DataPage, c.compressed, &d.buf)
+	if err != nil {
+		return err
+	}
+	n := int(h.values)
+	if l.List != "" {
+		body, n, err = d.listLevels(v, body, n, p)
+	} else if int(h.values) != p.Rows {
+		return damaged("page of %d rows instead of %d", h.values, p.Rows)
+	} else if l.Optional {
+		body, n, err = d.presence(v, c, body, p)
+	}
+	if err != nil {
+		return err
+	}
+	v.Count += n
+	return d.values(v, l.Kind, h.encoding, body, n, entries)
+}
+
+// presence reads the definition levels of an optional column.
+func (d *Decoder) presence(v *Values, c *ChunkInfo, body []byte, p PageInfo) ([]byte, int, error) {
+	levels, body, err := prefixed(body)
+	if err != nil {
+		return nil, 0, err
+	}
+	if c.Nulls == 0 {
+		return body, p.Rows, nil
+	}
+	before := len(v.Rows)
+	if v.Rows, err = decodePresence(v.Rows, levels, p.First, p.Rows); err != nil {
+		return nil, 0, damaged("levels: %v", err)
+	}
+	return body, len(v.Rows) - before, nil
+}
+
+// prefixed cuts the levels with a length of 4 bytes off a page's body.
+func prefixed(body []byte) (levels, rest []byte, err error) {
+	if len(body) < 4 {
+		return nil, nil, damaged("levels are cut off")
+	}
+	n := int64(binary.LittleEndian.Uint32(body))
+	if n > int64(len(body)-4) {
+		return nil, nil, damaged("levels are cut off")
+	}
+	return body[4 : 4+n], body[4+n:], nil
+}
+
+// listLevels reads the levels of a LIST column into Rows and Lens.
+func (d *Decoder) listLevels(v *Values, body []byte, n int, p PageInfo) ([]byte, int, error) {
+	// Runs make many levels of few bytes; the page's rows and the values of the
+	// chunk bound them before memory is taken.
+	if n < p.Rows {
+		return nil, 0, damaged("page of %d values in %d rows", n, p.Rows)
+	}
+	d.levels, d.defs = grow(d.levels, n), grow(d.defs, n)
+	for i, l := range [][]uint32{d.levels, d.defs} {
+		raw, rest, err := prefixed(body)
+		if err != nil {
+			return nil, 0, err
+		}
+		if _, err := decodeHybrid(l, raw, i+1); err != nil {
+			return nil, 0, damaged("levels: %v", err)
+		}
+		body = rest
+	}
+	row, values := p.First-1, 0
+	for i, rep := range d.levels {
+		def := d.defs[i]
+		if rep == 0 {
+			row++
+			if def > 0 {
+				v.Rows, v.Lens = append(v.Rows, uint32(row)), append(v.Lens, 0)
+			}
+		}
+		if def == 2 && len(v.Lens) > 0 && int(v.Rows[len(v.Rows)-1]) == row {
+			v.Lens[len(v.Lens)-1]++
+			values++
+		} else if def == 2 || def > 2 || rep > 0 {
+			return nil, 0, damaged("levels of a list")
+		}
+	}
+	if row != p.First+p.Rows-1 {
+		return nil, 0, damaged("page of %d rows instead of %d", row-p.First+1, p.Rows)
+	}
+	return body, values, nil
+}
+
+func grow(s []uint32, n int) []uint32 {
+	if cap(s) < n {
+		return make([]uint32, n, n+n/4)
+	}
+	return s[:n]
+}
+
+// values appends n values of body.
+func (d *Decoder) values(v *Values, k Kind, enc format.Encoding, body []byte, n, entries int) error {
+	switch {
+	case enc == format.RLEDictionary:
+		return d.indices(v, body, n, entries)
+	case enc == format.DeltaBinaryPacked && k.IsInt() && k != Bool:
+		at := len(v.Ints)
+		if n > (len(body)+1)*deltaBlock {
+			return damaged("%d deltas in %d bytes", n, len(body))
+		}
+		v.Ints = append(v.Ints, make([]int64, n)...)
+		if err := decodeDelta(v.Ints[at:], body); err != nil {
+			return damaged("%v", err)
+		}
+		return nil
+	case enc != format.Plain:
+		return damaged("encoding %s", enc)
+	case k == Bool:
+		if len(body) < (n+7)/8 {
+			return damaged("%d booleans in %d bytes", n, len(body))
+		}
+		for i := range n {
+			v.Ints = append(v.Ints, int64(body[i/8]>>(i%8)&1))
+		}
+		return nil
+	case k.IsInt():
+		size := intSize(k)
+		if len(body) != n*size {
+			return damaged("%d integers in %d bytes", n, len(body))
+		}
+		for i := range n {
+			v.Ints = append(v.Ints, intAt(k, body[size*i:]))
+		}
+		return nil
+	}
+	return plainStrings(v, k, body, n)
+}
+
+func (d *Decoder) indices(v *Values, body []byte, n, entries int) error {
+	if n == 0 {
+		return nil
+	}
+	if len(body) == 0 {
+		return damaged("indices are cut off")
+	}
+	at := len(v.Codes)
+	v.Codes = append(v.Codes, make([]uint32, n)...)
+	out := v.Codes[at:]
+	if _, err := decodeHybrid(out, body[1:], int(body[0])); err != nil {
+		return damaged("indices: %v", err)
+	}
+	for i, c := range out {
+		if c >= uint32(entries) {
+			return damaged("index %d of %d entries", c, entries)
+		}
+		out[i] = c + 1
+	}
+	return nil
+}
+
+// plainStrings appends strings to v.Plain without their lengths between them.
+func plainStrings(v *Values, k Kind, body []byte, n int) error {
+	if len(v.Plain.Offsets) == 0 {
+		v.Plain.Offsets = append(v.Plain.Offsets, 0)
+	}
+	for range n {
+		size := int64(16)
+		if k != Fixed16 {
+			if len(body) < 4 {
+				return damaged("strings are cut off")
+			}
+			size = int64(binary.LittleEndian.Uint32(body))
+			body = body[4:]
+		}
+		if size > int64(len(body)) {
+			return damaged("strings are cut off")
+		}
+		v.Plain.Append(body[:size])
+		body = body[size:]
+	}
+	return nil
+}
