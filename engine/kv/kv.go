@@ -61,11 +61,12 @@ type Typed[T comparable] struct {
 // For puts a codec in front of a store.
 func For[T comparable](s Store, c Codec[T]) *Typed[T] { return &Typed[T]{store: s, codec: c} }
 
-// Values is implemented by stores that hold decoded values and can hand them out without encoding. Typed uses it when
-// the decoded type fits.
+// Values is implemented by stores that hold decoded values and can hand them out without encoding. Typed uses it.
 type Values interface {
 	// GetValue is Get with a decoded value, nil when there is none. The value is the caller's.
 	GetValue(ctx context.Context, key string) (any, error)
+	// CASValue is CAS with decoded values; in is f's to change, and nil when there is none.
+	CASValue(ctx context.Context, key string, f func(in any) (out any, retry bool, err error)) error
 	// WatchValue is Watch with decoded values. The value is f's.
 	WatchValue(ctx context.Context, key string, f func(v any) bool)
 }
@@ -75,18 +76,28 @@ func (t *Typed[T]) Get(ctx context.Context, key string) (T, error) {
 	var none T
 	if vs, ok := t.store.(Values); ok {
 		v, err := vs.GetValue(ctx, key)
-		if err != nil || v == nil {
+		if err != nil {
 			return none, err
 		}
-		if v, ok := v.(T); ok {
-			return v, nil
-		}
+		return t.assert(key, v)
 	}
 	b, err := t.store.Get(ctx, key)
 	if err != nil || b == nil {
 		return none, err
 	}
 	return t.decode(key, b)
+}
+
+func (t *Typed[T]) assert(key string, v any) (T, error) {
+	var none T
+	if v == nil {
+		return none, nil
+	}
+	out, ok := v.(T)
+	if !ok {
+		return none, fmt.Errorf("key %s: holds a %T, want %s", key, v, t.codec.ID)
+	}
+	return out, nil
 }
 
 func (t *Typed[T]) decode(key string, b []byte) (T, error) {
@@ -100,6 +111,20 @@ func (t *Typed[T]) decode(key string, b []byte) (T, error) {
 // CAS is [Store.CAS] with decoded values: f gets the zero T when there is none, may change in and return it, and returns
 // the zero T for "no change".
 func (t *Typed[T]) CAS(ctx context.Context, key string, f func(in T) (out T, retry bool, err error)) error {
+	if vs, ok := t.store.(Values); ok {
+		return vs.CASValue(ctx, key, func(v any) (any, bool, error) {
+			var none T
+			in, err := t.assert(key, v)
+			if err != nil {
+				return nil, false, err
+			}
+			out, retry, err := f(in)
+			if err != nil || out == none {
+				return nil, retry, err
+			}
+			return out, retry, nil
+		})
+	}
 	return t.store.CAS(ctx, key, func(b []byte) ([]byte, bool, error) {
 		var in, none T
 		if b != nil {
@@ -121,26 +146,25 @@ func (t *Typed[T]) CAS(ctx context.Context, key string, f func(in T) (out T, ret
 func (t *Typed[T]) Watch(ctx context.Context, key string, f func(T) bool, bad func(error)) {
 	if vs, ok := t.store.(Values); ok {
 		vs.WatchValue(ctx, key, func(v any) bool {
-			if v, ok := v.(T); ok {
-				return f(v)
-			}
-			if bad != nil {
-				bad(fmt.Errorf("key %s: holds a %T, want %s", key, v, t.codec.ID))
-			}
-			return true
+			out, err := t.assert(key, v)
+			return t.deliver(out, err, f, bad)
 		})
 		return
 	}
 	t.store.Watch(ctx, key, func(b []byte) bool {
 		v, err := t.decode(key, b)
-		if err != nil {
-			if bad != nil {
-				bad(err)
-			}
-			return true
-		}
-		return f(v)
+		return t.deliver(v, err, f, bad)
 	})
+}
+
+func (t *Typed[T]) deliver(v T, err error, f func(T) bool, bad func(error)) bool {
+	if err == nil {
+		return f(v)
+	}
+	if bad != nil {
+		bad(err)
+	}
+	return true
 }
 
 // List returns the keys with the prefix, sorted.
