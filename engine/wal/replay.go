@@ -124,6 +124,9 @@ func (r *replayer) segment(id segmentID, last bool) error {
 	if err != nil {
 		return explain("size of", path, err)
 	}
+	if size == 0 {
+		return nil // made just before a crash, or cut to nothing after one
+	}
 	r.win.reset(file, size)
 	end, reason, err := r.records(id)
 	if err != nil || reason == "" {
