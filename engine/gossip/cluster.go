@@ -13,7 +13,6 @@ import (
 	"math"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -31,7 +30,8 @@ type Cluster struct {
 	net     network
 
 	transport *transport
-	list      atomic.Pointer[memberlist.Memberlist] // its goroutines call us before Create has returned it
+	ml        *memberlist.Memberlist
+	roster    *roster
 	queue     *queue
 	watch     *watchers
 	sent      *history // nil without history
@@ -75,7 +75,7 @@ func open(cfg Config, codecs []Codec, logger *slog.Logger, reg prometheus.Regist
 	}
 	c := &Cluster{
 		cfg: cfg, name: name, log: logger, metrics: newMetrics(reg), tls: conf, net: nw,
-		queue: newQueue(), watch: newWatchers(cfg.NotifyInterval > 0), store: NewStore(append(codecs[:len(codecs):len(codecs)], BeaconCodec{}), opt),
+		queue: newQueue(), roster: newRoster(nil), watch: newWatchers(cfg.NotifyInterval > 0), store: NewStore(append(codecs[:len(codecs):len(codecs)], BeaconCodec{}), opt),
 		inbox: make(chan []byte, cfg.ProcessedMessagesQueueSize), joined: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if cfg.MessageHistoryBufferBytes > 0 {
@@ -123,12 +123,13 @@ func (c *Cluster) listen() error {
 	if err != nil {
 		return err
 	}
-	ml, err := memberlist.Create(memberConfig(c.cfg, c.name, t, clusterDelegate{c}, c.log))
+	mc := memberConfig(c.cfg, c.name, t, clusterDelegate{c}, c.log)
+	mc.Events = c.roster
+	ml, err := memberlist.Create(mc)
 	if err != nil {
 		return errors.Join(fmt.Errorf("gossip: %w", err), t.Shutdown())
 	}
-	c.transport = t
-	c.list.Store(ml)
+	c.transport, c.ml = t, ml
 	return nil
 }
 
@@ -167,21 +168,8 @@ func (c *Cluster) Addr() string {
 	return c.transport.advertise
 }
 
-// Members returns the members this node knows to be alive, itself included, in no order.
-func (c *Cluster) Members() []Node {
-	var nodes []Node
-	for _, n := range c.list.Load().Members() {
-		nodes = append(nodes, nodeOf(n))
-	}
-	return nodes
-}
-
-func nodeOf(n *memberlist.Node) Node {
-	return Node{
-		Name: n.Name, Addr: hostPort(n.Addr, int(n.Port)), State: NodeState(n.State), Meta: ParseMeta(n.Meta),
-		PMin: n.PMin, PMax: n.PMax, PCur: n.PCur, DMin: n.DMin, DMax: n.DMax, DCur: n.DCur,
-	}
-}
+// Members returns the members this node knows to be alive, itself included, sorted by name.
+func (c *Cluster) Members() []Node { return c.roster.alive() }
 
 // process merges received pairs, one after the other, until the cluster is closed.
 func (c *Cluster) process() {
@@ -306,6 +294,8 @@ func transmissions(factor, members int) int {
 	return factor * int(math.Ceil(math.Log10(float64(members+1))))
 }
 
+func (c *Cluster) transmissions() int { return transmissions(c.cfg.RetransmitFactor, c.roster.count()) }
+
 // clusterDelegate is what memberlist calls.
 type clusterDelegate struct{ c *Cluster }
 
@@ -326,11 +316,7 @@ func (d clusterDelegate) NotifyMsg(b []byte) {
 
 // GetBroadcasts implements memberlist.Delegate.
 func (d clusterDelegate) GetBroadcasts(overhead, limit int) [][]byte {
-	ml := d.c.list.Load()
-	if ml == nil {
-		return nil
-	}
-	return d.c.queue.take(overhead, limit, transmissions(d.c.cfg.RetransmitFactor, ml.NumMembers()))
+	return d.c.queue.take(overhead, limit, d.c.transmissions())
 }
 
 // LocalState implements memberlist.Delegate.

@@ -39,18 +39,18 @@ type Event struct {
 	At   time.Time
 	Pair *Pair // a change, or with Full one key of a full state
 	Full bool
-	Node *Node // its State says what happened
+	Node *Node // alive: it came or changed; dead: it left or died
 }
 
 // Guest is a member that only listens. It keeps no values, so it can bring nothing back; it forwards nothing but its own
 // explicit changes; it probes nobody, so it can accuse nobody; and it always leaves.
 type Guest struct {
-	ml        *memberlist.Memberlist
-	transport *transport
-	events    chan Event
-	missed    atomic.Int64
-	queue     *queue
-	members   atomic.Int64
+	name   string
+	ml     *memberlist.Memberlist
+	events chan Event
+	missed atomic.Int64
+	queue  *queue
+	roster *roster
 
 	mu     sync.Mutex
 	closed bool
@@ -82,9 +82,10 @@ func joinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger, nw netw
 	if err := checkReachable(ctx, t, conf, seeds); err != nil {
 		return nil, errors.Join(fmt.Errorf("join as guest: %w", err), t.Shutdown())
 	}
-	g := &Guest{transport: t, queue: newQueue(), events: make(chan Event, conf.ProcessedMessagesQueueSize)}
+	g := &Guest{name: conf.NodeName, queue: newQueue(), events: make(chan Event, conf.ProcessedMessagesQueueSize)}
 	mc := memberConfig(conf, conf.NodeName, t, guestDelegate{g}, log)
-	mc.Events = guestEvents{g}
+	g.roster = newRoster(func(n Node) { g.emit(Event{Node: &n}) })
+	mc.Events = g.roster
 	// Never probe: a guest that cannot reach a member would have it declared dead for all. Not 0 either: then every
 	// suspicion heard would become a death at once.
 	mc.ProbeInterval = 24 * time.Hour
@@ -214,16 +215,10 @@ func (g *Guest) Events() <-chan Event { return g.events }
 func (g *Guest) Missed() int { return int(g.missed.Load()) }
 
 // Name returns the guest's name in the member list.
-func (g *Guest) Name() string { return g.ml.LocalNode().Name }
+func (g *Guest) Name() string { return g.name }
 
-// Members returns the members known to be alive, the guest included, in no order.
-func (g *Guest) Members() []Node {
-	var nodes []Node
-	for _, n := range g.ml.Members() {
-		nodes = append(nodes, nodeOf(n))
-	}
-	return nodes
-}
+// Members returns the members known to be alive, the guest included, sorted by name.
+func (g *Guest) Members() []Node { return g.roster.alive() }
 
 // Announce gossips one explicit change. It is for repairs of single entries; larger pairs go through Dialer.Send.
 func (g *Guest) Announce(p Pair) error {
@@ -280,7 +275,7 @@ func (guestDelegate) LocalState(bool) []byte { return nil }
 
 // GetBroadcasts implements memberlist.Delegate: own explicit changes only.
 func (d guestDelegate) GetBroadcasts(overhead, limit int) [][]byte {
-	return d.g.queue.take(overhead, limit, transmissions(4, max(1, int(d.g.members.Load()))))
+	return d.g.queue.take(overhead, limit, transmissions(4, d.g.roster.count()))
 }
 
 // NotifyMsg implements memberlist.Delegate.
@@ -297,27 +292,4 @@ func (d guestDelegate) MergeRemoteState(b []byte, _ bool) {
 	for _, p := range pairs {
 		d.g.emit(Event{Pair: &p, Full: true})
 	}
-}
-
-// guestEvents listens to members.
-type guestEvents struct{ g *Guest }
-
-// NotifyJoin implements memberlist.EventDelegate.
-func (d guestEvents) NotifyJoin(n *memberlist.Node) {
-	d.g.members.Add(1)
-	node := nodeOf(n)
-	d.g.emit(Event{Node: &node})
-}
-
-// NotifyLeave implements memberlist.EventDelegate.
-func (d guestEvents) NotifyLeave(n *memberlist.Node) {
-	d.g.members.Add(-1)
-	node := nodeOf(n)
-	d.g.emit(Event{Node: &node})
-}
-
-// NotifyUpdate implements memberlist.EventDelegate.
-func (d guestEvents) NotifyUpdate(n *memberlist.Node) {
-	node := nodeOf(n)
-	d.g.emit(Event{Node: &node})
 }

@@ -8,8 +8,6 @@ import (
 	"net"
 	"slices"
 	"time"
-
-	"github.com/hashicorp/memberlist"
 )
 
 // The reasons why Run gives up at start.
@@ -92,22 +90,17 @@ func (c *Cluster) expire() {
 
 // sendLarge sends the next change that is too large for packets to a few members over streams.
 func (c *Cluster) sendLarge() {
-	ml := c.list.Load()
-	msg := c.queue.takeLarge(transmissions(c.cfg.RetransmitFactor, ml.NumMembers()))
+	msg := c.queue.takeLarge(c.transmissions())
 	if msg == nil {
 		return
 	}
-	others := c.others(ml)
+	others := c.roster.others(c.name)
 	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	for _, n := range others[:min(c.cfg.GossipNodes, len(others))] {
-		if err := ml.SendReliable(n, msg); err != nil {
+		if err := c.ml.SendReliable(n, msg); err != nil {
 			c.log.Warn("gossip: large change not sent", "to", n.Name, "bytes", len(msg), "err", err)
 		}
 	}
-}
-
-func (c *Cluster) others(ml *memberlist.Memberlist) []*memberlist.Node {
-	return slices.DeleteFunc(ml.Members(), func(n *memberlist.Node) bool { return n.Name == c.name })
 }
 
 // checkAdvertised dials the advertised address and looks whether we answer there ourselves. That somebody else
@@ -195,7 +188,7 @@ func (c *Cluster) fastJoin(ctx context.Context) error {
 		backoff = min(2*backoff, c.cfg.MaxJoinBackoff)
 	}
 	if joined >= want {
-		c.log.Info("gossip: joined", "members", c.list.Load().NumMembers(), "asked", joined)
+		c.log.Info("gossip: joined", "members", c.roster.count(), "asked", joined)
 		return nil
 	}
 	if c.cfg.AbortIfClusterFastJoinFails {
@@ -211,12 +204,11 @@ func (c *Cluster) join(addrs []string, enough int) (joined int, last error) {
 	if len(addrs) == 0 {
 		last = errNothingToDo
 	}
-	ml := c.list.Load()
 	for _, a := range addrs {
 		if joined >= enough {
 			break
 		}
-		n, err := ml.Join([]string{a})
+		n, err := c.ml.Join([]string{a})
 		if n > 0 {
 			joined++
 		} else if err != nil {
@@ -235,7 +227,7 @@ func (c *Cluster) fullJoin(ctx context.Context) error {
 	for try := 0; ; try++ {
 		seeds := c.seeds(ctx, c.cfg.JoinMembers)
 		joined, err := c.join(c.strangers(seeds), len(seeds))
-		if joined > 0 || c.list.Load().NumMembers() > 1 {
+		if joined > 0 || c.roster.count() > 1 {
 			return nil
 		}
 		if c.cfg.MaxJoinRetries > 0 && try >= c.cfg.MaxJoinRetries {
@@ -293,7 +285,7 @@ func (c *Cluster) drain() {
 	c.leaving = true
 	c.mu.Unlock()
 	for time.Now().Before(deadline) {
-		if _, own, _ := c.queue.size(); own == 0 || len(c.others(c.list.Load())) == 0 {
+		if _, own, _ := c.queue.size(); own == 0 || c.roster.count() < 2 {
 			return
 		}
 		time.Sleep(min(c.cfg.GossipInterval, 50*time.Millisecond))
@@ -312,7 +304,7 @@ func (c *Cluster) Leave() error {
 		return nil
 	default:
 	}
-	if err := c.list.Load().Leave(c.cfg.LeaveTimeout); err != nil {
+	if err := c.ml.Leave(c.cfg.LeaveTimeout); err != nil {
 		return fmt.Errorf("gossip: leave: %w", err)
 	}
 	return nil
@@ -326,7 +318,7 @@ func (c *Cluster) Close() error {
 		c.goodbye.Lock()
 		defer c.goodbye.Unlock()
 		close(c.closed)
-		err = c.list.Load().Shutdown()
+		err = c.ml.Shutdown()
 		c.wg.Wait()
 	})
 	return err

@@ -89,8 +89,8 @@ func registerGauges(reg prometheus.Registerer, c *Cluster) {
 	gauge := func(name, help string, read func() float64) {
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: clientPrefix + name, Help: help}, read)
 	}
-	gauge("cluster_members_count", "Members this node knows to be alive.", func() float64 { return float64(c.list.Load().NumMembers()) })
-	gauge("cluster_node_health_score", "0 is healthy; higher means that this node hears badly.", func() float64 { return float64(c.list.Load().GetHealthScore()) })
+	gauge("cluster_members_count", "Members this node knows to be alive.", func() float64 { return float64(c.roster.count()) })
+	gauge("cluster_node_health_score", "0 is healthy; higher means that this node hears badly.", func() float64 { return float64(c.ml.GetHealthScore()) })
 	gauge("messages_in_broadcast_queue", "Changes waiting to be gossiped.", func() float64 { n, _, _ := c.queue.size(); return float64(n) })
 	gauge("messages_in_broadcast_queue_bytes", "Bytes of changes waiting to be gossiped.", func() float64 { _, _, b := c.queue.size(); return float64(b) })
 	gauge("pending_key_notifications", "Keys whose watchers have not been told yet.", func() float64 { return float64(c.watch.pendingKeys()) })

@@ -108,7 +108,7 @@ type Admin struct {
 
 // Admin gathers the state of this member.
 func (c *Cluster) Admin() Admin {
-	a := Admin{Now: time.Now(), Self: c.name, HealthScore: c.list.Load().GetHealthScore(), Members: c.Members(), Keys: c.info()}
+	a := Admin{Now: time.Now(), Self: c.name, HealthScore: c.ml.GetHealthScore(), Members: c.Members(), Keys: c.info()}
 	a.Queued, _, a.QueuedBytes = c.queue.size()
 	if c.sent != nil {
 		a.History, a.Sent, a.Received = true, c.sent.all(), c.received.all()
