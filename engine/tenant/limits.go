@@ -47,6 +47,8 @@ type Ingestion struct {
 	MaxAttributeBytes int `yaml:"max_attribute_bytes"`
 	// ArtificialDelay is the least time that a push takes, 0 none.
 	ArtificialDelay Duration `yaml:"artificial_delay"`
+	// WritePath is "replicated" or "partitions"; empty is the distributor's own.
+	WritePath string `yaml:"write_path"`
 	// RetryInfoEnabled tells senders after a refusal when to try again.
 	RetryInfoEnabled bool `yaml:"retry_info_enabled"`
 }
@@ -100,6 +102,9 @@ func (l *Limits) Validate() error {
 	in := &l.Ingestion
 	if in.RateStrategy != RateLocal && in.RateStrategy != RateGlobal {
 		add("ingestion.rate_strategy", "want %q or %q, got %q", RateLocal, RateGlobal, in.RateStrategy)
+	}
+	if in.WritePath != "" && in.WritePath != "replicated" && in.WritePath != "partitions" {
+		add("ingestion.write_path", "want replicated or partitions, got %q", in.WritePath)
 	}
 	for _, n := range l.counts() {
 		if n.value < 0 {
