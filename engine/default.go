@@ -1,0 +1,197 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringctl/ringctl/engine/gossip"
+	"github.com/ringctl/ringctl/engine/receiver"
+	"github.com/ringctl/ringctl/engine/tenant"
+)
+
+// Names of what a process can be asked to be.
+const (
+	TargetAll         = "all"
+	TargetDistributor = "distributor"
+	TargetIngester    = "ingester"
+	TargetLiveStore   = "live-store"
+	TargetQuerier     = "querier"
+	TargetFrontend    = "query-frontend"
+	TargetWorker      = "backend-worker"
+)
+
+// Targets lists the names that Config.Target may hold.
+func Targets() []string {
+	return []string{TargetAll, TargetDistributor, TargetIngester, TargetLiveStore, TargetQuerier, TargetFrontend, TargetWorker}
+}
+
+// Values of DistributorConfig.WritePath.
+const (
+	PathReplicated = "replicated"
+	PathPartitions = "partitions"
+)
+
+// Default is a configuration that is right for a laptop: all in one process,
+// one copy of each span, data under dataDir, reachable from this machine only.
+// A cluster sets memberlist.join_members, and its distributors keep three
+// copies.
+func Default(target, dataDir string) Config {
+	var c Config
+	c.Target = target
+	c.Instance.ID, _ = os.Hostname()
+	c.Server = ServerConfig{HTTPPort: 3200, GRPCPort: 9095, LogLevel: "info", LogFormat: "logfmt"}
+	c.Distributor = defaultDistributor()
+	c.Ingester.Recent = defaultRecent()
+	c.Ingester.Lifecycler = defaultLifecycler(target)
+	c.LiveStore = LiveStoreConfig{Ring: defaultRing(2), Partition: -1, Recent: defaultRecent()}
+	c.LiveStore.PartitionRing = PartitionRingConfig{KVStore: defaultKV(), MinOwners: 1, MinOwnersFor: 10 * time.Second, DeleteInactiveAfter: 35 * time.Minute}
+	c.Querier = QuerierConfig{Ring: defaultRing(2), MaxConcurrent: 20, AskTimeout: 10 * time.Second}
+	c.Frontend = FrontendConfig{Timeout: time.Minute, DefaultLimit: 20, MaxLimit: 262144, MaxSearchTime: 168 * time.Hour}
+	c.Worker.Ring = defaultRing(2)
+	c.Worker.Compaction.Every = 30 * time.Second
+	c.Worker.Compaction.BlockRetention = 336 * time.Hour
+	c.Worker.Compaction.KeepCompacted = time.Hour
+	c.Worker.Compaction.Window = time.Hour
+	c.Worker.Compaction.MaxSpans = 20_000_000
+	c.Worker.Compaction.MaxInputs = 8
+	c.Storage.Trace.Backend = "local"
+	c.Storage.Trace.Local.Path = filepath.Join(dataDir, "blocks")
+	c.Storage.Trace.WAL.Path = filepath.Join(dataDir, "wal")
+	c.Storage.Trace.Poll = 30 * time.Second
+	c.Memberlist = gossip.DefaultConfig()
+	c.Memberlist.ClusterLabel = "tempod"
+	c.Overrides.Defaults = tenant.DefaultLimits()
+	c.Overrides.Reload = 10 * time.Second
+	c.RingAdmin.AuditFile = filepath.Join(dataDir, "ring-audit.jsonl")
+	return c
+}
+
+func defaultKV() KVStoreConfig { return KVStoreConfig{Store: "memberlist", Prefix: "collectors/"} }
+
+func defaultRing(autoForget int) RingConfig {
+	return RingConfig{KVStore: defaultKV(), HeartbeatPeriod: 5 * time.Second, HeartbeatTimeout: time.Minute, AutoForget: autoForget}
+}
+
+func defaultDistributor() DistributorConfig {
+	d := DistributorConfig{WritePath: PathReplicated, Carrier: "direct", Ring: defaultRing(2), Timeout: 5 * time.Second, RetryHint: 5 * time.Second}
+	d.Receivers.OTLP.Protocols.GRPC.Endpoint = "localhost:4317"
+	d.Receivers.OTLP.Protocols.HTTP.Endpoint = "localhost:4318"
+	d.Receivers.MaxMessageBytes = receiver.DefaultMaxMessage
+	return d
+}
+
+func defaultLifecycler(target string) LifecyclerConfig {
+	l := LifecyclerConfig{NumTokens: 128, UnregisterOnShutdown: true}
+	l.Ring.RingConfig = defaultRing(0)
+	l.Ring.ReplicationFactor = 3
+	if target == TargetAll {
+		l.Ring.ReplicationFactor = 1
+	}
+	return l
+}
+
+func defaultRecent() RecentConfig {
+	return RecentConfig{TraceIdle: 5 * time.Second, MaxBlockAge: 5 * time.Minute, MaxBlockSpans: 1 << 17, KeepBlocks: 15 * time.Minute,
+		MaxTenantBytes: 512 << 20, MaxNodeBytes: 1 << 30}
+}
+
+// Clustered reports whether the process is meant to have peers.
+func (c *Config) Clustered() bool {
+	return len(c.Memberlist.JoinMembers) > 0 || len(c.Memberlist.BindAddr) > 0
+}
+
+// Has reports whether the process runs the target.
+func (c *Config) Has(target string) bool {
+	for t := range strings.SplitSeq(c.Target, ",") {
+		if t = strings.TrimSpace(t); t == target || t == TargetAll {
+			return true
+		}
+	}
+	return false
+}
+
+// Validate reports every mistake of the configuration at once, each with the
+// key to change. It changes nothing.
+func (c *Config) Validate() error {
+	var p problems
+	for t := range strings.SplitSeq(c.Target, ",") {
+		p.oneOf("target", strings.TrimSpace(t), Targets()...)
+	}
+	p.check(c.Instance.ID != "", "instance.id is empty; set it to a name that no other process of the cluster has")
+	p.port("server.http_listen_port", c.Server.HTTPPort)
+	p.port("server.grpc_listen_port", c.Server.GRPCPort)
+	p.oneOf("server.log_level", c.Server.LogLevel, "debug", "info", "warn", "error")
+	p.oneOf("server.log_format", c.Server.LogFormat, "logfmt", "json")
+	p.oneOf("distributor.write_path", c.Distributor.WritePath, PathReplicated, PathPartitions)
+	p.oneOf("distributor.carrier", c.Distributor.Carrier, "direct")
+	p.endpoint("distributor.receivers.otlp.protocols.grpc.endpoint", c.Distributor.Receivers.OTLP.Protocols.GRPC.Endpoint)
+	p.endpoint("distributor.receivers.otlp.protocols.http.endpoint", c.Distributor.Receivers.OTLP.Protocols.HTTP.Endpoint)
+	if err := c.Memberlist.Validate(); err != nil {
+		p = append(p, fmt.Errorf("memberlist: %w", err))
+	}
+	p.ring("distributor.ring", c.Distributor.Ring)
+	p.ring("ingester.lifecycler.ring", c.Ingester.Lifecycler.Ring.RingConfig)
+	p.ring("live_store.ring", c.LiveStore.Ring)
+	p.ring("querier.ring", c.Querier.Ring)
+	p.ring("backend_worker.ring", c.Worker.Ring)
+	l := c.Ingester.Lifecycler
+	p.check(l.Ring.ReplicationFactor >= 1 && l.Ring.ReplicationFactor <= 9, "ingester.lifecycler.ring.replication_factor is %d; 1 to 9", l.Ring.ReplicationFactor)
+	p.check(l.NumTokens >= 1 && l.NumTokens <= 4096, "ingester.lifecycler.num_tokens is %d; 1 to 4096", l.NumTokens)
+	p.check(!l.Ring.ZoneAwareness || c.Instance.Zone != "" || !c.Has(TargetIngester), "instance.zone is empty while ingester.lifecycler.ring.zone_awareness_enabled is on")
+	p.recent("ingester", c.Ingester.Recent)
+	p.recent("live_store", c.LiveStore.Recent)
+	p.storage(c.Storage)
+	if err := c.Overrides.Defaults.Validate(); err != nil {
+		p = append(p, fmt.Errorf("overrides.defaults: %w", err))
+	}
+	return errors.Join(p...)
+}
+
+type problems []error
+
+func (p *problems) check(ok bool, format string, args ...any) {
+	if !ok {
+		*p = append(*p, fmt.Errorf(format, args...))
+	}
+}
+
+func (p *problems) oneOf(key, value string, allowed ...string) {
+	p.check(slices.Contains(allowed, value), "%s is %q; one of %s", key, value, strings.Join(allowed, ", "))
+}
+
+func (p *problems) port(key string, n int) {
+	p.check(n >= 0 && n <= 65535, "%s is %d; a port is 0 (any free one) to 65535", key, n)
+}
+
+func (p *problems) endpoint(key, e string) {
+	if e == "" {
+		return
+	}
+	_, _, err := net.SplitHostPort(e)
+	p.check(err == nil, "%s is %q; it has the form host:port", key, e)
+}
+
+func (p *problems) ring(key string, r RingConfig) {
+	p.oneOf(key+".kvstore.store", r.KVStore.Store, "memberlist", "consul", "etcd", "inmemory")
+	p.check(r.HeartbeatPeriod > 0, "%s.heartbeat_period must be positive", key)
+	p.check(r.HeartbeatTimeout > r.HeartbeatPeriod, "%s.heartbeat_timeout (%s) must be longer than heartbeat_period (%s)", key, r.HeartbeatTimeout, r.HeartbeatPeriod)
+}
+
+func (p *problems) recent(key string, r RecentConfig) {
+	p.check(r.MaxBlockSpans >= 1024, "%s.max_block_spans is %d; at least 1024", key, r.MaxBlockSpans)
+	p.check(r.MaxTenantBytes >= 1<<20 && r.MaxNodeBytes >= r.MaxTenantBytes, "%s.max_bytes (%d) must be at least max_bytes_per_tenant (%d), and that at least 1 MiB", key, r.MaxNodeBytes, r.MaxTenantBytes)
+}
+
+func (p *problems) storage(s StorageConfig) {
+	p.oneOf("storage.trace.backend", s.Trace.Backend, "local", "s3")
+	p.check(s.Trace.Backend != "local" || s.Trace.Local.Path != "", "storage.trace.local.path is empty")
+	p.check(s.Trace.Backend != "s3" || s.Trace.S3.Bucket != "" && s.Trace.S3.Endpoint != "", "storage.trace.s3 needs bucket and endpoint")
+	p.check(s.Trace.WAL.Path != "", "storage.trace.wal.path is empty")
+	p.check(s.Trace.Poll > 0, "storage.trace.blocklist_poll must be positive")
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/ringctl/ringctl/engine/peer"
+)
+
+// listen binds a port of the server; the error names the setting to change.
+func listen(what, key, host string, port int) (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("%s (%s): %w", what, key, err)
+	}
+	return l, nil
+}
+
+// readiness collects what the parts of a process say about being ready.
+type readiness struct {
+	mu       sync.Mutex
+	checks   []readyCheck
+	draining bool
+}
+
+type readyCheck struct {
+	name  string
+	check func() error
+}
+
+func (r *readiness) add(name string, check func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.checks = append(r.checks, readyCheck{name, check})
+}
+
+func (r *readiness) drain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.draining = true
+}
+
+// err is nil when the process is ready, and otherwise what it waits for.
+func (r *readiness) err() error {
+	r.mu.Lock()
+	checks, draining := r.checks, r.draining
+	r.mu.Unlock()
+	if draining {
+		return errors.New("application is stopping")
+	}
+	var all error
+	for _, c := range checks {
+		if err := c.check(); err != nil {
+			all = errors.Join(all, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	return all
+}
+
+func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	if err := r.err(); err != nil {
+		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// baseMux serves what every process has.
+func baseMux(reg *prometheus.Registry, ready *readiness, cfg *Config) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("GET /ready", ready)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /api/status/buildinfo", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, buildInfo()) })
+	mux.HandleFunc("GET /status/version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, versionLine()) })
+	mux.HandleFunc("GET /status/config", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, cfg.String()) })
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// httpPart serves the API until its context ends.
+func httpPart(l net.Listener, h http.Handler) part {
+	return part{"http server", func(ctx context.Context) error {
+		srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+		failed := make(chan error, 1)
+		go func() { failed <- srv.Serve(l) }()
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+		}
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		err := srv.Shutdown(grace)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("requests still under way: %w", err), srv.Close())
+		}
+		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
+		return err
+	}}
+}
+
+// grpcPart serves the calls of other nodes until its context ends.
+func grpcPart(l net.Listener, c *peer.Client) part {
+	srv := grpc.NewServer(peer.ServerOptions()...)
+	peer.Register(srv, c)
+	healthpb.RegisterHealthServer(srv, health.NewServer())
+	reflection.Register(srv)
+	return part{"grpc server", func(ctx context.Context) error {
+		failed := make(chan error, 1)
+		go func() { failed <- srv.Serve(l) }()
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+		}
+		t := time.AfterFunc(10*time.Second, srv.Stop)
+		defer t.Stop()
+		srv.GracefulStop()
+		return <-failed
+	}}
+}
