@@ -1,0 +1,237 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// simulate starts n members that join the first one, on a network in memory under a fake clock.
+func simulate(t testing.TB, n int, change func(i int, cfg *Config)) (*lan, []*running) {
+	t.Helper()
+	nw := simLAN(t)
+	var nodes []*running
+	for i := range n {
+		cfg := testConfig(ip(i))
+		if i > 0 {
+			cfg.JoinMembers = []string{ip(0) + ":7946"}
+		}
+		if change != nil {
+			change(i, &cfg)
+		}
+		nodes = append(nodes, start(t, cfg, host{nw, ip(i)}))
+	}
+	return nw, nodes
+}
+
+// simLAN is a network for a bubble. memberlist's probes outlive its shutdown by a few seconds, and a bubble waits for
+// all its goroutines, so the last thing to happen is that time passes.
+func simLAN(t testing.TB) *lan {
+	t.Cleanup(func() {
+		if err := pause(context.Background(), time.Minute); err != nil {
+			t.Error(err)
+		}
+	})
+	return newLAN()
+}
+
+func ip(i int) string { return fmt.Sprintf("10.0.%d.%d", i/200, i%200+1) }
+
+func TestForgetReachesAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := simulate(t, 5, nil)
+		for i, n := range nodes {
+			n.set(t, fmt.Sprintf("i%d", i), "up")
+		}
+		await(t, "everybody sees five", 10*time.Second, func() bool {
+			return agree(nodes) && strings.Count(nodes[0].view(), "up") == 5
+		})
+		begin := time.Now()
+		nodes[2].forget(t, "i4")
+		await(t, "the forgotten one is gone everywhere", 10*time.Second, func() bool {
+			return agree(nodes) && !strings.Contains(nodes[0].view(), "i4")
+		})
+		t.Logf("forgotten everywhere after %s", time.Since(begin))
+	})
+}
+
+func TestPartitionHeals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw, nodes := simulate(t, 6, func(_ int, cfg *Config) {
+			cfg.JoinMembers = []string{ip(0) + ":7946", ip(5) + ":7946"}
+		})
+		nodes[0].set(t, "before", "1")
+		await(t, "one view", 10*time.Second, func() bool { return agree(nodes) && nodes[5].view() != "" })
+
+		nw.split(1, ip(3), ip(4), ip(5))
+		await(t, "each half holds the other for dead", 5*time.Minute, func() bool {
+			return len(nodes[0].Members()) == 3 && len(nodes[5].Members()) == 3
+		})
+		nodes[0].set(t, "left-half", "1")
+		nodes[5].set(t, "right-half", "1")
+		await(t, "halves agree in themselves", time.Minute, func() bool { return agree(nodes[:3]) && agree(nodes[3:]) })
+		if agree(nodes) {
+			t.Fatal("the halves agree although they cannot talk")
+		}
+
+		nw.split(0, ip(3), ip(4), ip(5))
+		await(t, "rejoin brings them together", 5*time.Minute, func() bool {
+			return agree(nodes) && len(nodes[0].Members()) == 6
+		})
+		for _, want := range []string{"before", "left-half", "right-half"} {
+			if !strings.Contains(nodes[1].view(), want) {
+				t.Errorf("%s is lost: %s", want, nodes[1].view())
+			}
+		}
+	})
+}
+
+func TestKilledMemberIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw, nodes := simulate(t, 4, nil)
+		await(t, "four members", time.Minute, func() bool { return len(nodes[0].Members()) == 4 && len(nodes[3].Members()) == 4 })
+		nw.setDown(ip(3), true)
+		begin := time.Now()
+		await(t, "the killed one is gone", 3*time.Minute, func() bool { return len(nodes[0].Members()) == 3 })
+		t.Logf("noticed after %s", time.Since(begin))
+		nodes[0].set(t, "a", "still works")
+		await(t, "the others agree", 10*time.Second, func() bool { return agree(nodes[:3]) && nodes[2].view() != "" })
+	})
+}
+
+func TestCleanLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := simulate(t, 4, nil)
+		await(t, "four members", time.Minute, func() bool { return len(nodes[0].Members()) == 4 })
+		nodes[3].set(t, "last words", "bye") // told before the goodbye
+		nodes[3].stop(t)
+		await(t, "gone at once", 5*time.Second, func() bool { return len(nodes[0].Members()) == 3 })
+		await(t, "last words heard", 5*time.Second, func() bool {
+			return agree(nodes[:3]) && strings.Contains(nodes[0].view(), "last words")
+		})
+	})
+}
+
+// A node that hears nothing for longer than tombstones are kept brings the forgotten entry back: this is the hazard
+// that no store rule can remove, and the reason why a forget is looked at again later.
+func TestSleeperBringsForgottenEntryBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw, nodes := simulate(t, 4, nil)
+		nodes[0].set(t, "i1", "up")
+		await(t, "one view", 10*time.Second, func() bool { return agree(nodes) && nodes[3].view() != "" })
+		nw.split(1, ip(3))
+		nodes[0].forget(t, "i1")
+		await(t, "three forgot", 10*time.Second, func() bool { return nodes[0].view() == "" && nodes[2].view() == "" })
+		if err := pause(context.Background(), 6*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		nodes[0].set(t, "i2", "up") // merging something drops the old tombstone
+		await(t, "told", 10*time.Second, func() bool { return agree(nodes[:3]) && nodes[1].view() != "" })
+		nw.split(0, ip(3))
+		await(t, "the sleeper is back with the old entry", 5*time.Minute, func() bool {
+			return agree(nodes) && strings.Contains(nodes[0].view(), "i1")
+		})
+	})
+}
+
+func TestFutureEntriesAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := simulate(t, 3, nil)
+		nodes[0].set(t, "i1", "up")
+		await(t, "one view", 10*time.Second, func() bool { return agree(nodes) && nodes[2].view() != "" })
+		ghost := toy{
+			"i1":   {At: time.Now().Add(8 * 365 * 24 * time.Hour).Unix(), Text: "poison"},
+			"soon": {At: time.Now().Add(time.Minute).Unix(), Text: "fine"},
+		}
+		p := Pair{Key: toyKey, Codec: "toy", Value: ghost.Encode()}
+		if err := (Dialer{Label: "test", Dial: host{nodes[0].net.(host).lan, "10.9.9.9"}.Dial}).Send(t.Context(), nodes[1].Addr(), p); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the plausible entry spreads", 10*time.Second, func() bool {
+			return agree(nodes) && strings.Contains(nodes[0].view(), "soon")
+		})
+		if v := nodes[0].view(); strings.Contains(v, "poison") {
+			t.Errorf("the poisoned entry was taken: %s", v)
+		}
+	})
+}
+
+func TestJoinFailsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw := simLAN(t)
+		for name, change := range map[string]func(*Config){
+			"fast": func(c *Config) { c.AbortIfClusterFastJoinFails, c.MaxJoinRetries = true, 2 },
+			"full": func(c *Config) { c.AbortIfClusterJoinFails, c.MaxJoinRetries = true, 2 },
+		} {
+			cfg := testConfig("10.0.0.1")
+			cfg.JoinMembers = []string{"10.0.0.9:7946"}
+			change(&cfg)
+			c, err := open(cfg, nil, quiet(), nil, host{nw, "10.0.0.1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Run(t.Context()); !errors.Is(err, ErrJoin) {
+				t.Errorf("%s: got %v, want ErrJoin", name, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// The settings that leave the advertised port open must lead to the port that was bound; a wrong one is found at start.
+func TestAdvertisedAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw := simLAN(t)
+		cfg := testConfig("10.0.0.1")
+		cfg.BindPort, cfg.AdvertiseAddr = 0, "10.0.0.1"
+		a := start(t, cfg, host{nw, "10.0.0.1"})
+		if a.Addr() == "10.0.0.1:7946" || !strings.HasPrefix(a.Addr(), "10.0.0.1:") {
+			t.Errorf("advertised %s, want the bound port", a.Addr())
+		}
+		wrong := testConfig("10.0.0.2")
+		host1, port, _ := strings.Cut(a.Addr(), ":")
+		wrong.AdvertiseAddr = host1
+		if _, err := fmt.Sscan(port, &wrong.AdvertisePort); err != nil {
+			t.Fatal(err)
+		}
+		c, err := open(wrong, nil, quiet(), nil, host{nw, "10.0.0.2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Run(t.Context()); !errors.Is(err, ErrAdvertise) {
+			t.Errorf("advertising another member's address: got %v, want ErrAdvertise", err)
+		}
+	})
+}
+
+// While a label is changed, members accept the old and the new one; those who accept only one keep the others out.
+func TestLabelMigration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := simulate(t, 3, func(i int, cfg *Config) {
+			cfg.ClusterLabelsAccepted = []string{"old", "new"}
+			cfg.ClusterLabel = []string{"old", "new", "new"}[i]
+		})
+		nodes[0].set(t, "a", "1")
+		await(t, "both labels talk", 30*time.Second, func() bool { return agree(nodes) && nodes[2].view() != "" })
+		nw := nodes[0].net.(host).lan
+		cfg := testConfig("10.0.0.9")
+		cfg.ClusterLabel, cfg.JoinMembers = "stranger", []string{ip(0) + ":7946"}
+		stranger := start(t, cfg, host{nw, "10.0.0.9"})
+		if err := pause(t.Context(), 2*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(stranger.Members()); n != 1 {
+			t.Errorf("a member of another cluster sees %d members", n)
+		}
+		if n := len(nodes[0].Members()); n != 3 {
+			t.Errorf("the cluster has %d members with a stranger about", n)
+		}
+	})
+}
