@@ -126,6 +126,10 @@ type Snapshot struct {
 	Products []string `json:"products,omitempty"`
 	// StateBytes is the size of the whole key-value state on the wire.
 	StateBytes int `json:"stateBytes"`
+	// Note is what should be known about how the view was obtained ("observing: …").
+	Note string `json:"note,omitempty"`
+
+	contents *contents
 }
 
 // Member is one gossip member.
@@ -158,6 +162,10 @@ type Ring struct {
 	// ring itself: they come from the profile, the context or a flag.
 	ReplicationFactor int  `json:"replicationFactor"`
 	ZoneAware         bool `json:"zoneAware"`
+	// Assumed is true when nobody said what the replication factor is.
+	Assumed bool `json:"replicationFactorAssumed,omitempty"`
+	// Stateless rings only tell who is there: no key is lost when members go, so there are no quorums.
+	Stateless bool `json:"stateless,omitempty"`
 	// Instances are the members of the ring without tombstones, sorted by id.
 	Instances []Instance `json:"instances"`
 	// Tombstones are the LEFT entries still circulating.
@@ -246,7 +254,8 @@ type Spread struct {
 	StdDev float64 `json:"stdDevPercent"`
 }
 
-// Quorum answers "does every key have a quorum, and how far is the worst one from losing it".
+// Quorum answers "does every key have a quorum, and how far is the worst one from losing it". Writes ask the
+// replicas of one key; reads are judged as queries do them, over the whole ring.
 type Quorum struct {
 	// Operation is "write" or "read".
 	Operation string `json:"operation"`
@@ -262,9 +271,7 @@ type Quorum struct {
 	RangesWithout int `json:"rangesWithoutQuorum"`
 	// Without is the share of keys without a quorum in percent.
 	Without float64 `json:"keysWithoutQuorumPercent"`
-	// Worst are the instances of the worst range.
-	Worst []string `json:"worst,omitempty"`
-	// Blocking are the instances that keep ranges from a quorum, or would do so first, sorted by id.
+	// Blocking are the instances that keep keys from a quorum, sorted by id.
 	Blocking []string `json:"blocking,omitempty"`
 	// Error is the reason where no answer exists ("no tokens").
 	Error string `json:"error,omitempty"`

@@ -1,0 +1,297 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ringctl/ringctl/engine/gossip"
+)
+
+// ApplyOptions say how a plan is carried out.
+type ApplyOptions struct {
+	// Force carries out plans whose checks say Refuse; Block is never overridden.
+	Force bool
+	// Wait bounds how long all members may take to agree; zero is 30 s, negative does not wait at all.
+	Wait time.Duration
+	// Progress is called after each round of reading back.
+	Progress func(Progress)
+	// Sent is called once the messages are out, before anything is read back.
+	Sent func(members []string)
+}
+
+const (
+	defaultWait   = 30 * time.Second
+	readBackPause = 200 * time.Millisecond
+	maxPause      = 2 * time.Second
+)
+
+// Apply carries out a plan: it reads once more and refuses if an entry moved since, sends each entry as one
+// message to every member that was read, and reads back until all of them agree. With [CodeNotConverged] the
+// result is valid and names the members that do not.
+func (c *Client) Apply(ctx context.Context, p *Plan, o ApplyOptions) (*Result, error) {
+	if err := p.Allowed(o.Force); err != nil {
+		return nil, err
+	}
+	res := &Result{Plan: p, Total: len(p.targets)}
+	if p.Pending() == 0 {
+		res.Converged = res.Total
+		return res, nil
+	}
+	if err := c.recheck(ctx, p); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	sent, err := c.send(ctx, p)
+	res.Sent = sent
+	if len(sent) == 0 {
+		return nil, fail(CodeNoView, string(p.Action)+" "+p.Ring, "", "no member took the change: %w", err)
+	}
+	if o.Sent != nil {
+		o.Sent(sent)
+	}
+	if o.Wait < 0 {
+		return res, nil
+	}
+	if o.Wait == 0 {
+		o.Wait = defaultWait
+	}
+	err = c.readBack(ctx, p, o, res)
+	res.Took = Duration(time.Since(start))
+	return res, err
+}
+
+// recheck reads the ring again and compares each entry with the one the plan was made on.
+func (c *Client) recheck(ctx context.Context, p *Plan) error {
+	r, err := c.read(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		if s.Skip {
+			continue
+		}
+		if now := r.fingerprint(p.Key, p.Action, s); now != s.Fingerprint {
+			return fail(CodeRefused, string(p.Action)+" "+s.ID, "look at it again and repeat the command",
+				"the entry changed since the plan was made (it was: %s)", s.Before)
+		}
+	}
+	p.targets = r.targets
+	return nil
+}
+
+// send delivers all messages to all targets and returns the members that took all of them.
+func (c *Client) send(ctx context.Context, p *Plan) ([]string, error) {
+	type outcome struct {
+		addr string
+		err  error
+	}
+	results := make(chan outcome, len(p.targets))
+	limit := make(chan struct{}, parallelPulls)
+	var wg sync.WaitGroup
+	for _, addr := range p.targets {
+		wg.Go(func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			results <- outcome{addr, c.sendTo(ctx, addr, p.Steps)}
+		})
+	}
+	wg.Wait()
+	close(results)
+	var sent []string
+	var errs []error
+	for r := range results {
+		if r.err != nil {
+			errs = append(errs, r.err)
+		} else {
+			sent = append(sent, p.member(r.addr))
+		}
+	}
+	slices.Sort(sent)
+	return sent, errors.Join(errs...)
+}
+
+func (c *Client) sendTo(ctx context.Context, addr string, steps []Step) error {
+	d := c.dialer(c.cfg.Timeout)
+	for _, s := range steps {
+		if s.Skip {
+			continue
+		}
+		if err := d.Send(ctx, addr, s.pair); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// member is the name of the member at a target address.
+func (p *Plan) member(addr string) string {
+	if i := slices.Index(p.targets, addr); i >= 0 && i < len(p.Views) {
+		return p.Views[i]
+	}
+	return addr
+}
+
+// readBack asks the targets until every one has every change, or the time is up.
+func (c *Client) readBack(ctx context.Context, p *Plan, o ApplyOptions, res *Result) error {
+	limit, cancel := context.WithTimeout(ctx, o.Wait)
+	defer cancel()
+	pause := readBackPause
+	for {
+		res.Laggards = c.laggards(limit, p)
+		behind := map[string]bool{}
+		for _, l := range res.Laggards {
+			behind[l.Member] = true
+		}
+		res.Converged = res.Total - len(behind)
+		if o.Progress != nil {
+			o.Progress(Progress{Phase: "verifying", Done: res.Converged, Total: res.Total, Laggards: res.Laggards})
+		}
+		if len(res.Laggards) == 0 {
+			return nil
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+			pause = min(2*pause, maxPause)
+		case <-limit.Done():
+			timer.Stop()
+			if err := ctx.Err(); err != nil && errors.Is(err, context.Canceled) {
+				return err
+			}
+			names := make([]string, 0, len(behind))
+			for n := range behind {
+				names = append(names, n)
+			}
+			slices.Sort(names)
+			return fail(CodeNotConverged, string(p.Action)+" "+p.Ring, "ringctl views shows who differs; repeating the command is safe",
+				"%d of %d members agree after %s; not yet: %s", res.Converged, res.Total, o.Wait, some(names))
+		}
+	}
+}
+
+// laggards asks every target once and lists what is missing.
+func (c *Client) laggards(ctx context.Context, p *Plan) []Laggard {
+	var (
+		mu    sync.Mutex
+		out   []Laggard
+		wg    sync.WaitGroup
+		limit = make(chan struct{}, parallelPulls)
+	)
+	for _, addr := range p.targets {
+		wg.Go(func() {
+			limit <- struct{}{}
+			defer func() { <-limit }()
+			missing := c.missing(ctx, p, addr)
+			mu.Lock()
+			out = append(out, missing...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(out, func(a, b Laggard) int {
+		if d := strings.Compare(a.Member, b.Member); d != 0 {
+			return d
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+func (c *Client) missing(ctx context.Context, p *Plan, addr string) []Laggard {
+	view, err := c.dialer(c.cfg.Timeout).Pull(ctx, addr)
+	if err != nil {
+		return []Laggard{{Member: p.member(addr), Has: "no answer: " + err.Error()}}
+	}
+	s := decodeOnly(view, c.options(Observe))
+	var out []Laggard
+	for _, step := range p.Steps {
+		if step.Skip {
+			continue
+		}
+		if has, ok := step.done(s); !ok {
+			out = append(out, Laggard{Member: p.member(addr), ID: step.ID, Has: has})
+		}
+	}
+	return out
+}
+
+// Resurrection is a removed entry that came back while [Client.Guard] was watching.
+type Resurrection struct {
+	ID string `json:"id"`
+	// Member is the first member that was seen with it.
+	Member string `json:"member"`
+	// Has is the entry that came back.
+	Has string `json:"has"`
+	// Alive is true when the entry has a heartbeat from after its removal: it is no ghost, the instance runs.
+	Alive bool `json:"alive"`
+}
+
+// Guard watches for removed entries that return with old state, brought by a member that missed the removal,
+// and sends the removal again to the member that has it. It ends without an error when the time is up; report
+// is called for each return.
+func (c *Client) Guard(ctx context.Context, p *Plan, d time.Duration, report func(Resurrection)) error {
+	limit, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	ticker := time.NewTicker(max(c.cfg.Poll, time.Second))
+	defer ticker.Stop()
+	for {
+		for _, addr := range p.targets {
+			if err := c.guardOne(limit, p, addr, report); err != nil && limit.Err() == nil {
+				continue // a member that does not answer now is asked again in the next round
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-limit.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
+			return nil
+		}
+	}
+}
+
+func (c *Client) guardOne(ctx context.Context, p *Plan, addr string, report func(Resurrection)) error {
+	view, err := c.dialer(c.cfg.Timeout).Pull(ctx, addr)
+	if err != nil {
+		return err
+	}
+	s := decodeOnly(view, c.options(Observe))
+	for _, step := range p.Steps {
+		if step.Skip {
+			continue
+		}
+		has, gone := step.done(s)
+		if gone {
+			continue
+		}
+		r := Resurrection{ID: step.ID, Member: p.member(addr), Has: has, Alive: s.newerThan(p.Key, &step)}
+		report(r)
+		if !r.Alive {
+			if err := c.dialer(c.cfg.Timeout).Send(ctx, addr, step.pair); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newerThan tells whether a view's entry was written after the step.
+func (s *Snapshot) newerThan(key string, step *Step) bool {
+	if d := s.contents.rings[key]; d != nil {
+		return d.Instances[step.ID].Timestamp > step.Written.Unix()
+	}
+	return false
+}
+
+// decodeOnly is a snapshot without judgement: enough to see whether entries are there.
+func decodeOnly(v *gossip.View, o Options) *Snapshot {
+	s := &Snapshot{Addr: v.From, From: v.From, At: o.Now, contents: newContents(v, o)}
+	s.decode(v.Pairs)
+	return s
+}

@@ -1,0 +1,254 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringctl/ringctl/engine/gossip"
+	"github.com/ringctl/ringctl/engine/partition"
+	"github.com/ringctl/ringctl/engine/ring"
+)
+
+// maxVerify bounds how many members are read before and after a change in very large clusters.
+const maxVerify = 32
+
+// readings are the views a change is planned on.
+type readings struct {
+	views   []*Snapshot
+	failed  map[string]error
+	targets []string // addresses, in the order of views
+	// now is the cluster's clock in whole seconds.
+	now time.Time
+}
+
+// read pulls the views of all members, or of maxVerify of them in large clusters.
+func (c *Client) read(ctx context.Context) (*readings, error) {
+	if len(c.cfg.HTTP) > 0 {
+		return nil, fail(CodeRefused, "change a ring", "use --seeds with a gossip address",
+			"changes go through gossip, where every member can be written to and read back")
+	}
+	views, failed, err := c.pullSample(ctx, maxVerify)
+	if err != nil {
+		return nil, err
+	}
+	r := &readings{failed: failed}
+	newest := int64(0)
+	for _, v := range views {
+		s := Build(v, c.options(Observe))
+		r.views = append(r.views, s)
+		newest = max(newest, s.contents.newestHeartbeat(s.At))
+	}
+	slices.SortFunc(r.views, func(a, b *Snapshot) int { return strings.Compare(a.From, b.From) })
+	for _, s := range r.views {
+		r.targets = append(r.targets, s.Addr)
+	}
+	now := c.cfg.Now().Unix()
+	r.now = time.Unix(max(now, newest), 0).UTC()
+	return r, nil
+}
+
+// names are the members that were read.
+func (r *readings) names() []string {
+	out := make([]string, len(r.views))
+	for i, v := range r.views {
+		out[i] = v.From
+	}
+	return out
+}
+
+// instanceRing finds a ring by key or name in any view.
+func (r *readings) instanceRing(name string) (*Ring, error) {
+	var known []string
+	for _, v := range r.views {
+		if found, ok := v.Ring(name); ok {
+			return found, nil
+		}
+		for i := range v.Rings {
+			known = append(known, v.Rings[i].Name)
+		}
+	}
+	return nil, notFound("ring", name, known)
+}
+
+func (r *readings) partitionRing(name string) (*PartitionRing, error) {
+	var known []string
+	for _, v := range r.views {
+		if found, ok := v.PartitionRing(name); ok {
+			return found, nil
+		}
+		for i := range v.PartitionRings {
+			known = append(known, v.PartitionRings[i].Name)
+		}
+	}
+	return nil, notFound("partition ring", name, known)
+}
+
+// newestInstance returns the entry with the highest heartbeat of all views, tombstones first among equals, and
+// how many views have it alive.
+func (r *readings) newestInstance(key, id string) (entry ring.Instance, alive int, found bool) {
+	for _, v := range r.views {
+		d := v.contents.rings[key]
+		if d == nil {
+			continue
+		}
+		e, ok := d.Instances[id]
+		if !ok {
+			continue
+		}
+		if e.State != ring.Left {
+			alive++
+		}
+		if !found || e.Timestamp > entry.Timestamp || e.Timestamp == entry.Timestamp && e.State == ring.Left {
+			entry, found = e, true
+		}
+	}
+	return entry, alive, found
+}
+
+// newestPartition returns a partition with the newest state and the newest lock of all views.
+func (r *readings) newestPartition(key string, id int32) (entry partition.Partition, found bool) {
+	for _, v := range r.views {
+		d := v.contents.partitions[key]
+		if d == nil {
+			continue
+		}
+		p, ok := d.Partitions[id]
+		if !ok {
+			continue
+		}
+		if !found {
+			entry, found = p, true
+			continue
+		}
+		if p.StateTimestamp > entry.StateTimestamp {
+			entry.State, entry.StateTimestamp = p.State, p.StateTimestamp
+		}
+		if p.StateChangeLockedTimestamp > entry.StateChangeLockedTimestamp {
+			entry.StateChangeLocked, entry.StateChangeLockedTimestamp = p.StateChangeLocked, p.StateChangeLockedTimestamp
+		}
+	}
+	return entry, found
+}
+
+// newestOwner returns the owner with the newest time of all views.
+func (r *readings) newestOwner(key, id string) (entry partition.Owner, found bool) {
+	for _, v := range r.views {
+		d := v.contents.partitions[key]
+		if d == nil {
+			continue
+		}
+		if o, ok := d.Owners[id]; ok && (!found || o.UpdatedTimestamp > entry.UpdatedTimestamp) {
+			entry, found = o, true
+		}
+	}
+	return entry, found
+}
+
+// common are the checks of every change: the clock, and members that could not be read.
+func (r *readings) common(c *Client) []Check {
+	var out []Check
+	skew := time.Duration(0)
+	seen := false
+	for _, v := range r.views {
+		if n := v.contents.newestHeartbeat(v.At); n != 0 {
+			d := time.Unix(n, 0).Sub(c.cfg.Now())
+			if !seen || d > skew {
+				skew, seen = d, true
+			}
+		}
+	}
+	switch {
+	case !seen:
+		out = append(out, Check{Name: "clock", Level: Warn, Text: "no heartbeat in any ring: this machine's clock cannot be compared with the cluster's"})
+	case skew > maxSkew:
+		out = append(out, Check{Name: "clock", Level: Refuse, Text: fmt.Sprintf(
+			"the cluster's heartbeats are %s ahead of this machine's clock; set the clock, or the change may lose against what is there", skew.Round(time.Second))})
+	case skew < -30*time.Second:
+		out = append(out, Check{Name: "clock", Level: Refuse, Text: fmt.Sprintf(
+			"the newest heartbeat in any ring is %s old: either nothing is alive, or this machine's clock is ahead; a change dated in the future cannot be undone", (-skew).Round(time.Second))})
+	default:
+		out = append(out, Check{Name: "clock", Level: Pass, Text: fmt.Sprintf("newest heartbeat %s from this machine's clock", skew.Round(time.Second))})
+	}
+	if n := len(r.failed); n > 0 {
+		u := Unreached{Members: r.failed}
+		out = append(out, Check{Name: "views", Level: Warn, Text: fmt.Sprintf(
+			"%s could not be read (%s): what they still hold may come back", plural(n, "member"), some(u.Names()))})
+	} else {
+		out = append(out, Check{Name: "views", Level: Pass, Text: "all members read: " + plural(len(r.views), "view")})
+	}
+	return out
+}
+
+// notFound is an error with the nearest known names as hint.
+func notFound(what, name string, known []string) error {
+	hint := "none is known here"
+	if near := Nearest(name, known); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, ", ") + "?"
+	} else if len(known) > 0 {
+		slices.Sort(known)
+		hint = "known: " + some(slices.Compact(known))
+	}
+	return fail(CodeNotFound, what+" "+name, hint, "not found in any view")
+}
+
+// Nearest returns up to three of the names that differ little from name, nearest first.
+func Nearest(name string, names []string) []string {
+	type near struct {
+		name string
+		d    int
+	}
+	var found []near
+	limit := max(2, len(name)/3)
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		if d := editDistance(name, n, limit); d <= limit || strings.Contains(n, name) && name != "" {
+			found = append(found, near{n, d})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b near) int { return a.d - b.d })
+	var out []string
+	for i := 0; i < len(found) && i < 3; i++ {
+		out = append(out, found[i].name)
+	}
+	return out
+}
+
+// editDistance counts insertions, deletions and replacements; above limit it stops counting.
+func editDistance(a, b string, limit int) int {
+	if d := len(a) - len(b); d > limit || -d > limit {
+		return limit + 1
+	}
+	prev := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		diag := prev[0]
+		prev[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := diag
+			if a[i-1] != b[j-1] {
+				cost = 1 + min(diag, prev[j], prev[j-1])
+			}
+			diag, prev[j] = prev[j], cost
+		}
+	}
+	return prev[len(b)]
+}
+
+// pullSample is pullAll with at most limit members, evenly chosen.
+func (c *Client) pullSample(ctx context.Context, limit int) ([]*gossip.View, map[string]error, error) {
+	return c.pullSome(ctx, func(addrs []string) []string {
+		if len(addrs) <= limit {
+			return addrs
+		}
+		slices.Sort(addrs)
+		out := make([]string, limit)
+		for i := range out {
+			out[i] = addrs[i*len(addrs)/limit]
+		}
+		return out
+	})
+}
