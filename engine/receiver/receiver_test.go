@@ -1,0 +1,241 @@
+package receiver
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	resource "go.opentelemetry.io/proto/otlp/resource/v1"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	grpcgzip "google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// sinkStub remembers exports and answers as told.
+type sinkStub struct {
+	mu     sync.Mutex
+	got    []*coltrace.ExportTraceServiceRequest
+	tenant string
+	answer Outcome
+	err    error
+}
+
+func (s *sinkStub) push(_ context.Context, tenantID string, raw []byte) (Outcome, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var r coltrace.ExportTraceServiceRequest
+	if err := proto.Unmarshal(raw, &r); err != nil {
+		return Outcome{}, status.Error(codes.InvalidArgument, err.Error())
+	}
+	s.got, s.tenant = append(s.got, &r), tenantID
+	return s.answer, s.err
+}
+
+func startReceiver(t *testing.T, cfg Config, sink Sink) *Receiver {
+	t.Helper()
+	cfg.GRPCEndpoint, cfg.HTTPEndpoint = "127.0.0.1:0", "127.0.0.1:0"
+	r, err := Open(cfg, sink, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return r
+}
+
+func sampleExport() *coltrace.ExportTraceServiceRequest {
+	return &coltrace.ExportTraceServiceRequest{ResourceSpans: []*otlp.ResourceSpans{{
+		Resource: &resource.Resource{Attributes: []*common.KeyValue{{Key: "service.name", Value: &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: "cart"}}}}},
+		ScopeSpans: []*otlp.ScopeSpans{{Spans: []*otlp.Span{{
+			TraceId: bytes.Repeat([]byte{0xab}, 16), SpanId: bytes.Repeat([]byte{0xcd}, 8), Name: "GET /cart",
+			Kind: otlp.Span_SPAN_KIND_SERVER, StartTimeUnixNano: 1_700_000_000_000_000_001, EndTimeUnixNano: 1_700_000_000_000_000_501,
+		}}}},
+	}}}
+}
+
+func dialGRPC(t *testing.T, r *Receiver) coltrace.TraceServiceClient {
+	t.Helper()
+	cc, err := grpc.NewClient("passthrough:///"+r.GRPCAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cc.Close() })
+	return coltrace.NewTraceServiceClient(cc)
+}
+
+func TestGRPCExportArrivesWhole(t *testing.T) {
+	sink := &sinkStub{answer: Outcome{Accepted: 1}}
+	c := dialGRPC(t, startReceiver(t, Config{}, sink.push))
+	want := sampleExport()
+	for _, opts := range [][]grpc.CallOption{nil, {grpc.UseCompressor(grpcgzip.Name)}} {
+		resp, err := c.Export(t.Context(), want, opts...)
+		if err != nil || resp.GetPartialSuccess() != nil {
+			t.Fatalf("Export = %v, %v", resp, err)
+		}
+	}
+	if len(sink.got) != 2 || !proto.Equal(sink.got[0], want) || !proto.Equal(sink.got[1], want) {
+		t.Errorf("sink got %v", sink.got)
+	}
+	if sink.tenant != "single-tenant" {
+		t.Errorf("tenant = %q", sink.tenant)
+	}
+}
+
+func TestGRPCPartialSuccess(t *testing.T) {
+	sink := &sinkStub{answer: Outcome{Accepted: 1, Rejected: 2, Message: "span 3: no trace id"}}
+	resp, err := dialGRPC(t, startReceiver(t, Config{}, sink.push)).Export(t.Context(), sampleExport())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := resp.GetPartialSuccess(); p.GetRejectedSpans() != 2 || p.GetErrorMessage() != "span 3: no trace id" {
+		t.Errorf("partial success = %v", p)
+	}
+}
+
+func TestTenants(t *testing.T) {
+	sink := &sinkStub{answer: Outcome{Accepted: 1}}
+	c := dialGRPC(t, startReceiver(t, Config{MultiTenant: true}, sink.push))
+	if _, err := c.Export(t.Context(), sampleExport()); status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), "X-Scope-OrgID") {
+		t.Errorf("without tenant: %v", err)
+	}
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "team-a")
+	if _, err := c.Export(ctx, sampleExport()); err != nil || sink.tenant != "team-a" {
+		t.Errorf("with tenant: %v, %q", err, sink.tenant)
+	}
+	ctx = metadata.AppendToOutgoingContext(t.Context(), "x-scope-orgid", "../etc")
+	if _, err := c.Export(ctx, sampleExport()); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("with a bad tenant: %v", err)
+	}
+}
+
+func post(t *testing.T, r *Receiver, contentType, encoding string, body []byte) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.HTTPAddr().String()+"/v1/traces", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	if encoding != "" {
+		req.Header.Set("Content-Encoding", encoding)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+func TestHTTPEncodings(t *testing.T) {
+	want := sampleExport()
+	wire, err := proto.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// OTLP/JSON writes ids in hex, where protobuf's own JSON would use base64.
+	text, err := protojson.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otlpJSON := bytes.ReplaceAll(text, []byte("q6urq6urq6urq6urq6urqw=="), []byte(strings.Repeat("ab", 16)))
+	otlpJSON = bytes.ReplaceAll(otlpJSON, []byte("zc3Nzc3Nzc0="), []byte(strings.Repeat("cd", 8)))
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write(wire); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, contentType, encoding string
+		body                        []byte
+		answer                      string
+	}{
+		{"protobuf", "application/x-protobuf", "", wire, ""},
+		{"protobuf gzip", "application/x-protobuf", "gzip", zipped.Bytes(), ""},
+		{"json", "application/json; charset=utf-8", "", otlpJSON, "{}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sink := &sinkStub{answer: Outcome{Accepted: 1}}
+			resp, text := post(t, startReceiver(t, Config{}, sink.push), tt.contentType, tt.encoding, tt.body)
+			if resp.StatusCode != http.StatusOK || text != tt.answer {
+				t.Fatalf("%s %q", resp.Status, text)
+			}
+			if len(sink.got) != 1 || !proto.Equal(sink.got[0], want) {
+				t.Errorf("sink got %v", sink.got)
+			}
+		})
+	}
+}
+
+func TestHTTPRefusals(t *testing.T) {
+	exhausted, err := status.New(codes.ResourceExhausted, "RATE_LIMITED: slow down").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(7 * time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, contentType, encoding, body string
+		err                               error
+		code                              int
+		says                              string
+	}{
+		{"not protobuf", "application/x-protobuf", "", "\xff\xff\xff", nil, 400, ""},
+		{"not json", "application/json", "", "{", nil, 400, ""},
+		{"not gzip", "application/x-protobuf", "gzip", "plain", nil, 400, "not gzip"},
+		{"unknown encoding", "application/x-protobuf", "br", "x", nil, 400, "br"},
+		{"unknown type", "text/plain", "", "x", nil, 415, "text/plain"},
+		{"too large", "application/x-protobuf", "", strings.Repeat("x", 2000), nil, 413, "lower the batch size"},
+		{"over the limit", "application/x-protobuf", "", "", exhausted.Err(), 429, "slow down"},
+		{"no quorum", "application/x-protobuf", "", "", errors.New("two of three keepers down"), 503, "two of three"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			sink := &sinkStub{err: tt.err}
+			resp, text := post(t, startReceiver(t, Config{MaxMessage: 1000}, sink.push), tt.contentType, tt.encoding, []byte(tt.body))
+			if resp.StatusCode != tt.code || !strings.Contains(text, tt.says) {
+				t.Errorf("%s %q, want %d with %q", resp.Status, text, tt.code, tt.says)
+			}
+			if tt.code == 429 && resp.Header.Get("Retry-After") != "7" {
+				t.Errorf("Retry-After = %q", resp.Header.Get("Retry-After"))
+			}
+		})
+	}
+}
+
+func TestOpenNamesAPortInUse(t *testing.T) {
+	r := startReceiver(t, Config{}, (&sinkStub{}).push)
+	_, err := Open(Config{HTTPEndpoint: r.HTTPAddr().String()}, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err == nil || !strings.Contains(err.Error(), "otlp HTTP endpoint") || !strings.Contains(err.Error(), r.HTTPAddr().String()) {
+		t.Errorf("err = %v", err)
+	}
+}
