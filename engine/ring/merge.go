@@ -53,9 +53,12 @@ func (d *Desc) accept(in *Desc) (updated []string, tokensChanged bool) {
 		if !newer && !buries {
 			continue
 		}
-		o.Tokens = normalTokens(&o)
-		if newer && !slices.Equal(o.Tokens, t.Tokens) {
-			tokensChanged = true
+		switch tokens := normalTokens(&o); {
+		case sameTokens(tokens, t.Tokens):
+			o.Tokens = t.Tokens // one copy in memory, and quick to compare again
+		default:
+			o.Tokens = tokens
+			tokensChanged = tokensChanged || newer
 		}
 		d.Instances[id] = o
 		updated = append(updated, id)
@@ -88,6 +91,14 @@ func normalTokens(i *Instance) []uint32 {
 	t := slices.Clone(i.Tokens)
 	slices.Sort(t)
 	return slices.Compact(t)
+}
+
+// sameTokens compares two lists; two views of one array are equal at a glance.
+func sameTokens(a, b []uint32) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	return len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b)
 }
 
 func strictlySorted(t []uint32) bool {

@@ -68,7 +68,7 @@ func New(d *Desc, cfg Config) *Ring {
 	}
 	instances := make([]Instance, 0, len(d.Instances))
 	for id, i := range d.Instances {
-		if i.State == Left || slices.Contains(cfg.ExcludedZones, i.Zone) {
+		if !cfg.member(&i) {
 			continue
 		}
 		i.ID = id
@@ -148,29 +148,38 @@ func newVitals(instances []Instance, t *topology, zoneAware bool) []vital {
 // heartbeats, states, addresses or flags differ from prev it shares prev's
 // lookup tables; otherwise it does the work of [New].
 func WithHeartbeats(prev *Ring, d *Desc) *Ring {
-	live := 0
-	for _, i := range d.Instances {
-		if i.State != Left && !slices.Contains(prev.cfg.ExcludedZones, i.Zone) {
-			live++
-		}
-	}
-	if live != len(prev.instances) {
+	if prev.cfg.members(d) != len(prev.instances) {
 		return New(d, prev.cfg)
 	}
-	instances := make([]Instance, live)
+	instances := make([]Instance, len(prev.instances))
 	for n := range prev.instances {
-		old := &prev.instances[n]
-		i, ok := d.Instances[old.ID]
-		if !ok || i.State == Left || i.Zone != old.Zone || !slices.Equal(i.Tokens, old.Tokens) {
+		old, i := &prev.instances[n], &instances[n]
+		var ok bool
+		*i, ok = d.Instances[old.ID]
+		if !ok || i.State == Left || i.Zone != old.Zone || !sameTokens(i.Tokens, old.Tokens) {
 			return New(d, prev.cfg)
 		}
 		i.ID, i.Tokens = old.ID, old.Tokens
-		instances[n] = i
 	}
 	return &Ring{
 		cfg: prev.cfg, topo: prev.topo, instances: instances,
 		vitals: newVitals(instances, prev.topo, prev.cfg.ZoneAwareness),
 	}
+}
+
+// members counts the entries that [New] keeps.
+func (cfg *Config) members(d *Desc) int {
+	n := 0
+	for _, i := range d.Instances {
+		if cfg.member(&i) {
+			n++
+		}
+	}
+	return n
+}
+
+func (cfg *Config) member(i *Instance) bool {
+	return i.State != Left && !slices.Contains(cfg.ExcludedZones, i.Zone)
 }
 
 // Config is the config of the snapshot.

@@ -3,7 +3,6 @@ package ring
 import (
 	"crypto/md5"
 	"encoding/binary"
-	"math"
 	"math/rand"
 	"slices"
 	"time"
@@ -37,13 +36,16 @@ func (r *Ring) ShuffleShard(identifier string, size int) *Ring {
 // wrote within lookback before now: the shard, and whatever was in it before
 // instances registered or became read-only in that time.
 func (r *Ring) ShuffleShardWithLookback(identifier string, size int, lookback time.Duration, now time.Time) *Ring {
-	if size <= 0 {
-		size = math.MaxInt
-	}
 	w := shardWalk{r: r, identifier: identifier, lookback: lookback > 0, chosen: make([]bool, len(r.instances))}
 	w.until = now.Add(-lookback).Unix()
 	if oldest := r.oldestRegistered(); oldest > 0 && oldest >= w.until && w.lookback {
 		return r
+	}
+	if size <= 0 {
+		for n := range r.instances {
+			w.chosen[n] = w.includes(&r.instances[n])
+		}
+		return w.ring()
 	}
 	if !r.cfg.ZoneAwareness {
 		w.pick("", size, func(uint32) bool { return true })

@@ -69,30 +69,67 @@ func Ordinal(name string) (int, bool) {
 // instance, and remembers them. It is not safe for concurrent use.
 type Spreader struct {
 	zone   int
-	tokens [][]uint32    // sorted, by instance
-	queues [][]spreadGap // the same as heaps of gaps
-	share  []spreadShare // heap of instances by ownership
+	tokens [][]uint32  // sorted, by instance
+	gaps   [][]gap     // a heap of the same tokens by instance
+	shares heap[share] // all instances
 }
 
-// spreadGap is a token and the keys it covers, from the previous token on.
-// order is the number of keys and, below it, the token: the largest is divided
-// first.
-type spreadGap struct {
-	order uint64
-	prev  uint32
+// gap is a token and the number of keys it covers, from the previous token on,
+// packed so that the order of the numbers is the order of division: the largest
+// gap first, of equal ones the higher token.
+type gap uint64
+
+func newGap(token, prev uint32) gap { return gap(token-prev)<<32 | gap(token) }
+
+func (g gap) keys() uint32  { return uint32(g >> 32) }
+func (g gap) token() uint32 { return uint32(g) }
+func (g gap) prev() uint32  { return g.token() - g.keys() }
+
+// share is an instance and the number of keys it owns, packed likewise.
+type share uint64
+
+const shareBits = 13 // of the instance, below [MaxSpreadInstances]
+
+func newShare(instance int, keys int64) share { return share(keys)<<shareBits | share(instance) }
+
+func (s share) keys() int64   { return int64(s >> shareBits) }
+func (s share) instance() int { return int(s & (1<<shareBits - 1)) }
+
+// heap has the largest element first.
+type heap[T ~uint64] []T
+
+func (h *heap[T]) push(e T) {
+	a := append(*h, e)
+	for i := len(a) - 1; i > 0 && a[(i-1)/2] < a[i]; i = (i - 1) / 2 {
+		a[(i-1)/2], a[i] = a[i], a[(i-1)/2]
+	}
+	*h = a
 }
 
-func (g spreadGap) keys() uint32  { return uint32(g.order >> 32) }
-func (g spreadGap) token() uint32 { return uint32(g.order) }
-
-func newSpreadGap(token, prev uint32) spreadGap {
-	return spreadGap{order: uint64(token-prev)<<32 | uint64(token), prev: prev}
+func (h *heap[T]) pop() T {
+	a := *h
+	top, last := a[0], a[len(a)-1]
+	*h = a[:len(a)-1]
+	if len(*h) > 0 {
+		h.replaceTop(last)
+	}
+	return top
 }
 
-// spreadShare is an instance and all keys it covers.
-type spreadShare struct {
-	keys     int64
-	instance int
+// replaceTop puts e, not larger than the top, in its place.
+func (h *heap[T]) replaceTop(e T) {
+	a, i := *h, 0
+	for child := 1; child < len(a); child = 2*i + 1 {
+		if child+1 < len(a) && a[child+1] > a[child] {
+			child++
+		}
+		if a[child] <= e {
+			break
+		}
+		a[i] = a[child]
+		i = child
+	}
+	a[i] = e
 }
 
 // NewSpreader starts a generator for a zone number from 0 to 7.
@@ -119,13 +156,13 @@ func (s *Spreader) Tokens(instance int) ([]uint32, error) {
 
 // first divides the ring evenly.
 func (s *Spreader) first() {
-	const gap = uint32(keySpace / SpreadTokens)
-	var queue []spreadGap
-	for i := range uint32(SpreadTokens) {
-		token := i*gap + uint32(s.zone)
-		queue = append(queue, newSpreadGap(token, token-gap))
+	const size = uint32(keySpace / SpreadTokens)
+	gaps := make([]gap, SpreadTokens)
+	for i := range gaps {
+		token := uint32(i)*size + uint32(s.zone)
+		gaps[i] = newGap(token, token-size)
 	}
-	s.add(queue, keySpace)
+	s.add(gaps, keySpace)
 }
 
 // next takes a little from the instances that own most, always from their
@@ -134,34 +171,33 @@ func (s *Spreader) next() error {
 	instance := len(s.tokens)
 	optimal := float64(keySpace) / float64(instance+1)
 	var owned int64
-	var aside []spreadShare
-	queue := make([]spreadGap, 0, SpreadTokens)
-	for len(queue) < SpreadTokens {
-		want := uint32(optimal-float64(owned)) / uint32(SpreadTokens-len(queue))
+	var aside []share
+	gaps := make([]gap, 0, SpreadTokens)
+	for len(gaps) < SpreadTokens {
+		want := uint32(optimal-float64(owned)) / uint32(SpreadTokens-len(gaps))
 		want -= want % SpreadZones
-		if len(s.share) == 0 || s.share[0].keys <= int64(want) {
+		if len(s.shares) == 0 || s.shares[0].keys() <= int64(want) {
 			return fmt.Errorf("%w: no room for instance %d", ErrNoSpreadTokens, instance)
 		}
-		donor := &s.share[0]
-		gaps := s.queues[donor.instance]
-		gap := gaps[0]
-		if gap.keys() <= want {
-			aside = append(aside, s.popShare())
+		donor := s.shares[0]
+		donated := (*heap[gap])(&s.gaps[donor.instance()])
+		old := (*donated)[0]
+		if old.keys() <= want {
+			aside = append(aside, s.shares.pop())
 			continue
 		}
-		token := splitGap(gap.prev, want)
-		queue = append(queue, newSpreadGap(token, gap.prev))
-		gaps[0] = newSpreadGap(gap.token(), token)
-		given := int64(gap.keys()) - int64(gaps[0].keys())
-		siftDown(gaps, func(a, b *spreadGap) bool { return a.order > b.order })
+		token := splitGap(old.prev(), want)
+		rest := newGap(old.token(), token)
+		gaps = append(gaps, newGap(token, old.prev()))
+		donated.replaceTop(rest)
+		given := int64(old.keys()) - int64(rest.keys())
 		owned += given
-		donor.keys -= given
-		siftDown(s.share, richer)
+		s.shares.replaceTop(newShare(donor.instance(), donor.keys()-given))
 	}
 	for _, a := range aside {
-		s.pushShare(a)
+		s.shares.push(a)
 	}
-	s.add(queue, owned)
+	s.add(gaps, owned)
 	return nil
 }
 
@@ -175,61 +211,16 @@ func splitGap(prev, want uint32) uint32 {
 	return prev + want
 }
 
-func (s *Spreader) add(queue []spreadGap, keys int64) {
-	slices.SortFunc(queue, func(a, b spreadGap) int {
-		if a.order > b.order {
-			return -1
-		}
-		return 1
-	})
-	tokens := make([]uint32, len(queue))
-	for i, g := range queue {
+// add notes a finished instance. Gaps in falling order are a heap.
+func (s *Spreader) add(gaps []gap, keys int64) {
+	slices.Sort(gaps)
+	slices.Reverse(gaps)
+	tokens := make([]uint32, len(gaps))
+	for i, g := range gaps {
 		tokens[i] = g.token()
 	}
 	slices.Sort(tokens)
-	s.pushShare(spreadShare{keys: keys, instance: len(s.tokens)})
+	s.shares.push(newShare(len(s.tokens), keys))
 	s.tokens = append(s.tokens, tokens)
-	s.queues = append(s.queues, queue)
-}
-
-func richer(a, b *spreadShare) bool {
-	return a.keys > b.keys || a.keys == b.keys && a.instance > b.instance
-}
-
-func (s *Spreader) pushShare(e spreadShare) {
-	s.share = append(s.share, e)
-	for i := len(s.share) - 1; i > 0; {
-		up := (i - 1) / 2
-		if !richer(&s.share[i], &s.share[up]) {
-			return
-		}
-		s.share[i], s.share[up] = s.share[up], s.share[i]
-		i = up
-	}
-}
-
-func (s *Spreader) popShare() spreadShare {
-	top, last := s.share[0], len(s.share)-1
-	s.share[0] = s.share[last]
-	s.share = s.share[:last]
-	siftDown(s.share, richer)
-	return top
-}
-
-// siftDown restores a heap whose first element became smaller.
-func siftDown[T any](h []T, before func(a, b *T) bool) {
-	for i := 0; ; {
-		child := 2*i + 1
-		if child >= len(h) {
-			return
-		}
-		if child+1 < len(h) && before(&h[child+1], &h[child]) {
-			child++
-		}
-		if !before(&h[child], &h[i]) {
-			return
-		}
-		h[i], h[child] = h[child], h[i]
-		i = child
-	}
+	s.gaps = append(s.gaps, gaps)
 }

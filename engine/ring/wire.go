@@ -300,15 +300,20 @@ func AppendTokensField(b []byte, num int32, tokens []uint32) []byte {
 	if len(tokens) == 0 {
 		return b
 	}
-	b = binary.AppendUvarint(AppendTag(b, num, WireBytes), uint64(tokensSize(tokens)))
+	size := tokensSize(tokens)
+	b = binary.AppendUvarint(AppendTag(b, num, WireBytes), uint64(size))
+	b = slices.Grow(b, size+8)
+	out := b[len(b) : len(b)+size+8] // room to write eight bytes for the last too
+	n := 0
 	for _, t := range tokens {
-		for t >= 0x80 {
-			b = append(b, byte(t)|0x80)
-			t >>= 7
-		}
-		b = append(b, byte(t))
+		w := uint64(t)
+		w = w&0x7f | w&0x3f80<<1 | w&0x1fc000<<2 | w&0xfe00000<<3 | w&0xf0000000<<4
+		bytes := (bits.Len32(t|1) + 6) / 7
+		w |= 0x8080808080808080 & (1<<(8*bytes-8) - 1)
+		binary.LittleEndian.PutUint64(out[n:], w)
+		n += bytes
 	}
-	return b
+	return b[:len(b)+size]
 }
 
 func tokensSize(tokens []uint32) int {
