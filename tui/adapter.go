@@ -1,0 +1,94 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+
+	"github.com/ringctl/ringctl/client"
+)
+
+// NewSource shows a running cluster through a client. Changes go through the
+// same plans and checks as the commands; examine applies the doctor's rules and
+// may be nil.
+func NewSource(c *client.Client, about About, examine func(views []*client.Snapshot) []Finding) Source {
+	return &cluster{client: c, about: about, examine: examine}
+}
+
+// cluster is a running cluster.
+type cluster struct {
+	client  *client.Client
+	about   About
+	examine func(views []*client.Snapshot) []Finding
+}
+
+func (c *cluster) About() About { return c.about }
+
+func (c *cluster) Watch(ctx context.Context) iter.Seq2[*client.Snapshot, error] {
+	return c.client.Watch(ctx)
+}
+
+func (c *cluster) Views(ctx context.Context) ([]*client.Snapshot, error) {
+	return c.client.Views(ctx)
+}
+
+func (c *cluster) Examine(views []*client.Snapshot) []Finding {
+	if c.examine == nil {
+		return nil
+	}
+	return c.examine(views)
+}
+
+// errReadOnly is what a read-only source says to every change.
+var errReadOnly = errors.New("this cluster is read-only here")
+
+func (c *cluster) Plan(ctx context.Context, ch Change) (*client.Plan, error) {
+	if c.about.ReadOnly != "" {
+		return nil, fmt.Errorf("%s: %w: %s", ch.Action, errReadOnly, c.about.ReadOnly)
+	}
+	if ch.Action == client.Forget {
+		return c.client.PlanForget(ctx, client.ForgetRequest{Ring: ch.Ring, IDs: ch.IDs})
+	}
+	if len(ch.IDs) != 1 {
+		return nil, fmt.Errorf("%s: one partition at a time; %d are chosen", ch.Action, len(ch.IDs))
+	}
+	req := client.PartitionRequest{Ring: ch.Ring, Action: ch.Action}
+	if ch.Action == client.RemoveOwner {
+		req.Owner = ch.IDs[0]
+		return c.client.PlanPartition(ctx, req)
+	}
+	n, err := strconv.ParseInt(ch.IDs[0], 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %q is not a partition number", ch.Action, ch.IDs[0])
+	}
+	req.Partition = int32(n)
+	return c.client.PlanPartition(ctx, req)
+}
+
+func (c *cluster) Apply(ctx context.Context, p *client.Plan, report func(client.Progress)) (*client.Result, error) {
+	if c.about.ReadOnly != "" {
+		return nil, errReadOnly
+	}
+	return c.client.Apply(ctx, p, client.ApplyOptions{Progress: report})
+}
+
+// NewReplay shows recorded snapshots, oldest first, on the same screens.
+// The sequence may be read once.
+func NewReplay(name string, snapshots iter.Seq2[*client.Snapshot, error], examine func([]*client.Snapshot) []Finding) Source {
+	about := About{Name: name, ReadOnly: "it is a recording", Recorded: true}
+	return &replay{cluster: cluster{about: about, examine: examine}, snapshots: snapshots}
+}
+
+// replay is a recording.
+type replay struct {
+	cluster
+	snapshots iter.Seq2[*client.Snapshot, error]
+}
+
+// Watch yields the recording from its start.
+func (r *replay) Watch(context.Context) iter.Seq2[*client.Snapshot, error] { return r.snapshots }
+
+// Views has none: a recording holds one view at a time.
+func (r *replay) Views(context.Context) ([]*client.Snapshot, error) { return nil, nil }

@@ -1,0 +1,159 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/tui/scene"
+	"github.com/ringctl/ringctl/tui/screen"
+)
+
+// The messages that commands come back with. Those that answer a question
+// carry its generation.
+type (
+	frameMsg struct {
+		scene   *scene.Scene
+		events  []client.Event
+		changed bool
+		err     error
+	}
+	pollMsg struct {
+		gen  int
+		poll *scene.Poll
+	}
+	pastMsg struct {
+		gen   int
+		scene *scene.Scene
+	}
+	planMsg struct {
+		gen  int
+		plan *client.Plan
+		err  error
+	}
+	progressMsg struct {
+		gen      int
+		progress client.Progress
+		more     <-chan client.Progress
+	}
+	resultMsg struct {
+		gen    int
+		result *client.Result
+		err    error
+	}
+	tickMsg    time.Time
+	pollDueMsg struct{}
+	spinMsg    struct{}
+)
+
+// take waits for the next snapshot.
+func (m *Model) take() tea.Cmd {
+	s := m.stream
+	return func() tea.Msg { return s.take() }
+}
+
+// takeLater waits a moment first, so that a busy cluster does not make a busy
+// screen.
+func (m *Model) takeLater() tea.Cmd {
+	s := m.stream
+	return tea.Tick(frameEvery, func(time.Time) tea.Msg { return s.take() })
+}
+
+// tick is the second hand: ages on the screen move with it.
+func tick() tea.Cmd {
+	return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) })
+}
+
+func (m *Model) pollLater() tea.Cmd {
+	return tea.Tick(m.opts.PollEvery, func(time.Time) tea.Msg { return pollDueMsg{} })
+}
+
+func spin() tea.Cmd {
+	return tea.Tick(frameEvery, func(time.Time) tea.Msg { return spinMsg{} })
+}
+
+// poll asks all members for their views. One round runs at a time.
+func (m *Model) poll() tea.Cmd {
+	if m.polling {
+		return nil
+	}
+	m.polling = true
+	m.pollGen++
+	gen, src, ctx, opts := m.pollGen, m.opts.Source, m.ctx, m.opts
+	var before *scene.Poll
+	if m.live != nil {
+		before = m.live.Poll
+	}
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
+		defer cancel()
+		views, err := src.Views(ctx)
+		if len(views) == 0 && before != nil {
+			stale := *before
+			stale.Err = errorText(err)
+			return pollMsg{gen: gen, poll: &stale}
+		}
+		p := scene.NewPoll(opts.Now(), views, src.Examine(views))
+		p.Err = errorText(err)
+		return pollMsg{gen: gen, poll: p}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// recall prepares a moment of the past for drawing.
+func (m *Model) recall(i int) tea.Cmd {
+	m.pastGen++
+	gen, snap, near := m.pastGen, m.history.At(i), m.shown
+	return func() tea.Msg {
+		s := scene.Build(snap, near)
+		return pastMsg{gen: gen, scene: s}
+	}
+}
+
+// plan has a change checked.
+func (m *Model) plan(c screen.Change) tea.Cmd {
+	m.planGen++
+	gen, src, ctx, limit := m.planGen, m.opts.Source, m.ctx, m.opts.Timeout
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		p, err := src.Plan(ctx, c)
+		return planMsg{gen: gen, plan: p, err: err}
+	}
+}
+
+// apply makes a change. Progress comes through a channel that holds only the
+// latest; the channel is closed at the end.
+func (m *Model) apply(p *client.Plan) tea.Cmd {
+	gen, src, ctx := m.planGen, m.opts.Source, m.ctx
+	latest := make(chan client.Progress, 1)
+	do := func() tea.Msg {
+		defer close(latest)
+		r, err := src.Apply(ctx, p, func(p client.Progress) {
+			select {
+			case latest <- p:
+			default:
+			}
+		})
+		return resultMsg{gen: gen, result: r, err: err}
+	}
+	return tea.Batch(do, waitProgress(gen, latest), spin())
+}
+
+func waitProgress(gen int, more <-chan client.Progress) tea.Cmd {
+	return func() tea.Msg {
+		p, open := <-more
+		if !open {
+			return nil
+		}
+		return progressMsg{gen: gen, progress: p, more: more}
+	}
+}

@@ -1,0 +1,167 @@
+package scene
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ringctl/ringctl/client"
+)
+
+// Limits of the event feed: a burst is at most burstFor long however busy it
+// is, and ends after burstQuiet without another event of its kind.
+const (
+	burstQuiet = 2 * time.Second
+	burstFor   = 10 * time.Second
+	feedMax    = 2000
+	flapSlots  = 240
+	// FlapSlot is the time that one column of the flap sparkline stands for.
+	FlapSlot = 15 * time.Second
+)
+
+// Entry is one line of the feed: an event, or a burst of events of one kind in
+// one ring.
+type Entry struct {
+	First, Last time.Time
+	Kind        client.EventKind
+	Key         string
+	From, To    string
+	// IDs are the things it happened to, without repeats, in order of arrival;
+	// at most twelve are kept. Count is the number of events.
+	IDs   []string
+	Count int
+	Bad   bool
+	// Note is a line that is not an event of the cluster: the outcome of a
+	// change made here, a lost connection.
+	Note string
+}
+
+// Subject names what the entry is about, in at most a few words.
+func (e *Entry) Subject() string {
+	switch n := len(e.IDs); {
+	case n == 0:
+		return e.Key
+	case n <= 3:
+		return strings.Join(e.IDs, ", ")
+	default:
+		return fmt.Sprintf("%s, %s and %d more", e.IDs[0], e.IDs[1], e.Count-2)
+	}
+}
+
+// Feed is the running story of a cluster: entries oldest first, and how many
+// states flapped in each slot of time. The zero value is ready. Not safe for
+// concurrent use.
+type Feed struct {
+	Entries []Entry
+	// Dropped counts old entries that no longer fit.
+	Dropped int
+	flaps   []int
+	slot    int64
+}
+
+// Add takes the events of one snapshot.
+func (f *Feed) Add(events []client.Event) {
+	for i := range events {
+		f.add(&events[i])
+	}
+}
+
+// Say adds a line of our own.
+func (f *Feed) Say(at time.Time, bad bool, note string) {
+	f.append(Entry{First: at, Last: at, Count: 1, Bad: bad, Note: note})
+}
+
+func (f *Feed) add(e *client.Event) {
+	if flaps(e.Kind) {
+		f.count(e.At)
+	}
+	// A burst may be interleaved with others: look back while it could be open.
+	for i := len(f.Entries) - 1; i >= 0; i-- {
+		b := &f.Entries[i]
+		if e.At.Sub(b.First) > burstFor {
+			break
+		}
+		if b.takes(e) {
+			b.merge(e)
+			return
+		}
+	}
+	f.append(Entry{First: e.At, Last: e.At, Kind: e.Kind, Key: e.Key, From: e.From, To: e.To, IDs: ids(e.ID), Count: 1, Bad: e.Bad})
+}
+
+func (b *Entry) takes(e *client.Event) bool {
+	return b.Note == "" && b.Kind == e.Kind && b.Key == e.Key && b.To == e.To && e.At.Sub(b.Last) <= burstQuiet && !e.At.Before(b.First)
+}
+
+func (b *Entry) merge(e *client.Event) {
+	b.Last, b.Count, b.Bad = e.At, b.Count+1, b.Bad || e.Bad
+	if b.From != e.From {
+		b.From = ""
+	}
+	for _, id := range b.IDs {
+		if id == e.ID {
+			return
+		}
+	}
+	if len(b.IDs) < 12 && e.ID != "" {
+		b.IDs = append(b.IDs, e.ID)
+	}
+}
+
+func ids(id string) []string {
+	if id == "" {
+		return nil
+	}
+	return []string{id}
+}
+
+func (f *Feed) append(e Entry) {
+	if len(f.Entries) >= feedMax {
+		n := copy(f.Entries, f.Entries[feedMax/4:])
+		f.Entries, f.Dropped = f.Entries[:n], f.Dropped+feedMax/4
+	}
+	f.Entries = append(f.Entries, e)
+}
+
+// flaps tells which events count as a change of health or state.
+func flaps(k client.EventKind) bool {
+	switch k {
+	case client.InstanceHealth, client.InstanceState, client.InstanceResurrected, client.InstanceGone,
+		client.MemberState, client.MemberGone, client.PartitionState, client.PartitionOwnerHealth:
+		return true
+	}
+	return false
+}
+
+func (f *Feed) count(at time.Time) {
+	slot := at.UnixNano() / int64(FlapSlot)
+	f.advance(slot)
+	if back := f.slot - slot; back >= 0 && back < int64(len(f.flaps)) {
+		f.flaps[len(f.flaps)-1-int(back)]++
+	}
+}
+
+// advance moves the window of slots forward to the given one.
+func (f *Feed) advance(slot int64) {
+	if f.flaps == nil {
+		f.flaps, f.slot = make([]int, 1, flapSlots), slot
+	}
+	if slot-f.slot >= flapSlots {
+		clear(f.flaps)
+		f.slot = slot
+	}
+	for f.slot < slot {
+		if len(f.flaps) == flapSlots {
+			copy(f.flaps, f.flaps[1:])
+			f.flaps = f.flaps[:flapSlots-1]
+		}
+		f.flaps, f.slot = append(f.flaps, 0), f.slot+1
+	}
+}
+
+// Flaps is the number of flaps per slot up to the slot of now, oldest first.
+// The slice belongs to the feed and is good until the next call.
+func (f *Feed) Flaps(now time.Time) []int {
+	f.advance(max(now.UnixNano()/int64(FlapSlot), f.slot))
+	return f.flaps
+}

@@ -1,0 +1,274 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/tui/screen"
+	"github.com/ringctl/ringctl/tui/widget"
+)
+
+// The smallest window in which every screen has room.
+const (
+	minWidth  = 80
+	minHeight = 24
+)
+
+// View draws the whole screen.
+func (m *Model) View() tea.View {
+	v := tea.NewView(m.draw())
+	v.AltScreen = true
+	v.WindowTitle = "ringctl " + string(m.verdict()) + " " + m.about.Name
+	if m.opts.Mouse {
+		v.MouseMode = tea.MouseModeCellMotion
+	}
+	return v
+}
+
+func (m *Model) draw() string {
+	c := widget.NewCanvas(m.width, m.height, m.theme)
+	if m.width < minWidth || m.height < minHeight {
+		screen.Notice(c, m.theme.Warn, "a little more room, please",
+			fmt.Sprintf("the window is %d by %d; %d by %d is needed", m.width, m.height, minWidth, minHeight))
+		return c.String()
+	}
+	m.header(c.Top(1))
+	m.tabs(c.Sub(0, 1, c.W, 1))
+	c.Rule(2, "")
+	body := c.Sub(0, 3, c.W, c.H-4)
+	m.body(body)
+	m.footer(c.Sub(0, c.H-1, c.W, 1), body)
+	if m.help {
+		m.drawHelp(body)
+	}
+	if m.dialog != nil {
+		body.Dim(m.theme.Faint)
+		m.dialog.View(body, m.env(), m.spinner)
+	}
+	return c.String()
+}
+
+func (m *Model) body(c widget.Canvas) {
+	if m.shown == nil {
+		m.waiting(c)
+		return
+	}
+	m.pane().View(c, m.env())
+	if m.stale() {
+		c.Dim(m.theme.Faint)
+	}
+}
+
+// waiting is what there is to see before the first snapshot.
+func (m *Model) waiting(c widget.Canvas) {
+	if m.lost == nil && !m.ended {
+		screen.Notice(c, m.theme.Strong, "asking "+m.about.Name, "The first member that answers shows its view.")
+		return
+	}
+	if m.lost == nil {
+		screen.Notice(c, m.theme.Strong, "the recording is empty", "There is no moment to show. q leaves.")
+		return
+	}
+	lines := []string{m.lost.Error()}
+	if hint := client.HintOf(m.lost); hint != "" {
+		lines = append(lines, hint)
+	}
+	lines = append(lines, fmt.Sprintf("Trying again since %s. q leaves.", m.now.Sub(m.lostAt).Truncate(time.Second)))
+	screen.Notice(c, m.theme.Bad, m.theme.Glyph.Bad+" no view of "+m.about.Name, lines...)
+}
+
+// header is the top line: which cluster, whose view, how old.
+func (m *Model) header(c widget.Canvas) {
+	t := m.theme
+	c.Fill(t.Header)
+	x := c.Text(1, 0, t.Strong.On(t.Header), "ringctl")
+	x = c.Text(x+2, 0, t.Header, m.about.Name)
+	right, st := m.freshness()
+	room := c.W - widget.Width(right) - 3
+	if m.shown != nil {
+		sep := " " + t.Glyph.Separator + " "
+		info := sep + "view of " + m.shown.Snap.From
+		if m.shown.Snap.Note != "" {
+			info += sep + m.shown.Snap.Note
+		} else if m.shown.Snap.Mode != "" {
+			info += sep + modeWords(m.shown.Snap.Mode)
+		}
+		if m.about.ReadOnly != "" {
+			info += sep + "read-only"
+		}
+		c.In(x, 0, max(room-x, 0), t.Dim.On(t.Header), info)
+	}
+	c.Text(c.W-widget.Width(right)-1, 0, st.On(t.Header), right)
+}
+
+func modeWords(m client.Mode) string {
+	switch m {
+	case client.Join:
+		return "joined as guest"
+	case client.Observe:
+		return "observing"
+	case client.HTTP:
+		return "over HTTP"
+	default:
+		return string(m)
+	}
+}
+
+// freshness is the age of what is shown, always there.
+func (m *Model) freshness() (string, widget.Style) {
+	t := m.theme
+	if m.shown == nil {
+		return t.Glyph.Unknown + " no view", t.Warn
+	}
+	at := m.shown.Snap.At
+	old := shortAge(m.now.Sub(at))
+	switch {
+	case m.past >= 0:
+		return fmt.Sprintf("%s %s  step %d of %d", t.Glyph.Age, at.Local().Format("15:04:05"), m.past+1, m.history.Len()), t.Marked
+	case m.about.Recorded:
+		return fmt.Sprintf("%s recorded %s", t.Glyph.Age, at.Local().Format("2006-01-02 15:04:05")), t.Marked
+	case m.paused:
+		return "paused  " + old + " old", t.Marked
+	case m.lost != nil:
+		return t.Glyph.Bad + " disconnected  " + old + " old", t.Bad
+	case m.stale():
+		return t.Glyph.Warn + " stale  " + old + " old", t.Warn
+	default:
+		return t.Glyph.Good + " live  " + old + " old", t.Good
+	}
+}
+
+func shortAge(d time.Duration) string {
+	return max(d, 0).Truncate(time.Second).String()
+}
+
+// tabs is the second line.
+func (m *Model) tabs(c widget.Canvas) {
+	x := 1
+	for i, tab := range tabs {
+		st, key := m.theme.Dim, m.theme.Accent
+		if tab.name == m.current {
+			st, key = m.theme.Strong.With(widget.Underline), m.theme.Strong
+		}
+		at := c.Text(x, 0, key, fmt.Sprintf("%d ", i+1))
+		at = c.Text(at, 0, st, tab.title)
+		if b, bst := m.badge(tab.name); b != "" {
+			c.Text(at+1, 0, bst, b)
+		}
+		x += m.tabWidth(i)
+	}
+	if m.current == "member" || m.current == "partition" {
+		_, id := m.detail.Subject()
+		c.In(x, 0, c.W-x, m.theme.Strong, m.theme.Glyph.Pointer+" "+m.current+" "+id)
+	}
+}
+
+// tabWidth is the room of a tab, the same whether or not it has a badge.
+func (m *Model) tabWidth(i int) int {
+	w := 2 + len(tabs[i].title) + 2
+	switch tabs[i].name {
+	case "views", "doctor":
+		w += 2
+	}
+	return w
+}
+
+// badge is the number of things that ask for attention behind a tab.
+func (m *Model) badge(name string) (string, widget.Style) {
+	if m.shown == nil || m.shown.Poll == nil {
+		return "", m.theme.Dim
+	}
+	n, st := 0, m.theme.Warn
+	switch name {
+	case "views":
+		n = m.shown.Poll.Disagreeing()
+	case "doctor":
+		for _, f := range m.shown.Poll.Findings {
+			if f.Severity == client.Critical {
+				st = m.theme.Bad
+			}
+			if f.Severity != client.OK {
+				n++
+			}
+		}
+	}
+	if n == 0 {
+		return "", st
+	}
+	if n > 9 {
+		return "+", st
+	}
+	return fmt.Sprint(n), st
+}
+
+// footer is the last line: what is typed, what was said, or the keys.
+func (m *Model) footer(c widget.Canvas, body widget.Canvas) {
+	switch {
+	case m.prompt.mode != promptOff:
+		m.drawPrompt(c, body)
+	case m.toast.text != "" && m.now.Before(m.toast.until):
+		c.Text(1, 0, m.theme.Marked, m.theme.Glyph.Pointer)
+		c.In(3, 0, c.W-4, m.theme.Text, m.toast.text)
+	default:
+		m.drawHints(c)
+	}
+}
+
+func (m *Model) drawHints(c widget.Canvas) {
+	x := 1
+	if f := m.pane().Filter(); !f.Empty() {
+		x = c.Text(x, 0, m.theme.Marked, "/"+c.Fit(f.String(), c.W/3)) + 2
+	}
+	var hints []screen.Hint
+	if m.shown != nil {
+		hints = m.pane().Hints()
+	}
+	for _, h := range append(hints[:len(hints):len(hints)], globalHints...) {
+		if x+widget.Width(h.Key)+1+widget.Width(h.Does) > c.W {
+			return
+		}
+		if m.about.ReadOnly != "" && strings.HasSuffix(h.Does, "…") {
+			continue
+		}
+		x = c.Text(x, 0, m.theme.Accent, h.Key)
+		x = c.Text(x+1, 0, m.theme.Dim, h.Does) + 2
+	}
+}
+
+// drawPrompt is the line being typed, and above it what it could become.
+func (m *Model) drawPrompt(c widget.Canvas, body widget.Canvas) {
+	t, p := m.theme, &m.prompt
+	sign := ":"
+	if p.mode == promptFilter {
+		sign = "/"
+	}
+	x := c.Text(1, 0, t.Accent, sign)
+	c.In(x, 0, c.W-x-1, t.Strong, p.input.Value())
+	if cursor := x + p.input.Cursor(); cursor < c.W {
+		under := []rune(p.input.Value() + " ")
+		at := min(len([]rune(p.input.Value()[:p.input.Offset()])), len(under)-1)
+		c.Text(cursor, 0, t.Strong.With(widget.Reverse), string(under[at]))
+	}
+	choices, taken := p.input.Choices()
+	if len(choices) == 0 {
+		return
+	}
+	line := body.Sub(0, body.H-1, body.W, 1)
+	line.Fill(t.Header)
+	x = 1
+	for i, ch := range choices {
+		if x+widget.Width(ch) > line.W-2 {
+			line.Text(x, 0, t.Dim.On(t.Header), t.Glyph.Ellipsis)
+			return
+		}
+		st := t.Dim
+		if i == taken {
+			st = t.Marked
+		}
+		x = line.Text(x, 0, st.On(t.Header), ch) + 2
+	}
+}
