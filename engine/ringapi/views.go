@@ -97,16 +97,20 @@ type Zone struct {
 // Quorum answers whether every key has a quorum and how far the worst one is from losing it.
 type Quorum struct {
 	OK bool `json:"ok"`
-	// Margin is how many more instances may fail in the worst place; negative: how many are missing.
+	// Margin is how many more instances may fail in the worst range of keys; negative: how many are missing.
 	Margin int `json:"margin"`
+	// WholeMargin is the same for operations over the whole ring (searches), in instances, or in zones
+	// where the ring is zone aware.
+	WholeMargin int `json:"wholeMargin"`
 	// Ranges and RangesWithout count ranges of keys with the same replicas.
 	Ranges        int `json:"ranges"`
 	RangesWithout int `json:"rangesWithoutQuorum"`
 	// Without is the share of keys without a quorum in percent.
 	Without float64 `json:"keysWithoutQuorumPercent"`
-	// Worst are the instances of the worst range.
-	Worst []string `json:"worst,omitempty"`
-	Error string   `json:"error,omitempty"`
+	// Blocking are the unhealthy members because of which ranges have no quorum, sorted.
+	Blocking []string `json:"blocking,omitempty"`
+	// Error says why operations over the whole ring fail now.
+	Error string `json:"error,omitempty"`
 }
 
 // PartitionRing is one partition ring as one server sees it. Partitions are sorted by number.
