@@ -66,10 +66,18 @@ func Default(target, dataDir string) Config {
 	c.Storage.Trace.Poll = 30 * time.Second
 	c.Memberlist = gossip.DefaultConfig()
 	c.Memberlist.ClusterLabel = "tempod"
-	c.Overrides.Defaults = tenant.DefaultLimits()
+	c.Overrides.Defaults = defaultLimits()
 	c.Overrides.Reload = 10 * time.Second
 	c.RingAdmin.AuditFile = filepath.Join(dataDir, "ring-audit.jsonl")
 	return c
+}
+
+// defaultLimits are Tempo's, except that the machine is the rate limit:
+// keepers bound their memory and refuse what they cannot take.
+func defaultLimits() tenant.Limits {
+	l := tenant.DefaultLimits()
+	l.Ingestion.RateLimitBytes, l.Ingestion.BurstSizeBytes, l.Ingestion.MaxTracesPerUser = 1_000_000_000, 1_000_000_000, 0
+	return l
 }
 
 func defaultKV() KVStoreConfig { return KVStoreConfig{Store: "memberlist", Prefix: "collectors/"} }

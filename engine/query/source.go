@@ -312,9 +312,10 @@ func (v *Vector) UsePresent(n int) Bitmap {
 	return v.Present
 }
 
+// sized is s with n entries of any content; never nil, because a nil field has a meaning of its own.
 func sized[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n, n+n/4)
+	if s == nil || cap(s) < n {
+		return make([]T, n, n+n/4+1)
 	}
 	return s[:n]
 }

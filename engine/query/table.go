@@ -6,11 +6,8 @@ import (
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// Entry is one distinct resource or instrumentation scope of a block.
-type Entry struct {
-	Raw       []byte // an OTLP Resource or InstrumentationScope message
-	SchemaURL string
-}
+// Entry is one distinct resource or instrumentation scope of a block, as received.
+type Entry = trace.Group
 
 // Table is the list of the resources or of the scopes of a block, taken apart once. Immutable.
 type Table struct {
@@ -25,29 +22,20 @@ type scopeName struct{ name, version []byte }
 // not change. The error names the malformed entry.
 func NewTable(scope Scope, entries []Entry) (*Table, error) {
 	t := &Table{entries: entries, attrs: make([][]trace.Attr, len(entries)), names: make([]scopeName, len(entries))}
-	attrField := uint64(1)
-	if scope == ScopeInstrumentation {
-		attrField = 3
-	}
 	for i, e := range entries {
-		w := wireReader{b: e.Raw}
-		for w.next() {
-			switch {
-			case w.field == attrField && w.wire == wireBytes:
-				a, ok := readAttr(w.bytes)
-				if !ok {
-					return nil, fmt.Errorf("%s %d: malformed attribute", scope, i)
-				}
-				t.attrs[i] = append(t.attrs[i], a)
-			case scope == ScopeInstrumentation && w.field == 1 && w.wire == wireBytes:
-				t.names[i].name = w.bytes
-			case scope == ScopeInstrumentation && w.field == 2 && w.wire == wireBytes:
-				t.names[i].version = w.bytes
+		if scope == ScopeInstrumentation {
+			var s trace.Scope
+			if err := trace.DecodeScope(e.Raw, &s); err != nil {
+				return nil, fmt.Errorf("instrumentation scope %d: %w", i, err)
 			}
+			t.attrs[i], t.names[i] = s.Attrs, scopeName{s.Name, s.Version}
+			continue
 		}
-		if w.bad {
-			return nil, fmt.Errorf("%s %d: malformed message", scope, i)
+		var r trace.Resource
+		if err := trace.DecodeResource(e.Raw, &r); err != nil {
+			return nil, fmt.Errorf("resource %d: %w", i, err)
 		}
+		t.attrs[i] = r.Attrs
 	}
 	return t, nil
 }
@@ -61,7 +49,7 @@ func (t *Table) Entry(i int) Entry { return t.entries[i] }
 // Attrs lists the attributes of entry i; read-only.
 func (t *Table) Attrs(i int) []trace.Attr { return t.attrs[i] }
 
-// find is the attribute of entry i with the key, or nil. The first of several wins, as in a span.
+// find is the attribute of entry i with the key, or nil. The first of several counts.
 func (t *Table) find(i int, key string) *trace.Value {
 	for j := range t.attrs[i] {
 		if string(t.attrs[i][j].Key) == key {
@@ -69,4 +57,12 @@ func (t *Table) find(i int, key string) *trace.Value {
 		}
 	}
 	return nil
+}
+
+// value is what an attribute of resource or instrumentation scope, or name or version of the latter, is in entry i.
+func (t *Table) value(i int, key string) value {
+	if v := t.find(i, key); v != nil {
+		return valueOf(v)
+	}
+	return value{}
 }

@@ -102,7 +102,8 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 // merged decodes node over base. Node.Decode has no strict mode, so the entry
-// is printed and read again.
+// is printed and read again, below empty lines that keep its line numbers. An
+// entry may not refer to an anchor outside itself.
 func merged(base Limits, node *yaml.Node) (Limits, error) {
 	if node.IsZero() || node.Tag == "!!null" {
 		return base, nil
@@ -111,6 +112,7 @@ func merged(base Limits, node *yaml.Node) (Limits, error) {
 	if err != nil {
 		return base, err
 	}
+	text = append(bytes.Repeat([]byte("\n"), max(node.Line-1, 0)), text...)
 	err = strict(text, &base)
 	return base, err
 }

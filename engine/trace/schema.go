@@ -64,7 +64,7 @@ type fieldInfo struct {
 	typ      fieldType
 	sub      msgID
 	repeated bool
-	oneof    bool // written to JSON also when it has the zero value
+	oneof    bool // encoded also when it has the zero value
 }
 
 func one(num int, name, json string, t fieldType) fieldInfo {

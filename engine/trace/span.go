@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"math"
 )
 
 // SpanKind is OTLP's Span.SpanKind. Other numbers may occur and are kept.
@@ -109,56 +110,61 @@ func DecodeSpan(raw []byte, s *Span) error {
 	return nil
 }
 
-// decode is one loop over the fields of a span, in the order of their use.
+// decode is one loop over the fields of a span. Attributes and times, which are
+// most of them, are handled here, the others by setBytes and setNumber.
 func (s *Span) decode(raw []byte) (bad *MalformedError, idErr error) {
 	for i := 0; i < len(raw); {
-		tag, at := varint(raw, i)
-		if at < 0 {
-			return malformed(raw, i), nil
+		start := i
+		tag := uint64(raw[i])
+		i++
+		if tag >= 0x80 {
+			if tag, i = varint(raw, start); i < 0 {
+				return malformedSpan(raw, start), nil
+			}
 		}
-		switch tag {
-		case 9<<3 | wireBytes:
-			from, to := payload(raw, at)
-			if to < 0 {
-				return malformed(raw, i).within("attributes", 0), nil
+		if tag&7 != wireBytes {
+			if i = s.setNumber(raw, start, i, tag); i < 0 {
+				return malformedSpan(raw, start), nil
 			}
-			if bad := s.addAttr(raw[from:to]); bad != nil {
-				return bad.within("attributes", from), nil
+			continue
+		}
+		begin, end := i+1, 0
+		if i < len(raw) && raw[i] < 0x80 {
+			end = begin + int(raw[i])
+		} else {
+			begin, end = payload(raw, i)
+		}
+		if uint(end) > uint(len(raw)) || tag < 1<<3 || tag > math.MaxUint32 {
+			return malformedSpan(raw, start), nil
+		}
+		i = end
+		if tag == 9<<3|wireBytes {
+			if bad := s.addAttr(raw[begin:end]); bad != nil {
+				return bad.within("attributes", begin), nil
 			}
-			i = to
-		case 7<<3 | wireFixed64:
-			if len(raw)-at < 8 {
-				return malformed(raw, i).within("start_time_unix_nano", 0), nil
-			}
-			s.Start = binary.LittleEndian.Uint64(raw[at:])
-			i = at + 8
-		case 8<<3 | wireFixed64:
-			if len(raw)-at < 8 {
-				return malformed(raw, i).within("end_time_unix_nano", 0), nil
-			}
-			s.End = binary.LittleEndian.Uint64(raw[at:])
-			i = at + 8
-		default:
-			var f field
-			next, bad := f.next(raw, i)
-			if bad != nil {
-				if info := lookup(msgSpan, int(tag>>3)); info != nil {
-					bad = bad.within(info.name, 0)
-				}
-				return bad, nil
-			}
-			i = next
-			if bad, idErr := s.setField(raw, &f); bad != nil || idErr != nil {
-				return bad, idErr
-			}
+			continue
+		}
+		f := field{tag: tag, b: raw[begin:end], from: begin, start: start, end: end}
+		if bad, idErr := s.setBytes(raw, &f); bad != nil || idErr != nil {
+			return bad, idErr
 		}
 	}
 	return nil, nil
 }
 
+// malformedSpan finds out what is wrong with the field at raw[at:].
+func malformedSpan(raw []byte, at int) *MalformedError {
+	bad := malformed(raw, at)
+	tag, next := varint(raw, at)
+	if info := lookup(msgSpan, int(min(tag>>3, 1<<20))); next > 0 && info != nil {
+		bad = bad.within(info.name, 0)
+	}
+	return bad
+}
+
 func (s *Span) addAttr(b []byte) *MalformedError {
 	n := len(s.Attrs)
-	if n == MaxAttributes {
+	if n >= MaxAttributes {
 		return &MalformedError{Problem: problemCount}
 	}
 	if n < cap(s.Attrs) {
@@ -167,59 +173,92 @@ func (s *Span) addAttr(b []byte) *MalformedError {
 	} else {
 		s.Attrs = append(s.Attrs, Attr{})
 	}
-	ok, bad := decodeAttr(b, &s.Attrs[n], 0)
-	s.NotUTF8 = s.NotUTF8 || !ok
+	ok, bad := decodeAttr(b, &s.Attrs[n], 1)
+	if !ok {
+		s.NotUTF8 = true
+	}
 	return bad
 }
 
-// setField takes one of the other fields. Ids are checked for their length
-// here; a wrong one is an error although a later field could replace it.
-func (s *Span) setField(raw []byte, f *field) (bad *MalformedError, idErr error) {
-	switch f.tag {
-	case 1<<3 | wireBytes:
+// setBytes takes a length-delimited field other than an attribute. Ids are
+// checked for their length here; a wrong one is an error although a later field
+// could replace it.
+func (s *Span) setBytes(raw []byte, f *field) (bad *MalformedError, idErr error) {
+	switch f.tag >> 3 {
+	case 1:
 		if len(f.b) != len(s.TraceID) {
 			return nil, ErrTraceID
 		}
 		s.TraceID = ID(f.b)
-	case 2<<3 | wireBytes:
+	case 2:
 		if len(f.b) != len(s.SpanID) {
 			return nil, ErrSpanID
 		}
 		s.SpanID = SpanID(f.b)
-	case 3<<3 | wireBytes:
+	case 3:
 		s.TraceState = s.text(f.b)
-	case 4<<3 | wireBytes:
-		if len(f.b) != 0 && len(f.b) != len(s.ParentID) {
+	case 4:
+		switch len(f.b) {
+		case 0:
+			s.ParentID = SpanID{}
+		case len(s.ParentID):
+			s.ParentID = SpanID(f.b)
+		default:
 			return nil, ErrParentID
 		}
-		s.ParentID = SpanID{}
-		copy(s.ParentID[:], f.b)
-	case 5<<3 | wireBytes:
+	case 5:
 		s.Name = s.text(f.b)
-	case 6 << 3:
-		s.Kind = SpanKind(f.v)
-	case 10 << 3:
-		s.DroppedAttributes = uint32(f.v)
-	case 11<<3 | wireBytes:
-		s.extend(&s.Events, runEvents, raw, f)
+	case 11:
+		s.extend(&s.Events, runEvents, raw, f.start, f.end)
 		return s.inspect(f, msgEvent, "events"), nil
-	case 12 << 3:
-		s.DroppedEvents = uint32(f.v)
-	case 13<<3 | wireBytes:
-		s.extend(&s.Links, runLinks, raw, f)
+	case 13:
+		s.extend(&s.Links, runLinks, raw, f.start, f.end)
 		return s.inspect(f, msgLink, "links"), nil
-	case 14 << 3:
-		s.DroppedLinks = uint32(f.v)
-	case 15<<3 | wireBytes:
+	case 15:
 		if bad := s.setStatus(f.b); bad != nil {
 			return bad.within("status", f.from), nil
 		}
-	case 16<<3 | wireFixed32:
-		s.Flags = uint32(f.v)
 	default:
-		s.extend(&s.Unknown, runUnknown, raw, f)
+		s.extend(&s.Unknown, runUnknown, raw, f.start, f.end)
 	}
 	return nil, nil
+}
+
+// setNumber takes the field at raw[start:], whose tag ended at i and which is
+// not length-delimited. It returns where the field ends, -1 when it is malformed.
+func (s *Span) setNumber(raw []byte, start, i int, tag uint64) int {
+	end := i + 8
+	if tag&7 != wireFixed64 || end > len(raw) {
+		if end = skip(raw, i, tag, 0); end < 0 {
+			return -1
+		}
+	}
+	switch tag {
+	case 7<<3 | wireFixed64:
+		s.Start = binary.LittleEndian.Uint64(raw[i:])
+	case 8<<3 | wireFixed64:
+		s.End = binary.LittleEndian.Uint64(raw[i:])
+	case 16<<3 | wireFixed32:
+		s.Flags = binary.LittleEndian.Uint32(raw[i:])
+	case 6 << 3, 10 << 3, 12 << 3, 14 << 3:
+		v, _ := varint(raw, i)
+		switch tag >> 3 {
+		case 6:
+			s.Kind = SpanKind(v)
+		case 10:
+			s.DroppedAttributes = uint32(v)
+		case 12:
+			s.DroppedEvents = uint32(v)
+		case 14:
+			s.DroppedLinks = uint32(v)
+		}
+	default:
+		if tag>>3 == 0 || tag > math.MaxUint32 {
+			return -1
+		}
+		s.extend(&s.Unknown, runUnknown, raw, start, end)
+	}
+	return end
 }
 
 func (s *Span) text(b []byte) []byte {
@@ -262,22 +301,22 @@ func (s *Span) setStatus(b []byte) *MalformedError {
 	return nil
 }
 
-// extend adds the field f of raw to a run: by widening the slice while the
+// extend adds the field raw[start:end] to a run: by widening the slice while the
 // fields follow each other in raw, else by copying into the run's buffer.
-func (s *Span) extend(run *[]byte, which int, raw []byte, f *field) {
+func (s *Span) extend(run *[]byte, which int, raw []byte, start, end int) {
 	if s.spilled&(1<<which) == 0 {
 		if len(*run) == 0 {
-			*run = raw[f.start:f.end]
+			*run = raw[start:end]
 			return
 		}
 		begin := cap(raw) - cap(*run)
-		if begin+len(*run) == f.start {
-			*run = raw[begin:f.end]
+		if begin+len(*run) == start {
+			*run = raw[begin:end]
 			return
 		}
 	}
 	s.spill(run, which)
-	s.buf[which] = append(s.buf[which], raw[f.start:f.end]...)
+	s.buf[which] = append(s.buf[which], raw[start:end]...)
 	*run = s.buf[which]
 }
 
@@ -456,7 +495,7 @@ func decodeFields(b []byte, attrs *[]Attr, set func(f *field) (isAttr bool)) *Ma
 			return &MalformedError{Offset: f.start, Path: "attributes", Problem: problemCount}
 		}
 		*attrs = append(*attrs, Attr{})
-		if _, bad := decodeAttr(f.b, &(*attrs)[len(*attrs)-1], 0); bad != nil {
+		if _, bad := decodeAttr(f.b, &(*attrs)[len(*attrs)-1], 1); bad != nil {
 			return bad.within("attributes", f.from)
 		}
 	}

@@ -150,6 +150,22 @@ func (v *Value) Entries() iter.Seq2[Attr, error] {
 // decodeAttr reads a KeyValue message. a must be zero. utf8ok is false when the
 // key or a string value (at any depth) is not valid UTF-8.
 func decodeAttr(b []byte, a *Attr, depth int) (utf8ok bool, bad *MalformedError) {
+	// The usual form first: a short key, then a short value that ends the message.
+	if len(b) > 3 && b[0] == 1<<3|wireBytes && b[1] < 0x80 {
+		k := 2 + int(b[1])
+		if k+1 < len(b) && b[k] == 2<<3|wireBytes && b[k+1] < 0x80 && k+2+int(b[k+1]) == len(b) {
+			a.Key = b[2:k]
+			utf8ok, bad = decodeAny(b[k+2:], &a.Value, depth)
+			if bad != nil {
+				return false, bad.within("value", k+2)
+			}
+			return utf8ok && valid(a.Key), nil
+		}
+	}
+	return decodeAttrSlow(b, a, depth)
+}
+
+func decodeAttrSlow(b []byte, a *Attr, depth int) (utf8ok bool, bad *MalformedError) {
 	utf8ok = true
 	for i := 0; i < len(b); {
 		switch b[i] {
@@ -186,17 +202,44 @@ func decodeAttr(b []byte, a *Attr, depth int) (utf8ok bool, bad *MalformedError)
 	return utf8ok, nil
 }
 
-// valid is utf8.Valid with a short way out for short ASCII.
+// plainAttr reports whether b is a well-formed KeyValue of the usual form: a
+// short key, then a short string, int, bool or double. Other forms need check.
+func plainAttr(b []byte) bool {
+	if len(b) < 6 || b[0] != 1<<3|wireBytes || b[1] >= 0x80 {
+		return false
+	}
+	k := 2 + int(b[1])
+	if k+3 >= len(b) || b[k] != 2<<3|wireBytes || b[k+1] >= 0x80 || k+2+int(b[k+1]) != len(b) {
+		return false
+	}
+	v := b[k+2:]
+	switch v[0] {
+	case 1<<3 | wireBytes:
+		return v[1] < 0x80 && 2+int(v[1]) == len(v)
+	case 2 << 3, 3 << 3:
+		_, next := varint(v, 1)
+		return next == len(v)
+	case 4<<3 | wireFixed64:
+		return len(v) == 9
+	}
+	return false
+}
+
+// valid is utf8.Valid with a short way for ASCII, which most strings are.
 func valid(b []byte) bool {
-	if len(b) > 16 {
-		return utf8.Valid(b)
-	}
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return utf8.Valid(b)
+	const high = 0x8080808080808080
+	if len(b) < 8 {
+		var all byte
+		for _, c := range b {
+			all |= c
 		}
+		return all < utf8.RuneSelf || utf8.Valid(b)
 	}
-	return true
+	all := binary.LittleEndian.Uint64(b[len(b)-8:])
+	for i := 0; i+8 < len(b); i += 8 {
+		all |= binary.LittleEndian.Uint64(b[i:])
+	}
+	return all&high == 0 || utf8.Valid(b)
 }
 
 // decodeAny reads an AnyValue message on top of what v already holds: of several

@@ -48,10 +48,10 @@ func (e *MalformedError) Error() string {
 // within prefixes the path and moves the offset when an error of a sub-message
 // is reported by the message around it.
 func (e *MalformedError) within(path string, base int) *MalformedError {
-	if e.Path != "" {
-		path += "." + e.Path
+	if path != "" && e.Path != "" {
+		path += "."
 	}
-	return &MalformedError{Offset: e.Offset + base, Path: path, Problem: e.Problem}
+	return &MalformedError{Offset: e.Offset + base, Path: path + e.Path, Problem: e.Problem}
 }
 
 const (

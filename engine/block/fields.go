@@ -1,0 +1,178 @@
+package block
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// maxFields bounds the keys listed in meta.json. A block with more has keys that
+// are values in disguise; they are stored and found by nobody's list.
+const maxFields = 20000
+
+// fieldSet collects the attribute keys of a block.
+type fieldSet struct {
+	m map[query.Field]struct{}
+}
+
+func (s *fieldSet) reset() { s.m = make(map[query.Field]struct{}, 128) }
+
+func (s *fieldSet) add(scope query.Scope, key string, t query.Type, n int) {
+	if n > 0 && len(s.m) < maxFields {
+		s.m[query.Field{Scope: scope, Key: key, Type: t}] = struct{}{}
+	}
+}
+
+// has avoids a string for keys that are known.
+func (s *fieldSet) addBytes(scope query.Scope, key []byte, t query.Type) {
+	if _, ok := s.m[query.Field{Scope: scope, Key: string(key), Type: t}]; !ok && utf8.Valid(key) {
+		s.add(scope, string(key), t, 1)
+	}
+}
+
+func (s *fieldSet) attrs(scope query.Scope, attrs []trace.Attr) {
+	for i := range attrs {
+		s.addBytes(scope, attrs[i].Key, TypeOf(&attrs[i].Value))
+	}
+}
+
+// addTables adds the keys of resources and scopes.
+func (s *fieldSet) addTables(t *tables) {
+	for i := range t.resources {
+		s.attrs(query.ScopeResource, t.resources[i].Attrs)
+	}
+	for i := range t.scopes {
+		s.attrs(query.ScopeInstrumentation, t.scopes[i].Attrs)
+	}
+}
+
+// addRaw adds the keys of events and links; malformed ones add none.
+func (s *fieldSet) addRaw(events, links *Column) {
+	if d := events.Dict; d != nil {
+		for i := range d.Len() {
+			for e, err := range trace.EachEvent(d.Entry(i)) {
+				if err != nil {
+					break
+				}
+				s.attrs(query.ScopeEvent, e.Attrs)
+			}
+		}
+	}
+	if d := links.Dict; d != nil {
+		for i := range d.Len() {
+			for l, err := range trace.EachLink(d.Entry(i)) {
+				if err != nil {
+					break
+				}
+				s.attrs(query.ScopeLink, l.Attrs)
+			}
+		}
+	}
+}
+
+// addOverflow adds the keys of an overflow list.
+func (s *fieldSet) addOverflow(key, value *Column) {
+	for e := range key.Codes {
+		var v trace.Value
+		if err := decodeAny(value.Dict.Entry(int(value.Codes[e]-1)), &v); err == nil {
+			s.addBytes(query.ScopeSpan, key.Dict.Entry(int(key.Codes[e]-1)), TypeOf(&v))
+		}
+	}
+}
+
+// list returns the fields in a fixed order.
+func (s *fieldSet) list() []Field {
+	out := make([]Field, 0, len(s.m))
+	for f := range s.m {
+		out = append(out, Field{f.Scope.String(), f.Key, typeName(f.Type)})
+	}
+	slices.SortFunc(out, func(a, b Field) int {
+		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Type, b.Type))
+	})
+	return out
+}
+
+// TypeOf is the query type of an attribute value: an array has the type of its
+// elements when they are all of one basic type, and is Other otherwise.
+func TypeOf(v *trace.Value) query.Type {
+	switch v.Kind {
+	case trace.KindString:
+		return query.String
+	case trace.KindBool:
+		return query.Bool
+	case trace.KindInt:
+		return query.Int
+	case trace.KindDouble:
+		return query.Float
+	case trace.KindBytes:
+		return query.Bytes
+	case trace.KindArray:
+		return arrayType(v)
+	}
+	return query.Other
+}
+
+func arrayType(v *trace.Value) query.Type {
+	t := query.Nil
+	for e, err := range v.Elements() {
+		if err != nil {
+			return query.Other
+		}
+		et := query.Other
+		if e.Kind != trace.KindArray {
+			et = TypeOf(&e)
+		}
+		if et == query.Other || et == query.Bytes || t != query.Nil && t != et {
+			return query.Other
+		}
+		t = et
+	}
+	if t == query.Nil {
+		return query.String | query.Array // an empty list of anything
+	}
+	return t | query.Array
+}
+
+// decodeAny reads an encoded AnyValue message by way of an attribute around it.
+func decodeAny(raw []byte, v *trace.Value) error {
+	return (&anyDecoder{}).decode(raw, v)
+}
+
+// anyDecoder wraps AnyValue messages into a resource with one attribute, which is
+// what package trace can decode.
+type anyDecoder struct {
+	buf []byte
+	res trace.Resource
+}
+
+func (d *anyDecoder) decode(raw []byte, v *trace.Value) error {
+	n := 1 + sizeVarint(len(raw)) + len(raw)
+	d.buf = appendUvarint(append(d.buf[:0], 1<<3|2), n)
+	d.buf = appendUvarint(append(d.buf, 2<<3|2), len(raw))
+	d.buf = append(d.buf, raw...)
+	if err := trace.DecodeResource(d.buf, &d.res); err != nil {
+		return err
+	}
+	*v = d.res.Attrs[0].Value
+	v.Bytes = bytes.Clone(v.Bytes)
+	return nil
+}
+
+func sizeVarint(n int) int {
+	k := 1
+	for ; n >= 0x80; n >>= 7 {
+		k++
+	}
+	return k
+}
+
+func appendUvarint(dst []byte, n int) []byte {
+	for ; n >= 0x80; n >>= 7 {
+		dst = append(dst, byte(n)|0x80)
+	}
+	return append(dst, byte(n))
+}

@@ -1,0 +1,185 @@
+package block
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// The objects of a block.
+const (
+	DataName      = "data.parquet"
+	ResourcesName = "resources.parquet"
+	MetaName      = "meta.json"
+)
+
+// Version is the format version that this package writes; it reads no other.
+const Version = 1
+
+// MaxMeta is the largest meta.json that is read.
+const MaxMeta = 16 << 20
+
+// NewID makes a block id: a UUID of version 7, so that names sort by time.
+func NewID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make block id: %w", err)
+	}
+	return id.String(), nil
+}
+
+// Meta is what is known of a block without opening it: the content of meta.json.
+type Meta struct {
+	Version int    `json:"version"`
+	Tenant  string `json:"tenant"`
+	ID      string `json:"id"`
+	// Start is the earliest span start, End the latest span end.
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	// Created is when the block was written.
+	Created time.Time `json:"created"`
+	Spans   int64     `json:"spans"`
+	Traces  int64     `json:"traces"`
+	Errors  int64     `json:"error_spans"`
+	// Level counts the merges behind the block; 0 comes straight from a head.
+	Level int `json:"level"`
+	// DataBytes and ResourcesBytes are the sizes of the two files; the last
+	// DataBytes-DataIndex bytes of the first are its metadata.
+	DataBytes      int64 `json:"data_bytes"`
+	DataIndex      int64 `json:"data_index"`
+	ResourcesBytes int64 `json:"resources_bytes"`
+	MinTrace       HexID `json:"min_trace_id"`
+	MaxTrace       HexID `json:"max_trace_id"`
+	// Groups are the row groups in the order of the file.
+	Groups []Group `json:"row_groups"`
+	// Fields are the attribute keys of spans, events, links, resources and
+	// scopes with their types.
+	Fields []Field `json:"fields"`
+	// Replaces lists the blocks whose spans are all in this one. While one of
+	// them still exists, readers leave it out.
+	Replaces []string `json:"replaces,omitempty"`
+	// Cut says which part of a write-ahead log the block ends; only in blocks
+	// that have not left their writer.
+	Cut json.RawMessage `json:"cut,omitempty"`
+}
+
+// Group is one row group: what a reader knows before it reads.
+type Group struct {
+	Rows   int   `json:"rows"`
+	Traces int   `json:"traces"`
+	Start  int64 `json:"start_unix_nano"`
+	End    int64 `json:"end_unix_nano"`
+	Bytes  int64 `json:"bytes"`
+	Min    HexID `json:"min_trace_id"`
+	Max    HexID `json:"max_trace_id"`
+}
+
+// Field is one attribute key with its scope and type, in words: "span",
+// "http.method", "string".
+type Field struct {
+	Scope string `json:"scope"`
+	Key   string `json:"key"`
+	Type  string `json:"type"`
+}
+
+// HexID is a trace id written in hex.
+type HexID trace.ID
+
+// MarshalText implements encoding.TextMarshaler.
+func (h HexID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (h *HexID) UnmarshalText(b []byte) error {
+	if len(b) != 32 {
+		return fmt.Errorf("trace id of %d hex digits", len(b))
+	}
+	_, err := hex.Decode(h[:], b)
+	return err
+}
+
+var typeNames = [...]string{query.String: "string", query.Int: "int", query.Float: "double", query.Bool: "bool", query.Bytes: "bytes", query.Other: "other"}
+
+func typeName(t query.Type) string {
+	if t&query.Array != 0 {
+		return typeName(t.Elem()) + "[]"
+	}
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return ""
+}
+
+func parseType(s string) query.Type {
+	if n := len(s); n > 2 && s[n-2:] == "[]" {
+		return parseType(s[:n-2]) | query.Array
+	}
+	for i, name := range typeNames {
+		if name == s && s != "" {
+			return query.Type(i)
+		}
+	}
+	return query.Nil
+}
+
+func parseScope(s string) query.Scope {
+	for _, c := range []query.Scope{query.ScopeSpan, query.ScopeResource, query.ScopeEvent, query.ScopeLink, query.ScopeInstrumentation} {
+		if c.String() == s {
+			return c
+		}
+	}
+	return query.ScopeNone
+}
+
+// ParseMeta reads a meta.json and checks what the rest of the package relies on.
+func ParseMeta(b []byte) (*Meta, error) {
+	if len(b) > MaxMeta {
+		return nil, fmt.Errorf("parse %s: larger than %d bytes", MetaName, MaxMeta)
+	}
+	m := new(Meta)
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", MetaName, err)
+	}
+	if m.Version != Version {
+		return nil, fmt.Errorf("parse %s: format version %d, this build reads %d", MetaName, m.Version, Version)
+	}
+	var rows int64
+	for _, g := range m.Groups {
+		if g.Rows <= 0 || g.Traces <= 0 || g.Traces > g.Rows {
+			return nil, fmt.Errorf("parse %s: row group of %d rows and %d traces", MetaName, g.Rows, g.Traces)
+		}
+		rows += int64(g.Rows)
+	}
+	if rows != m.Spans || m.DataIndex < 4 || m.DataIndex > m.DataBytes || m.ResourcesBytes < 0 {
+		return nil, fmt.Errorf("parse %s: %d rows in groups, %d spans, %d bytes", MetaName, rows, m.Spans, m.DataBytes)
+	}
+	return m, nil
+}
+
+// Encode is the content of meta.json.
+func (m *Meta) Encode() ([]byte, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", MetaName, err)
+	}
+	return append(b, '\n'), nil
+}
+
+// Bytes is the stored size of the block without meta.json.
+func (m *Meta) Bytes() int64 { return m.DataBytes + m.ResourcesBytes }
+
+// fields turns the names of Meta.Fields into the terms of queries.
+func (m *Meta) fields() []query.Field {
+	out := make([]query.Field, 0, len(m.Fields))
+	for _, f := range m.Fields {
+		if s, t := parseScope(f.Scope), parseType(f.Type); s != query.ScopeNone && t != query.Nil {
+			out = append(out, query.Field{Scope: s, Key: f.Key, Type: t})
+		}
+	}
+	return out
+}

@@ -1,0 +1,190 @@
+package query
+
+import (
+	"bytes"
+	"sort"
+
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// codeSet is a set of dictionary codes. Bit 0 is null.
+type codeSet struct {
+	bits Bitmap
+	n    int    // codes in the set
+	one  uint32 // the only code, when n is 1
+	size int    // codes there are, null included
+}
+
+func newCodeSet(size int) *codeSet { return &codeSet{bits: NewBitmap(size), size: size} }
+
+func (s *codeSet) add(code uint32) {
+	if !s.bits.Has(code) {
+		s.bits.Set(code)
+		s.n++
+		s.one = code
+	}
+}
+
+// all reports that every code but null is in the set.
+func (s *codeSet) all() bool { return s.n == s.size-1 && !s.bits.Has(0) }
+
+// matchDict tests every entry of a dictionary once. step is called now and then; its error ends the work.
+func matchDict(d *Dict, m *matcher, step func() error) (*codeSet, error) {
+	n := d.Len()
+	set := newCodeSet(n + 1)
+	switch {
+	case d.Ints != nil:
+		for i, x := range d.Ints {
+			if m.int(x) {
+				set.add(uint32(i) + 1)
+			}
+		}
+	case d.Floats != nil:
+		for i, x := range d.Floats {
+			if m.float(x) {
+				set.add(uint32(i) + 1)
+			}
+		}
+	case m.op == traceql.OpEq:
+		if i := findEntry(d, m.lit.s); i >= 0 {
+			set.add(uint32(i) + 1)
+		}
+	case m.op == traceql.OpMatch && len(m.literal) > 1:
+		return set, matchLiteral(d, m, set, step)
+	default:
+		for i := range n {
+			if i&1023 == 0 {
+				if err := step(); err != nil {
+					return nil, err
+				}
+			}
+			if m.str(d.Bytes(i)) {
+				set.add(uint32(i) + 1)
+			}
+		}
+	}
+	return set, nil
+}
+
+// findEntry is the entry equal to s, or -1. Entries differ most often in length or in the last byte.
+func findEntry(d *Dict, s []byte) int {
+	n := d.Len()
+	if d.Sorted {
+		i := sort.Search(n, func(i int) bool { return bytes.Compare(d.Bytes(i), s) >= 0 })
+		if i < n && bytes.Equal(d.Bytes(i), s) {
+			return i
+		}
+		return -1
+	}
+	size := uint32(len(s)) + d.Gap
+	if size == d.Gap {
+		for i := range n {
+			if len(d.Bytes(i)) == 0 {
+				return i
+			}
+		}
+		return -1
+	}
+	last := s[len(s)-1]
+	from := d.Offsets[0]
+	for i, to := range d.Offsets[1:] {
+		if to-from == size && d.Arena[to-d.Gap-1] == last && bytes.Equal(d.Arena[from:to-d.Gap], s) {
+			return i
+		}
+		from = to
+	}
+	return -1
+}
+
+// matchLiteral looks for the required literal in the whole arena and runs the expression only where it is.
+func matchLiteral(d *Dict, m *matcher, set *codeSet, step func() error) error {
+	n := d.Len()
+	if n == 0 {
+		return nil
+	}
+	at, tried := int(d.Offsets[0]), 0
+	for {
+		i := bytes.Index(d.Arena[at:], m.literal)
+		if i < 0 {
+			return nil
+		}
+		at += i
+		// The entry that the hit lies in: the last that starts at or before it.
+		e := sort.Search(n, func(k int) bool { return int(d.Offsets[k+1]) > at })
+		if e >= n {
+			return nil
+		}
+		if at+len(m.literal) > int(d.Offsets[e+1]-d.Gap) { // across the edge of an entry
+			at++
+			continue
+		}
+		if m.re.Match(d.Bytes(e)) {
+			set.add(uint32(e) + 1)
+		}
+		if tried++; tried&1023 == 0 {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		at = int(d.Offsets[e+1])
+	}
+}
+
+// selectCodes sets in out the rows of within whose code is in the set.
+func selectCodes(codes []uint32, set *codeSet, within, out Bitmap) {
+	if set.n == 1 {
+		selectCode(codes, set.one, within, out)
+		return
+	}
+	in := set.bits
+	for w, word := range within {
+		if word == 0 {
+			continue
+		}
+		block := codes[w<<6 : min(w<<6+64, len(codes))]
+		var hit uint64
+		for j, c := range block {
+			hit |= in[c>>6] >> (c & 63) & 1 << (j & 63)
+		}
+		out[w] |= hit & word
+	}
+}
+
+func selectCode(codes []uint32, code uint32, within, out Bitmap) {
+	for w, word := range within {
+		if word == 0 {
+			continue
+		}
+		block := codes[w<<6 : min(w<<6+64, len(codes))]
+		var hit uint64
+		for j, c := range block {
+			if c == code {
+				hit |= 1 << (j & 63)
+			}
+		}
+		out[w] |= hit & word
+	}
+}
+
+// selectInts sets in out the rows of within whose number matches.
+func selectInts(ints []int64, m *matcher, within, out Bitmap) {
+	lo, width := uint64(m.lo), uint64(m.hi)-uint64(m.lo)
+	none := m.lo > m.hi
+	for w, word := range within {
+		if word == 0 {
+			continue
+		}
+		var hit uint64
+		if !none {
+			for j, x := range ints[w<<6 : min(w<<6+64, len(ints))] {
+				if uint64(x)-lo <= width {
+					hit |= 1 << (j & 63)
+				}
+			}
+		}
+		if m.invert {
+			hit = ^hit
+		}
+		out[w] |= hit & word
+	}
+}

@@ -1,0 +1,173 @@
+package query
+
+import "github.com/ringctl/ringctl/engine/traceql"
+
+// nestedSet is the nested-set numbers of the rows, as stored or as computed.
+type nestedSet struct {
+	left, right, parent []int32
+	children            []int32 // number of children per row, when asked for
+	up                  []int32 // row of the parent, -1 = none, when asked for
+}
+
+// nestedSets reads or computes the numbers of the rows in within.
+func (s *scan) nestedSets(within Bitmap) (*nestedSet, error) {
+	if s.nested != nil {
+		return s.nested, nil
+	}
+	if len(s.columns(ScopeIntrinsic, KeyNestedLeft).cols) == 0 {
+		n, err := s.computeNested()
+		s.nested = n
+		return n, err
+	}
+	n := &nestedSet{}
+	for _, part := range [...]struct {
+		key string
+		dst *[]int32
+	}{{KeyNestedLeft, &n.left}, {KeyNestedRight, &n.right}, {KeyNestedParent, &n.parent}} {
+		v, err := s.intrinsic(part.key, within)
+		if err != nil {
+			return nil, err
+		}
+		*part.dst = asInt32(v.Codes)
+	}
+	if within == nil {
+		s.nested = n
+	}
+	return n, nil
+}
+
+func (s *scan) computeNested() (*nestedSet, error) {
+	t, err := s.loadTraces()
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.intrinsic(KeySpanID, nil)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := s.intrinsic(KeyParentID, nil)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := s.intrinsic(KeyKind, nil)
+	if err != nil {
+		return nil, err
+	}
+	n := &nestedSet{left: make([]int32, s.n), right: make([]int32, s.n), parent: make([]int32, s.n)}
+	var nest Nester
+	var ids, parents []uint64
+	var kinds []uint8
+	var left, right, up []int32
+	var rows []uint32
+	for i := range t.IDs {
+		if err := s.step(); err != nil {
+			return nil, err
+		}
+		rows = s.traceRows(uint32(i), s.live, rows[:0])
+		ids, parents, kinds = ids[:0], parents[:0], kinds[:0]
+		for _, row := range rows {
+			ids = append(ids, uint64(id.at(row)))
+			parents = append(parents, uint64(parent.at(row)))
+			kinds = append(kinds, uint8(kind.at(row)))
+		}
+		left, right, up = sized(left, len(rows)), sized(right, len(rows)), sized(up, len(rows))
+		nest.Nest(ids, parents, kinds, left, right, up)
+		for k, row := range rows {
+			n.left[row], n.right[row], n.parent[row] = left[k], right[k], up[k]
+		}
+	}
+	return n, nil
+}
+
+// withTree adds the parent's row and the number of children of every row.
+func (s *scan) withTree() (*nestedSet, error) {
+	n, err := s.nestedSets(nil)
+	if err != nil {
+		return nil, err
+	}
+	if n.up != nil {
+		return n, nil
+	}
+	t, err := s.loadTraces()
+	if err != nil {
+		return nil, err
+	}
+	n.up, n.children = make([]int32, s.n), make([]int32, s.n)
+	at := map[int32]uint32{}
+	var rows []uint32
+	for i := range t.IDs {
+		if err := s.step(); err != nil {
+			return nil, err
+		}
+		rows = s.traceRows(uint32(i), s.live, rows[:0])
+		clear(at)
+		for _, row := range rows {
+			if n.left[row] > 0 {
+				at[n.left[row]] = row
+			}
+		}
+		for _, row := range rows {
+			n.up[row] = -1
+			if up, ok := at[n.parent[row]]; ok && n.parent[row] > 0 {
+				n.up[row] = int32(up)
+				n.children[up]++
+			}
+		}
+	}
+	return n, nil
+}
+
+func (s *scan) nestedGetter(i traceql.Intrinsic) (getter, error) {
+	if i == traceql.ChildCount {
+		n, err := s.withTree()
+		if err != nil {
+			return nil, err
+		}
+		return func(row uint32) value { return intValue(traceql.TypeInt, int64(n.children[row])) }, nil
+	}
+	n, err := s.nestedSets(nil)
+	if err != nil {
+		return nil, err
+	}
+	numbers := map[traceql.Intrinsic][]int32{
+		traceql.NestedSetLeft: n.left, traceql.NestedSetRight: n.right, traceql.NestedSetParent: n.parent,
+	}[i]
+	return func(row uint32) value { return intValue(traceql.TypeInt, int64(numbers[row])) }, nil
+}
+
+// parentGetter is an attribute of the parent span; nil for roots and where the parent was not received. The bare word
+// parent is true where there is one.
+func (s *scan) parentGetter(a *traceql.Attr, _ Bitmap) (getter, error) {
+	n, err := s.withTree()
+	if err != nil {
+		return nil, err
+	}
+	if a.Intrinsic == traceql.ParentSpan {
+		return func(row uint32) value {
+			if n.up[row] < 0 {
+				return value{}
+			}
+			return boolValue(true)
+		}, nil
+	}
+	own := *a
+	own.Parent = false
+	get, err := s.attrGetter(&own, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func(row uint32) value {
+		if n.up[row] < 0 {
+			return value{}
+		}
+		return get(uint32(n.up[row]))
+	}, nil
+}
+
+func asInt32(codes []uint32) []int32 {
+	out := make([]int32, len(codes))
+	for i, c := range codes {
+		out[i] = int32(c)
+	}
+	return out
+}

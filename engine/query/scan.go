@@ -1,0 +1,390 @@
+package query
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// scan is the state of evaluating one query on one segment: the rows that count and what was read so far. It is reused
+// from segment to segment for its memory. Not safe for concurrent use.
+type scan struct {
+	ctx  context.Context
+	seg  Segment
+	info *Info
+	n    int
+	live Bitmap // the rows that count
+
+	traces *Traces
+	of     []uint32 // row → trace, when asked for
+	tables [2]*Table
+	cols   map[colKey]*colSet
+	leaves map[*leaf]*leafState
+	nested *nestedSet
+	// tableSets outlives the segment: the segments of a block share their tables.
+	tableSets map[tableKey]*codeSet
+	steps  int
+
+	free    []*Vector
+	bitmaps []Bitmap
+	used    int // bitmaps handed out
+}
+
+type colKey struct {
+	scope Scope
+	key   string
+}
+
+// colSet is the columns of one key and what was read of them.
+type colSet struct {
+	cols  []Column
+	reads []columnRead
+}
+
+type columnRead struct {
+	vec  *Vector
+	have Bitmap // rows asked for so far; nil with a vec = all
+	all  bool
+}
+
+// begin makes the scan ready for a segment. live is the rows that count, nil = all.
+func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
+	for _, c := range s.cols {
+		for _, r := range c.reads {
+			if r.vec != nil {
+				r.vec.Reset()
+				s.free = append(s.free, r.vec)
+			}
+		}
+	}
+	clear(s.cols)
+	clear(s.leaves)
+	if s.cols == nil {
+		s.cols, s.leaves = make(map[colKey]*colSet), make(map[*leaf]*leafState)
+		s.tableSets = make(map[tableKey]*codeSet)
+	}
+	s.ctx, s.seg, s.info, s.n = ctx, seg, seg.Info(), seg.Info().Rows
+	s.traces, s.nested, s.used = nil, nil, 0
+	s.of = s.of[:0]
+	s.tables = [2]*Table{}
+	s.live = s.bitmap()
+	if live == nil {
+		s.live.fill(s.n)
+	} else {
+		copy(s.live, live)
+	}
+}
+
+// bitmap is an empty set of rows that is valid until the next begin.
+func (s *scan) bitmap() Bitmap { return s.bitmapOf(s.n) }
+
+func (s *scan) bitmapOf(n int) Bitmap {
+	words := (n + 63) / 64
+	if s.used == len(s.bitmaps) {
+		s.bitmaps = append(s.bitmaps, nil)
+	}
+	b := sized(s.bitmaps[s.used], words)
+	s.bitmaps[s.used] = b
+	s.used++
+	clear(b)
+	return b
+}
+
+// step is called in loops that work on single rows; it notices the end of the context.
+func (s *scan) step() error {
+	if s.steps++; s.steps&1023 != 0 {
+		return nil
+	}
+	return s.ctx.Err()
+}
+
+func (s *scan) columns(scope Scope, key string) *colSet {
+	k := colKey{scope, key}
+	if c, ok := s.cols[k]; ok {
+		return c
+	}
+	c := &colSet{cols: s.seg.Columns(nil, scope, key)}
+	c.reads = make([]columnRead, len(c.cols))
+	s.cols[k] = c
+	return c
+}
+
+// read gives column i of the set with at least the entries of within (nil = all) filled.
+func (s *scan) read(c *colSet, i int, within Bitmap) (*Vector, error) {
+	r := &c.reads[i]
+	if r.vec != nil && (r.all || within != nil && subset(within, r.have)) {
+		return r.vec, nil
+	}
+	if err := s.ctx.Err(); err != nil {
+		return nil, err
+	}
+	if r.vec == nil {
+		r.vec = s.vector()
+	} else if within != nil {
+		within = union(within, r.have)
+	}
+	r.vec.Reset()
+	if err := c.cols[i].Read(s.ctx, within, r.vec); err != nil {
+		return nil, fmt.Errorf("read column: %w", err)
+	}
+	r.all = within == nil
+	r.have = append(r.have[:0], within...)
+	return r.vec, nil
+}
+
+func (s *scan) vector() *Vector {
+	if n := len(s.free); n > 0 {
+		v := s.free[n-1]
+		s.free = s.free[:n-1]
+		return v
+	}
+	return &Vector{}
+}
+
+func subset(a, b Bitmap) bool {
+	if len(b) < len(a) {
+		return false
+	}
+	for i := range a {
+		if a[i]&^b[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func union(a, b Bitmap) Bitmap {
+	u := a.Clone()
+	if len(b) == len(a) {
+		u.Or(b)
+	}
+	return u
+}
+
+// intrinsic reads a fixed column that every segment has.
+func (s *scan) intrinsic(key string, within Bitmap) (*Vector, error) {
+	c := s.columns(ScopeIntrinsic, key)
+	if len(c.cols) == 0 {
+		return nil, fmt.Errorf("segment has no column %s", key)
+	}
+	return s.read(c, 0, within)
+}
+
+// optional reads a fixed column that may be missing: nil then.
+func (s *scan) optional(key string, within Bitmap) (*Vector, error) {
+	c := s.columns(ScopeIntrinsic, key)
+	if len(c.cols) == 0 {
+		return nil, nil
+	}
+	return s.read(c, 0, within)
+}
+
+func (s *scan) table(scope Scope) (*Table, error) {
+	i := 0
+	if scope == ScopeInstrumentation {
+		i = 1
+	}
+	if s.tables[i] == nil {
+		t, err := s.seg.Table(s.ctx, scope)
+		if err != nil {
+			return nil, err
+		}
+		s.tables[i] = t
+	}
+	return s.tables[i], nil
+}
+
+func (s *scan) loadTraces() (*Traces, error) {
+	if s.traces == nil {
+		t, err := s.seg.Traces(s.ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.traces = t
+	}
+	return s.traces, nil
+}
+
+// traceOf is the trace number of every row of a segment with a permutation.
+func (s *scan) traceOf(t *Traces) []uint32 {
+	if len(s.of) == s.n {
+		return s.of
+	}
+	s.of = sized(s.of, s.n)
+	for i := range t.IDs {
+		for _, row := range t.Perm[t.Offsets[i]:t.Offsets[i+1]] {
+			s.of[row] = uint32(i)
+		}
+	}
+	return s.of
+}
+
+// tracesOf is the set of the traces that have a row in rows.
+func (s *scan) tracesOf(rows Bitmap) (Bitmap, error) {
+	t, err := s.loadTraces()
+	if err != nil {
+		return nil, err
+	}
+	out := s.bitmapOf(len(t.IDs))
+	if t.Perm != nil {
+		of := s.traceOf(t)
+		for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
+			out.Set(of[row])
+		}
+		return out, nil
+	}
+	at := 0
+	for row, ok := rows.Next(0); ok; row, ok = rows.Next(t.Offsets[at]) {
+		at = advance(t.Offsets, at, row)
+		out.Set(uint32(at))
+		at++
+		if at >= len(t.IDs) {
+			break
+		}
+	}
+	return out, nil
+}
+
+// advance is the trace of a row, looking from trace at on: first a few steps, then by halving.
+func advance(offsets []uint32, at int, row uint32) int {
+	step := 1
+	hi := at + 1
+	for hi < len(offsets)-1 && offsets[hi] <= row {
+		at = hi
+		hi = min(hi+step, len(offsets)-1)
+		step *= 2
+	}
+	for hi-at > 1 {
+		mid := int(uint(at+hi) / 2)
+		if offsets[mid] <= row {
+			at = mid
+		} else {
+			hi = mid
+		}
+	}
+	return at
+}
+
+// rowsOf is the set of all live rows of the traces.
+func (s *scan) rowsOf(traces Bitmap) (Bitmap, error) {
+	t, err := s.loadTraces()
+	if err != nil {
+		return nil, err
+	}
+	out := s.bitmap()
+	for i, ok := traces.Next(0); ok; i, ok = traces.Next(i + 1) {
+		if t.Perm == nil {
+			out.SetRange(t.Offsets[i], t.Offsets[i+1])
+			continue
+		}
+		for _, row := range t.Perm[t.Offsets[i]:t.Offsets[i+1]] {
+			out.Set(row)
+		}
+	}
+	out.And(s.live)
+	return out, nil
+}
+
+// eachTrace calls f for every trace with a row in rows, with its rows in ascending order (storage order of the trace).
+// The slice is reused.
+func (s *scan) eachTrace(rows Bitmap, f func(t uint32, rows []uint32) error) error {
+	traces, err := s.tracesOf(rows)
+	if err != nil {
+		return err
+	}
+	var list []uint32
+	for i, ok := traces.Next(0); ok; i, ok = traces.Next(i + 1) {
+		list = s.traceRows(i, rows, list[:0])
+		if err := s.step(); err != nil {
+			return err
+		}
+		if err := f(i, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// traceRows appends the rows of one trace that are in rows.
+func (s *scan) traceRows(t uint32, rows Bitmap, dst []uint32) []uint32 {
+	lo, hi := s.traces.Offsets[t], s.traces.Offsets[t+1]
+	if s.traces.Perm == nil {
+		for row, ok := rows.Next(lo); ok && row < hi; row, ok = rows.Next(row + 1) {
+			dst = append(dst, row)
+		}
+		return dst
+	}
+	for _, row := range s.traces.Perm[lo:hi] {
+		if rows.Has(row) {
+			dst = append(dst, row)
+		}
+	}
+	return dst
+}
+
+// at is a plain or dictionary-coded number; 0 when it is null.
+func (v *Vector) at(row uint32) int64 {
+	switch {
+	case v.Rows != nil:
+		i, ok := find(v.Rows, row)
+		if !ok {
+			return 0
+		}
+		row = uint32(i)
+	case v.Present != nil && !v.Present.Has(row):
+		return 0
+	}
+	switch {
+	case v.Ints != nil:
+		return v.Ints[row]
+	case v.Dict == nil:
+		return int64(int32(v.Codes[row]))
+	case v.Codes[row] == 0:
+		return 0
+	}
+	return v.Dict.Ints[v.Codes[row]-1]
+}
+
+// text is a string; nil when it is null.
+func (v *Vector) text(row uint32) []byte {
+	switch {
+	case v.Rows != nil:
+		i, ok := find(v.Rows, row)
+		if !ok {
+			return nil
+		}
+		row = uint32(i)
+	case v.Present != nil && !v.Present.Has(row):
+		return nil
+	}
+	return v.stringAt(row)
+}
+
+// stringAt is string i of the coding; nil when its code is 0.
+func (v *Vector) stringAt(i uint32) []byte {
+	if v.Dict == nil {
+		return v.Arena[v.Offsets[i] : v.Offsets[i+1]-v.Gap]
+	}
+	if v.Codes[i] == 0 {
+		return nil
+	}
+	return v.Dict.Bytes(int(v.Codes[i] - 1))
+}
+
+// find is the index of a row in an ascending list.
+func find(rows []uint32, row uint32) (int, bool) {
+	lo, hi := 0, len(rows)
+	for lo < hi {
+		mid := int(uint(lo+hi) / 2)
+		if rows[mid] < row {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(rows) && rows[lo] == row
+}
+
+// id of a trace number.
+func (s *scan) id(t uint32) trace.ID { return s.traces.IDs[t] }
