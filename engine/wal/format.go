@@ -15,7 +15,8 @@ const (
 	headerSize  = 24
 	recordSize  = 13 // marker, length, checksum, flags
 	markerSize  = 4
-	flagS2      = 1
+	flagS2      = 1 // the payload is compressed
+	flagFirst   = 2 // the first record of a group; the groups before it are durable
 	suffix      = ".wal"
 	tornSuffix  = ".torn"
 	nameDigits  = 10
@@ -107,7 +108,7 @@ func appendDraft(dst, stored []byte, flags byte) []byte {
 	return append(dst, stored...)
 }
 
-// stamp turns the drafts in from into records of the segment, in to. Both hold
+// stamp turns the drafts in from, one group, into records of the segment, in to. Both hold
 // whole records and have the same length; from stays a draft, so that it can be
 // stamped again for another segment.
 func (id segmentID) stamp(to, from []byte) {
@@ -115,8 +116,13 @@ func (id segmentID) stamp(to, from []byte) {
 	for i := 0; i < len(from); {
 		length := binary.LittleEndian.Uint32(from[i+4:])
 		sum := binary.LittleEndian.Uint32(from[i+8:])
+		flags := from[i+12]
+		if i == 0 {
+			flags |= flagFirst
+		}
 		copy(to[i:], id.marker[:])
-		binary.LittleEndian.PutUint32(to[i+8:], recordSum(id.marker, length, from[i+12], sum))
+		binary.LittleEndian.PutUint32(to[i+8:], recordSum(id.marker, length, flags, sum))
+		to[i+12] = flags
 		i += recordSize + int(length)
 	}
 }
@@ -136,7 +142,7 @@ func (id segmentID) parseHead(b []byte, maxStored int) (h recordHead, ok bool) {
 	h.length = binary.LittleEndian.Uint32(b[4:])
 	h.sum = binary.LittleEndian.Uint32(b[8:])
 	h.flags = b[12]
-	return h, uint64(h.length) <= uint64(maxStored) && h.flags&^flagS2 == 0
+	return h, uint64(h.length) <= uint64(maxStored) && h.flags&^(flagS2|flagFirst) == 0
 }
 
 func (id segmentID) matches(h recordHead, stored []byte) bool {

@@ -128,7 +128,7 @@ func (r *replayer) segment(id segmentID, last bool) error {
 		return nil // made just before a crash, or cut to nothing after one
 	}
 	r.win.reset(file, size)
-	end, reason, err := r.records(id)
+	end, reason, err := r.records(id, last)
 	if err != nil || reason == "" {
 		return err
 	}
@@ -147,7 +147,7 @@ func (r *replayer) damaged(id segmentID, from, to int64, reason string) {
 // records hands out the records of the segment in the window. It returns where
 // the last good one ends and, when bytes follow that hold none, why they are no
 // record.
-func (r *replayer) records(id segmentID) (end int64, reason string, err error) {
+func (r *replayer) records(id segmentID, last bool) (end int64, reason string, err error) {
 	w := &r.win
 	head := w.peek(headerSize)
 	if bad := id.checkHeader(head); bad != nil {
@@ -173,11 +173,32 @@ func (r *replayer) records(id segmentID) (end int64, reason string, err error) {
 			continue
 		}
 		reason = w.explain(reason)
-		if !r.resync(id) {
+		if !r.resync(id) || last && r.unfinished(id) {
 			return end, reason, nil
 		}
 		r.damaged(id, end, w.at(), reason)
 		end, reason = w.at(), ""
+	}
+}
+
+// unfinished reports whether everything from the record at the window on
+// belongs to the group that was being written: no further group begins. A crash
+// may leave any part of such a group, in any order, and none of it was
+// acknowledged. The window stays where it is.
+func (r *replayer) unfinished(id segmentID) bool {
+	w := &r.win
+	back := w.at()
+	defer func() { w.seek(back) }()
+	for {
+		_, h, reason := r.verified(id)
+		switch {
+		case reason == "" && h.flags&flagFirst != 0:
+			return false
+		case reason == "":
+			w.skip(recordSize + int(h.length))
+		case !r.resync(id):
+			return true
+		}
 	}
 }
 

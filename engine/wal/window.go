@@ -32,6 +32,9 @@ func (w *window) reset(f File, size int64) {
 // at is the offset in the file of the next byte.
 func (w *window) at() int64 { return w.base + int64(w.pos) }
 
+// seek moves to an offset of the file.
+func (w *window) seek(off int64) { w.base, w.pos, w.buf = off, 0, w.buf[:0] }
+
 func (w *window) skip(n int) { w.pos += n }
 
 // peek returns the next n bytes, fewer at the end of the file. They are valid
