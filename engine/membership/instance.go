@@ -172,14 +172,17 @@ func (i *Instance) untilNext() time.Duration {
 	return wait
 }
 
-// stop says goodbye: LEAVING first, so that readers who are asking right now are not surprised, then away.
+// stop takes the entry off the ring in one write, or leaves it behind as LEAVING. A worker that has data to
+// hand over first calls Leave before it ends the context.
 func (i *Instance) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	start := time.Now()
-	err := i.apply(ctx, leave{})
-	if err == nil {
-		err = i.apply(ctx, depart{keep: !i.unregister.Load()})
+	var err error
+	if i.unregister.Load() {
+		err = i.apply(ctx, depart{})
+	} else if err = i.apply(ctx, leave{}); err == nil {
+		err = i.apply(ctx, depart{keep: true})
 	}
 	i.metrics.observeShutdown(time.Since(start), err)
 	if err != nil {

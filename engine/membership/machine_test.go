@@ -24,9 +24,11 @@ type machineTeller struct {
 	dice *rand.Rand
 }
 
-func newMachineTeller(*testing.T) func(string, args) string {
-	s := &machineTeller{now: epoch, d: &ring.Desc{Instances: map[string]ring.Instance{}}, dice: rand.New(rand.NewPCG(1, 2))}
-	return s.exec
+func TestMachineStories(t *testing.T) {
+	tellStories(t, "machine", func(_ *testing.T, tell func(teller)) {
+		s := &machineTeller{now: epoch, d: ring.NewDesc(), dice: rand.New(rand.NewPCG(1, 2))}
+		tell(s.exec)
+	})
 }
 
 func (s *machineTeller) exec(cmd string, a args) string {
@@ -126,8 +128,6 @@ func readOnlyAt(a args, now time.Time) int64 {
 	}
 	return now.Unix()
 }
-
-func TestMachineStories(t *testing.T) { tellStories(t, "machine", newMachineTeller) }
 
 // TestMachineAlwaysMovesForward checks on random lives what every other member relies on: a written entry
 // always beats the one it replaces, and the number of tokens is right while serving in peace.

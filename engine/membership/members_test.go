@@ -50,18 +50,22 @@ type cluster struct {
 	t       *testing.T
 	store   *memkv.Store
 	dir     string
-	start   time.Time
 	members map[string]*member
 }
 
 func TestMemberStories(t *testing.T) {
-	tellStories(t, "members", func(t *testing.T) func(string, args) string {
-		c := &cluster{t: t, store: memkv.New(), dir: t.TempDir(), members: map[string]*member{}}
-		return c.exec
+	tellStories(t, "members", func(t *testing.T, tell func(teller)) {
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) {
+			c := &cluster{t: t, store: memkv.New(), dir: dir, members: map[string]*member{}}
+			tell(c.exec)
+			for id := range c.members {
+				c.crash(id)
+			}
+		})
 	})
 }
 
-// inBubble runs a whole story in one synctest bubble.
 func (c *cluster) exec(cmd string, a args) string {
 	switch cmd {
 	case "start":
@@ -74,10 +78,7 @@ func (c *cluster) exec(cmd string, a args) string {
 	case "stop":
 		return c.stopMember(a)
 	case "crash":
-		m := c.members[a.name(0)]
-		m.store.down.Store(true)
-		m.cancel()
-		<-m.done
+		c.crash(a.name(0))
 	case "cut":
 		c.members[a.name(0)].store.down.Store(true)
 	case "heal":
@@ -140,7 +141,7 @@ func (c *cluster) startMember(a args) string {
 	if m.inst, err = New(cfg, m.store, quiet(), nil); err != nil {
 		return err.Error()
 	}
-	c.run(cfg.ID, m, m.inst.Run)
+	c.run(a.get("as", cfg.ID), m, m.inst.Run)
 	return c.early(m)
 }
 
@@ -176,6 +177,7 @@ func (c *cluster) run(id string, m *member, run func(context.Context) error) {
 func (c *cluster) early(m *member) string {
 	select {
 	case err := <-m.done:
+		m.done <- err
 		return "ended: " + err.Error()
 	default:
 		return ""
@@ -188,6 +190,15 @@ func (c *cluster) stopMember(a args) string {
 	err := <-m.done
 	delete(c.members, a.name(0))
 	return result(err)
+}
+
+// crash ends a member without a goodbye.
+func (c *cluster) crash(id string) {
+	m := c.members[id]
+	m.store.down.Store(true)
+	m.cancel()
+	<-m.done
+	delete(c.members, id)
 }
 
 // put writes an entry of somebody else.
@@ -209,6 +220,7 @@ func (c *cluster) editPartitions(f func(*partition.Desc)) error {
 }
 
 func (c *cluster) ready(a args) string {
+	synctest.Wait()
 	m := c.members[a.name(0)]
 	err := error(nil)
 	if m.inst != nil {
@@ -241,6 +253,7 @@ func (c *cluster) ring() string {
 
 // sees prints what a member's snapshot shows.
 func (c *cluster) sees(a args) string {
+	synctest.Wait()
 	var b strings.Builder
 	m := c.members[a.name(0)]
 	if m.part != nil {

@@ -18,8 +18,11 @@ var rewrite = flag.Bool("rewrite", false, "write what the stories in testdata pr
 // A story is a text file: "> command args" lines, each followed by the lines it prints. Lines that begin
 // with # and empty lines are for the reader.
 
-// tellStories runs each file of a folder with its own teller.
-func tellStories(t *testing.T, dir string, tell func(t *testing.T) func(cmd string, args args) string) {
+// teller executes the commands of a story and gives what they print.
+type teller func(cmd string, args args) string
+
+// tellStories runs each file of a folder: around gets a function that tells the story with a teller.
+func tellStories(t *testing.T, dir string, around func(t *testing.T, tell func(teller))) {
 	files, err := filepath.Glob(filepath.Join("testdata", dir, "*.txt"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no stories in %s: %v", dir, err)
@@ -30,7 +33,8 @@ func tellStories(t *testing.T, dir string, tell func(t *testing.T) func(cmd stri
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := retell(string(want), tell(t))
+			var got string
+			around(t, func(exec teller) { got = retell(string(want), exec) })
 			if got == string(want) {
 				return
 			}
@@ -45,7 +49,7 @@ func tellStories(t *testing.T, dir string, tell func(t *testing.T) func(cmd stri
 	}
 }
 
-func retell(text string, exec func(cmd string, args args) string) string {
+func retell(text string, exec teller) string {
 	var out strings.Builder
 	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		switch {
