@@ -104,13 +104,16 @@ func (d *dice) run(t *testing.T, seed uint64) {
 				t.Fatalf("seed %d life %d: lost an acknowledged record: %.40q\n%s", seed, life, r, info)
 			}
 		}
-		for range d.IntN(30) {
+		rounds := d.IntN(30)
+		for round := range rounds {
 			d.fault(disk)
+			if round == rounds-1 {
+				d.powerOff(disk)
+			}
 			d.appendSome(l, acked, sent)
 			if d.IntN(10) == 0 {
-				if _, err := l.Rotate(); err != nil {
-					t.Fatal(err)
-				}
+				_, err := l.Rotate()
+				must(t, err)
 			}
 		}
 		disk.Fault(nil)
@@ -144,6 +147,18 @@ func (d *dice) fault(disk *waltest.Disk) {
 			return nil
 		})
 	}
+}
+
+// powerOff lets a few more operations through and then none: the crash that
+// follows finds a group half written.
+func (d *dice) powerOff(disk *waltest.Disk) {
+	left := d.IntN(6)
+	disk.Fault(func(waltest.Op, string) error {
+		if left--; left < 0 {
+			return waltest.ErrIO
+		}
+		return nil
+	})
 }
 
 // appendSome appends a few records at once, as one or several groups.

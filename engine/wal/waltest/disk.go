@@ -57,7 +57,8 @@ type Disk struct {
 type inode struct {
 	data    []byte
 	synced  []byte
-	pending []extent // written since the last sync, or given up by a failed one
+	pending []extent // written since the last sync
+	doubt   []extent // given up by a failed sync: on the disk or not
 }
 
 type extent struct{ from, to int }
@@ -133,7 +134,7 @@ func (n *inode) survivors(dice *rand.Rand) []byte {
 		out = out[:len(n.data)] // an unsynced truncation may have happened
 	}
 	mode := dice.IntN(3) // nothing, everything, or each sector by dice
-	for _, e := range n.pending {
+	for _, e := range slices.Concat(n.doubt, n.pending) {
 		for from := e.from; from < e.to; {
 			to := min(from-from%sector+sector, e.to)
 			if mode == 1 || mode == 2 && dice.IntN(2) == 0 {

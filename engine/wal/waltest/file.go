@@ -72,6 +72,7 @@ func (f *file) Sync() error {
 	waiting := n.pending
 	n.pending = nil
 	if err := f.disk.check(OpSync, f.path); err != nil {
+		n.doubt = append(n.doubt, waiting...)
 		return err
 	}
 	if len(n.data) < len(n.synced) {
