@@ -47,6 +47,8 @@ func categories() map[string]checker {
 		"wire_captures":             checkWireCapture,
 		"codec_propagation_tracker": checkBeacons,
 		"merge_propagation_tracker": checkMergeBeacons,
+
+		"http_json": checkHTTPJSON,
 	}
 }
 
