@@ -161,13 +161,24 @@ func (d *dice) powerOff(disk *waltest.Disk) {
 	})
 }
 
-// appendSome appends a few records at once, as one or several groups.
+// appendSome appends a few records, as one group or at once by several callers.
 func (d *dice) appendSome(l *wal.Log, acked, sent map[string]bool) {
+	recs := make([][]byte, 1+d.IntN(6))
+	for i := range recs {
+		recs[i] = d.record()
+		sent[string(recs[i])] = true
+	}
+	if d.IntN(2) == 0 {
+		if l.AppendGroup(recs) == nil {
+			for _, rec := range recs {
+				acked[string(rec)] = true
+			}
+		}
+		return
+	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for range 1 + d.IntN(5) {
-		rec := d.record()
-		sent[string(rec)] = true
+	for _, rec := range recs {
 		wg.Go(func() {
 			if l.Append(context.Background(), rec) == nil {
 				mu.Lock()
