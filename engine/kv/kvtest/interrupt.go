@@ -1,0 +1,127 @@
+package kvtest
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/ringctl/ringctl/engine/kv"
+)
+
+// RunInterrupted checks that a watch survives the loss of its server. open connects to the address it is given: once
+// the server at addr itself, once a proxy in front of it that the test switches off and on.
+func RunInterrupted(t *testing.T, addr string, open func(t *testing.T, addr string) kv.Store) {
+	p := newProxy(t, addr)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	key := kv.Prefix + "kvtest/" + slug("interrupted")
+	direct := suite{ctx: ctx, store: open(t, addr), key: key}
+	direct.rings = kv.For(direct.store, Codec())
+	watched := suite{ctx: ctx, store: open(t, p.addr()), key: key}
+	watched.rings = kv.For(watched.store, Codec())
+
+	direct.add(t, "a")
+	values := watched.watching(t)
+	seen(t, values, "a")
+	p.off()
+	direct.add(t, "b")
+	p.on(t)
+	seen(t, values, "a", "b")
+	p.off() // and once more, with nothing lost meanwhile
+	p.on(t)
+	direct.add(t, "c")
+	seen(t, values, "a", "b", "c")
+}
+
+// proxy passes connections on to a server.
+type proxy struct {
+	target string
+	listen string
+
+	mu    sync.Mutex
+	l     net.Listener
+	up    bool
+	conns map[net.Conn]bool
+	wg    sync.WaitGroup
+}
+
+func newProxy(t *testing.T, target string) *proxy {
+	p := &proxy{target: target, listen: "127.0.0.1:0", conns: map[net.Conn]bool{}}
+	p.on(t)
+	p.listen = p.addr()
+	t.Cleanup(p.off)
+	return p
+}
+
+func (p *proxy) addr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.l.Addr().String()
+}
+
+// on starts to accept.
+func (p *proxy) on(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", p.listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	p.l, p.up = l, true
+	p.mu.Unlock()
+	p.wg.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.wg.Go(func() { p.pipe(in) })
+		}
+	})
+}
+
+// off stops to accept and cuts all connections.
+func (p *proxy) off() {
+	p.mu.Lock()
+	p.up = false
+	p.l.Close()
+	for c := range p.conns {
+		c.Close()
+	}
+	p.mu.Unlock()
+	p.wg.Wait()
+}
+
+func (p *proxy) pipe(in net.Conn) {
+	out, err := net.Dial("tcp", p.target)
+	if err != nil {
+		in.Close()
+		return
+	}
+	p.mu.Lock()
+	up := p.up
+	if up {
+		p.conns[in], p.conns[out] = true, true
+	}
+	p.mu.Unlock()
+	if !up {
+		in.Close()
+		out.Close()
+		return
+	}
+	var wg sync.WaitGroup
+	copyAll := func(dst, src net.Conn) {
+		_, _ = io.Copy(dst, src) // ends when either side is cut, which is the point
+		dst.Close()
+		src.Close()
+	}
+	wg.Go(func() { copyAll(in, out) })
+	wg.Go(func() { copyAll(out, in) })
+	wg.Wait()
+	p.mu.Lock()
+	delete(p.conns, in)
+	delete(p.conns, out)
+	p.mu.Unlock()
+}
