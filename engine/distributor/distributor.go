@@ -50,7 +50,7 @@ type PartitionRing interface{ Ring() *partition.Ring }
 // Pusher stores spans at one keeper. It returns when the spans are durable
 // there; otlp is not used afterwards. Errors carry gRPC codes.
 type Pusher interface {
-	Push(ctx context.Context, to *ring.Instance, tenantID string, otlp []byte) error
+	Push(ctx context.Context, path Path, to *ring.Instance, tenantID string, otlp []byte) error
 	// Local reports whether Push to this keeper is a call within the process,
 	// which needs no copy of the spans.
 	Local(to *ring.Instance) bool
@@ -203,7 +203,7 @@ func (d *Distributor) store(ctx context.Context, tenantID string, l tenant.Limit
 		return err
 	}
 	if to := plan.only(); to != nil && b.Rejected() == 0 && d.deps.Pusher.Local(to) {
-		if err := d.deps.Pusher.Push(ctx, to, tenantID, otlp); err != nil {
+		if err := d.deps.Pusher.Push(ctx, plan.path, to, tenantID, otlp); err != nil {
 			return plan.failed(0, tenantID, []replyOf{{to, err}})
 		}
 		return nil

@@ -42,7 +42,7 @@ type keepers struct {
 	local string
 }
 
-func (k *keepers) Push(_ context.Context, to *ring.Instance, _ string, otlp []byte) error {
+func (k *keepers) Push(_ context.Context, _ Path, to *ring.Instance, _ string, otlp []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.down[to.ID]; err != nil {
@@ -196,7 +196,9 @@ func retryDelay(err error) time.Duration {
 func TestPartitionsPathFollowsTheState(t *testing.T) {
 	stores, parts := instances(6, 3), &partition.Desc{}
 	for p := range int32(2) {
-		partition.AddPartition(parts, p, partition.Active, epoch)
+		if _, err := partition.AddPartition(parts, p, partition.Active, epoch); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for i := range 6 {
 		partition.AddOwner(parts, fmt.Sprintf("ingester-%d", i), int32(i/3), partition.OwnerActive, epoch)

@@ -19,6 +19,7 @@ type replicas struct {
 
 // plan is where the traces of one batch go.
 type plan struct {
+	path    Path
 	ring    string // for errors
 	ids     []trace.ID
 	tokens  []uint32
@@ -70,7 +71,7 @@ func (d *Distributor) place(tenantID string, l tenant.Limits, b *trace.Batch) (*
 
 // placeInRing asks the instance ring for the RF keepers of each trace.
 func (d *Distributor) placeInRing(tenantID string, l tenant.Limits, b *trace.Batch) (*plan, error) {
-	p := &plan{ring: "ingester", ids: traceIDs(b)}
+	p := &plan{path: Replicated, ring: "ingester", ids: traceIDs(b)}
 	r := d.deps.Ingesters.Ring()
 	if r == nil {
 		return nil, fmt.Errorf("ring ingester: %w", errNoRing)
@@ -102,7 +103,7 @@ func (d *Distributor) placeInRing(tenantID string, l tenant.Limits, b *trace.Bat
 // owners. A quorum of the registered owners must take the spans; owners that
 // are known to be down count against it without being asked.
 func (d *Distributor) placeInPartitions(tenantID string, l tenant.Limits, b *trace.Batch) (*plan, error) {
-	p := &plan{ring: "live-store", ids: traceIDs(b)}
+	p := &plan{path: Partitions, ring: "live-store", ids: traceIDs(b)}
 	parts, stores := d.deps.Partitions.Ring(), d.deps.LiveStores.Ring()
 	if parts == nil || stores == nil {
 		return nil, fmt.Errorf("partition ring livestore-partitions: %w", errNoRing)

@@ -95,7 +95,7 @@ func (d *Distributor) pushAll(ctx context.Context, tenantID string, p *plan, b *
 		go func() {
 			defer d.pushes.Done()
 			defer left.down()
-			errs[k] = d.deps.Pusher.Push(ctx, to, tenantID, parts[k])
+			errs[k] = d.deps.Pusher.Push(ctx, p.path, to, tenantID, parts[k])
 			if errs[k] != nil {
 				d.metrics.pushFailures.WithLabelValues(to.ID).Inc()
 			}

@@ -80,7 +80,6 @@ func (r *Receiver) grpcServer() *grpc.Server {
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(readBuffer),
-		grpc.SharedWriteBuffer(true),
 	}
 	if r.cfg.GRPCTLS != nil {
 		opts = append(opts, grpc.Creds(tlsCredentials(r.cfg.GRPCTLS)))

@@ -117,7 +117,7 @@ func (c *cluster) launch(ctx context.Context, n *node) error {
 		return err
 	}
 	defer logFile.Close()                     //nolint:errcheck // the child has its own handle
-	n.cmd = exec.Command(c.tempod, n.args...) //nolint:noctx // stopped through its stdin, so that it can flush
+	n.cmd = exec.Command(c.tempod, n.args...) // stopped through its stdin, so that it can flush
 	n.cmd.Stderr = logFile
 	ownGroup(n.cmd)
 	stdout, err := n.cmd.StdoutPipe()
