@@ -48,7 +48,7 @@ const (
 // first row of each trace only.
 func fixedLeaves() []pq.Leaf {
 	return []pq.Leaf{
-		ColTraceID:           {Name: "trace_id", Kind: pq.Fixed16},
+		ColTraceID:           {Name: "trace_id", Kind: pq.Fixed16, Bloom: true},
 		ColSpanID:            {Name: "span_id", Kind: pq.Fixed8, Hint: pq.Raw},
 		ColParentID:          {Name: "parent_span_id", Kind: pq.Fixed8, Optional: true, Hint: pq.Raw},
 		ColNestedLeft:        {Name: "nested_left", Kind: pq.Int32},

@@ -84,6 +84,20 @@ func (s *fieldSet) addOverflow(key, value *Column) {
 	}
 }
 
+// Fields lists the attribute keys of all scopes, in a fixed order.
+func (c *Columns) Fields() []query.Field {
+	var s fieldSet
+	s.reset()
+	for i := range c.Attrs {
+		s.add(query.ScopeSpan, c.Attrs[i].Key, c.Attrs[i].Type, c.Attrs[i].Len())
+	}
+	s.addOverflow(&c.Fixed[ColOverflowKey], &c.Fixed[ColOverflowValue])
+	s.addRaw(&c.Fixed[ColEvents], &c.Fixed[ColLinks])
+	s.addTables(newTables(c.Resources, c.Scopes))
+	m := Meta{Fields: s.list()}
+	return m.fields()
+}
+
 // list returns the fields in a fixed order.
 func (s *fieldSet) list() []Field {
 	out := make([]Field, 0, len(s.m))

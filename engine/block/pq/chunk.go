@@ -172,7 +172,7 @@ func (e *Encoder) strings(g *Group, ch *encoded, leaf *Leaf, c Chunk) error {
 	e.stringStats(ch, leaf, c.Dict)
 	if leaf.Bloom {
 		var err error
-		if ch.bloom, err = e.bloomOf(c.Dict); err != nil {
+		if ch.bloom, err = e.bloomOf(leaf, c.Dict); err != nil {
 			return err
 		}
 	}
@@ -319,7 +319,7 @@ func (e *Encoder) stringStats(ch *encoded, leaf *Leaf, d *Dict) {
 }
 
 // Bloom filters pay for columns of many short values, the ids that people
-// search for: below bloomMin values the dictionary page is as small, and with
+// search for, and always for trace ids: below bloomMin values the dictionary page is as small, and with
 // values longer than bloomMaxLen (URLs, statements) nobody asks for equality.
 const (
 	bloomMin    = 1024
@@ -328,8 +328,8 @@ const (
 )
 
 // bloomOf builds the split-block filter of the used entries.
-func (e *Encoder) bloomOf(d *Dict) ([]byte, error) {
-	if len(e.order) < bloomMin {
+func (e *Encoder) bloomOf(leaf *Leaf, d *Dict) ([]byte, error) {
+	if len(e.order) < bloomMin && leaf.Kind != Fixed16 || len(e.order) == 0 {
 		return nil, nil
 	}
 	total := 0

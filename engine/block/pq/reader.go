@@ -395,14 +395,16 @@ type PageInfo struct {
 	Min, Max  []byte // bounds of Fixed16
 }
 
-// IndexStart is where the page indexes start: everything from here on belongs
-// to the metadata.
+// IndexStart is where the metadata starts: bloom filters, page indexes, footer.
 func (f *File) IndexStart() int64 {
 	at := f.Size
 	for i := range f.Groups {
 		for j := range f.Groups[i].Chunks {
 			if c := &f.Groups[i].Chunks[j]; c.offsets.n > 0 {
 				at = min(at, c.offsets.at)
+				if c.BloomLen > 0 {
+					at = min(at, c.Bloom)
+				}
 				if c.columns.n > 0 {
 					at = min(at, c.columns.at)
 				}

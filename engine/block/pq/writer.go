@@ -59,8 +59,8 @@ func (f *Writer) AddLeaf(l Leaf) int {
 // Leaf returns column n.
 func (f *Writer) Leaf(n int) *Leaf { return &f.leaves[n] }
 
-// AddGroup writes a row group: first its bloom filters, then its pages, in one
-// stretch, so that a group can be fetched in one read.
+// AddGroup writes the pages of a row group in one stretch, so that a group can be
+// fetched in one read.
 func (f *Writer) AddGroup(g *Group) error {
 	w := writtenGroup{rows: g.Rows, at: f.off}
 	w.chunks = append(w.chunks, g.chunks...)
@@ -85,8 +85,8 @@ func (c *encoded) shift(base int64) {
 	c.pages = pages
 }
 
-// Tail says where a file's metadata lies: page indexes and footer are the bytes
-// [Index, Size), in one stretch, so that one read opens the file.
+// Tail says where a file's metadata lies: bloom filters, page indexes and footer
+// are the bytes [Index, Size), in one stretch, so that one read opens the file.
 type Tail struct {
 	Index, Size int64
 	Footer      int // length of the footer with the 8 bytes behind it
@@ -103,10 +103,10 @@ func (f *Writer) Close(kv ...KeyValue) (Tail, error) {
 			return Tail{}, err
 		}
 	}
+	t := Tail{Index: f.off}
 	if err := f.blooms(); err != nil {
 		return Tail{}, err
 	}
-	t := Tail{Index: f.off}
 	b, err := f.footer(kv)
 	if err != nil {
 		return Tail{}, err

@@ -1,0 +1,118 @@
+package block
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/ringctl/ringctl/engine/block/pq"
+)
+
+// Cache keeps what readers of blocks decode again and again – dictionaries, trace
+// tables – up to a number of bytes, the least recently used going first. It also
+// lends decoders. Many blocks share one Cache. Safe for concurrent use.
+type Cache struct {
+	limit int64
+
+	mu    sync.Mutex
+	size  int64
+	order list.List // of *cached, most recent first
+	byKey map[cacheKey]*list.Element
+
+	scratch sync.Pool // of *scratch
+}
+
+type cacheKey struct {
+	block string
+	group int
+	leaf  int // column, or one of the negative names
+}
+
+const cacheTraces = -1
+
+type cached struct {
+	key  cacheKey
+	v    any
+	size int64
+}
+
+// scratch is what one read needs; it is lent, not shared.
+type scratch struct {
+	dec  *pq.Decoder
+	vals pq.Values
+	buf  []byte
+}
+
+// NewCache makes a cache of at most limit bytes.
+func NewCache(limit int64) *Cache {
+	return &Cache{limit: limit, byKey: make(map[cacheKey]*list.Element)}
+}
+
+func (c *Cache) get(k cacheKey) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byKey[k]
+	if e == nil {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cached).v
+}
+
+// put keeps v, unless it alone is an eighth of the cache.
+func (c *Cache) put(k cacheKey, v any, size int64) {
+	if size > c.limit/8 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKey[k] != nil {
+		return
+	}
+	c.byKey[k] = c.order.PushFront(&cached{k, v, size})
+	c.size += size
+	for c.size > c.limit {
+		last := c.order.Back()
+		old := c.order.Remove(last).(*cached)
+		delete(c.byKey, old.key)
+		c.size -= old.size
+	}
+}
+
+// Forget drops everything of a block.
+func (c *Cache) Forget(block string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, e := range c.byKey {
+		if k.block == block {
+			c.size -= e.Value.(*cached).size
+			c.order.Remove(e)
+			delete(c.byKey, k)
+		}
+	}
+}
+
+// borrow lends a scratch; hand it back with giveBack.
+func (c *Cache) borrow() (*scratch, error) {
+	if s, ok := c.scratch.Get().(*scratch); ok {
+		return s, nil
+	}
+	dec, err := pq.NewDecoder()
+	if err != nil {
+		return nil, err
+	}
+	return &scratch{dec: dec}, nil
+}
+
+// maxLent bounds the memory that a scratch keeps between reads.
+const maxLent = 8 << 20
+
+func (c *Cache) giveBack(s *scratch) {
+	if cap(s.buf) > maxLent {
+		s.buf = nil
+	}
+	if cap(s.vals.Plain.Arena) > maxLent {
+		s.vals = pq.Values{}
+	}
+	s.vals.Reset()
+	c.scratch.Put(s)
+}

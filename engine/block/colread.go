@@ -1,0 +1,543 @@
+package block
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/ringctl/ringctl/engine/block/pq"
+	"github.com/ringctl/ringctl/engine/query"
+)
+
+// form says how the stored values of a column become those of a query.
+type form uint8
+
+const (
+	asIs         form = iota
+	directForm        // small integers as codes
+	durationForm      // never negative
+	startForm         // start of the trace + offset
+	parentForm        // from the nested set, or the stored id
+	traceForm         // one entry per trace
+)
+
+// columnReader is a stored column as a query.Column.
+type columnReader struct {
+	s    *segment
+	n    int
+	t    query.Type
+	form form
+}
+
+// Type implements query.Column.
+func (c *columnReader) Type() query.Type { return c.t }
+
+// Stats implements query.Column.
+func (c *columnReader) Stats() query.ColumnStats {
+	ch, leaf := c.s.chunk(c.n), c.s.leaf(c.n)
+	st := query.ColumnStats{Values: int(ch.Values - ch.Nulls), Bytes: ch.End - ch.Start}
+	switch c.form {
+	case asIs, durationForm, directForm:
+		if ch.HasDict() {
+			st.Distinct = int(ch.Distinct)
+		}
+		if low, high, ok := ch.Ints(leaf.Kind); ok && c.t == query.Int {
+			st.Min, st.Max, st.Bounded = low, high, true
+			if c.form == durationForm {
+				st.Min, st.Max = max(low, 0), max(high, 0)
+			}
+		}
+	case startForm, parentForm:
+		st.Values = c.s.info.Rows
+		if c.form == startForm {
+			st.Min, st.Max, st.Bounded = c.s.info.Start, c.s.info.End, true
+		}
+	case traceForm:
+		if c.n == ColTraceStart || c.n == ColTraceDuration {
+			st.Values = c.s.info.Traces
+		}
+	}
+	return st
+}
+
+// Excludes implements query.Excluder.
+func (c *columnReader) Excludes(value []byte) bool {
+	if c.t != query.String {
+		return false
+	}
+	l, err := c.s.list(c.n)
+	return err == nil && l.bloom != nil && l.bloom.Excludes(value)
+}
+
+// Restrict implements query.PageBounds.
+func (c *columnReader) Restrict(sel query.Bitmap, lo, hi int64) {
+	if c.form != asIs && c.form != durationForm || c.t != query.Int {
+		return
+	}
+	l, err := c.s.list(c.n)
+	if err != nil {
+		return
+	}
+	for _, p := range l.pages {
+		low, high := p.Low, p.High
+		if c.form == durationForm {
+			low, high = max(low, 0), max(high, 0)
+		}
+		if !p.HasBounds || low <= hi && high >= lo {
+			continue
+		}
+		for r := p.First; r < p.First+p.Rows; r++ {
+			sel.Unset(uint32(r))
+		}
+	}
+}
+
+// Dict implements query.Column.
+func (c *columnReader) Dict(ctx context.Context) (*query.Dict, error) {
+	if c.form != asIs && !(c.form == traceForm && c.t == query.String) || !c.s.chunk(c.n).HasDict() {
+		return nil, nil
+	}
+	return c.s.dict(ctx, c.n)
+}
+
+// Read implements query.Column.
+func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
+	dst.Reset()
+	switch c.form {
+	case startForm:
+		return c.s.readStart(ctx, within, dst)
+	case parentForm:
+		return c.s.readParents(ctx, dst)
+	case traceForm:
+		return c.s.readPerTrace(ctx, c.n, c.t, dst)
+	}
+	return c.s.read(ctx, c.n, within, func(r *raw) error {
+		switch {
+		case c.form == directForm:
+			return r.direct(dst)
+		case c.form == durationForm:
+			r.ints(dst)
+			for i, v := range dst.Ints {
+				dst.Ints[i] = max(v, 0)
+			}
+			return nil
+		}
+		r.vector(c.t, dst)
+		return nil
+	})
+}
+
+// dict returns the dictionary of a column, decoded once while the cache has room.
+func (s *segment) dict(ctx context.Context, n int) (*query.Dict, error) {
+	key := cacheKey{s.b.meta.ID, s.group, n}
+	if d, ok := s.b.cache.get(key).(*query.Dict); ok {
+		return d, nil
+	}
+	return s.readDict(ctx, n, nil)
+}
+
+func (s *segment) readDict(ctx context.Context, n int, near *regions) (*query.Dict, error) {
+	ch := s.chunk(n)
+	buf := make([]byte, ch.Data-ch.Start)
+	if err := near.readAt(ctx, s.b, buf, ch.Start); err != nil {
+		return nil, s.b.fault(s.part(n), err)
+	}
+	return s.decodeDict(n, buf)
+}
+
+// decodeDict decodes the dictionary page in buf and keeps it.
+func (s *segment) decodeDict(n int, buf []byte) (*query.Dict, error) {
+	sc, err := s.b.cache.borrow()
+	if err != nil {
+		return nil, err
+	}
+	defer s.b.cache.giveBack(sc)
+	ch, leaf := s.chunk(n), s.leaf(n)
+	d := new(query.Dict)
+	size := 0
+	if leaf.Kind.IsInt() {
+		ints, err := sc.dec.IntDict(leaf.Kind, ch, buf)
+		if err != nil {
+			return nil, s.b.fault(s.part(n), err)
+		}
+		size = 8 * len(ints)
+		if leaf.Kind == pq.Double {
+			d.Floats = make([]float64, len(ints))
+			for i, v := range ints {
+				d.Floats[i] = pq.Float(v)
+			}
+		} else {
+			d.Ints = ints
+		}
+	} else {
+		p, err := sc.dec.Dict(leaf.Kind, ch, buf)
+		if err != nil {
+			return nil, s.b.fault(s.part(n), err)
+		}
+		d.Arena, d.Offsets, d.Gap = p.Arena, p.Offsets, p.Gap
+		d.Sorted = n == ColTraceID
+		size = len(p.Arena) + 4*len(p.Offsets)
+	}
+	s.b.cache.put(cacheKey{s.b.meta.ID, s.group, n}, d, int64(size))
+	return d, nil
+}
+
+// raw is a column as it was decoded.
+type raw struct {
+	rows    int // of the segment
+	leaf    *pq.Leaf
+	v       *pq.Values
+	dict    *query.Dict
+	sparse  bool // v.Rows lists the rows that have a value; otherwise all have
+	partial bool // v lacks pages
+}
+
+// read decodes the pages of a column that have a row in within (nil: all) and
+// hands them to use; what it is given is valid until it returns.
+func (s *segment) read(ctx context.Context, n int, within query.Bitmap, use func(*raw) error) error {
+	return s.readNear(ctx, n, within, nil, use)
+}
+
+// readNear is read with some of the bytes in memory already.
+func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near *regions, use func(*raw) error) error {
+	l, err := s.list(n)
+	if err != nil {
+		return err
+	}
+	sc, err := s.b.cache.borrow()
+	if err != nil {
+		return err
+	}
+	defer s.b.cache.giveBack(sc)
+	ch, leaf := s.chunk(n), s.leaf(n)
+	r := raw{rows: s.info.Rows, leaf: leaf, v: &sc.vals}
+	first, last, all := wanted(l.pages, within)
+	r.partial = !all
+	r.sparse = r.partial || leaf.Optional && ch.Nulls > 0
+	if first < 0 {
+		return use(&r)
+	}
+	from, to := l.pages[first].At, l.pages[last].At+int64(l.pages[last].Size)
+	var d any
+	if ch.HasDict() {
+		if d = s.b.cache.get(cacheKey{s.b.meta.ID, s.group, n}); d == nil && first == 0 && near == nil {
+			from = ch.Start // one read for dictionary and pages
+		}
+	}
+	sc.buf = sized(sc.buf, int(to-from))
+	if err := near.readAt(ctx, s.b, sc.buf, from); err != nil {
+		return s.b.fault(s.part(n), err)
+	}
+	if ch.HasDict() {
+		switch {
+		case d != nil:
+			r.dict, _ = d.(*query.Dict)
+		case from == ch.Start:
+			r.dict, err = s.decodeDict(n, sc.buf)
+		default:
+			r.dict, err = s.readDict(ctx, n, near)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i := first; i <= last; i++ {
+		p := &l.pages[i]
+		if within != nil && !overlaps(within, p) {
+			continue
+		}
+		if err := s.page(sc, &r, n, p, sc.buf[p.At-from:]); err != nil {
+			return s.b.fault(s.part(n), err)
+		}
+	}
+	return use(&r)
+}
+
+// page decodes one page. Of columns without nulls the rows are noted too once
+// pages are left out.
+func (s *segment) page(sc *scratch, r *raw, n int, p *pq.PageInfo, buf []byte) error {
+	entries := 0
+	if r.dict != nil {
+		entries = r.dict.Len()
+	}
+	if err := sc.dec.Page(r.v, r.leaf, s.chunk(n), *p, buf, entries); err != nil {
+		return err
+	}
+	if ch := s.chunk(n); r.sparse && (!r.leaf.Optional || ch.Nulls == 0) {
+		for k := range p.Rows {
+			r.v.Rows = append(r.v.Rows, uint32(p.First+k))
+		}
+	}
+	return nil
+}
+
+// wanted returns the first and last page with a row in within, -1 for none, and
+// whether no page is left out.
+func wanted(pages []pq.PageInfo, within query.Bitmap) (first, last int, all bool) {
+	if within == nil {
+		return 0, len(pages) - 1, true
+	}
+	first, all = -1, true
+	for i := range pages {
+		if !overlaps(within, &pages[i]) {
+			all = false
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		last = i
+	}
+	return first, last, all
+}
+
+func overlaps(within query.Bitmap, p *pq.PageInfo) bool {
+	return within.AnyIn(uint32(p.First), uint32(p.First+p.Rows))
+}
+
+// whole reports that there is a value for every row.
+func (r *raw) whole() bool { return !r.sparse || len(r.v.Rows) == r.rows }
+
+// vector turns the raw column into dst.
+func (r *raw) vector(t query.Type, dst *query.Vector) {
+	switch {
+	case r.dict != nil:
+		r.codes(dst)
+	case t == query.Float:
+		out := dst.UseFloats(len(r.v.Ints))
+		for i, v := range r.v.Ints {
+			out[i] = pq.Float(v)
+		}
+		r.rowsOf(dst)
+	case r.leaf.Kind.IsInt():
+		copy(dst.UseInts(len(r.v.Ints)), r.v.Ints)
+		r.rowsOf(dst)
+	default:
+		p := &r.v.Plain
+		if len(p.Offsets) == 0 {
+			p.Offsets = append(p.Offsets, 0)
+		}
+		arena, offsets := dst.UseStrings(len(p.Arena), len(p.Offsets))
+		copy(arena, p.Arena)
+		copy(offsets, p.Offsets)
+		r.rowsOf(dst)
+	}
+}
+
+// rowsOf makes the vector sparse unless every row has a value.
+func (r *raw) rowsOf(dst *query.Vector) {
+	if !r.whole() {
+		copy(dst.UseRows(len(r.v.Rows)), r.v.Rows)
+	}
+}
+
+// codes spreads codes over all rows when they are many.
+func (r *raw) codes(dst *query.Vector) {
+	dst.Dict = r.dict
+	switch {
+	case r.whole():
+		copy(dst.UseCodes(len(r.v.Codes)), r.v.Codes)
+	case len(r.v.Codes)*8 < r.rows:
+		copy(dst.UseCodes(len(r.v.Codes)), r.v.Codes)
+		copy(dst.UseRows(len(r.v.Rows)), r.v.Rows)
+	default:
+		out := dst.UseCodes(r.rows)
+		clear(out)
+		for i, row := range r.v.Rows {
+			out[row] = r.v.Codes[i]
+		}
+	}
+}
+
+// ints turns the raw column into plain integers.
+func (r *raw) ints(dst *query.Vector) {
+	out := dst.UseInts(max(len(r.v.Ints), len(r.v.Codes)))
+	copy(out, r.v.Ints)
+	for i, k := range r.v.Codes {
+		out[i] = r.dict.Ints[k-1]
+	}
+	r.rowsOf(dst)
+}
+
+// direct turns a column of small integers without nulls into direct codes.
+func (r *raw) direct(dst *query.Vector) error {
+	if r.dict != nil && r.dict.Ints == nil || r.leaf.Kind != pq.Int32 {
+		return fmt.Errorf("%w: column %s", pq.ErrDamaged, r.leaf.Name)
+	}
+	out := dst.UseCodes(r.rows)
+	value := func(i int) uint32 {
+		if r.dict != nil {
+			return uint32(int32(r.dict.Ints[r.v.Codes[i]-1]))
+		}
+		return uint32(int32(r.v.Ints[i]))
+	}
+	if !r.sparse {
+		for i := range out {
+			out[i] = value(i)
+		}
+		return nil
+	}
+	for i, row := range r.v.Rows {
+		out[row] = value(i)
+	}
+	return nil
+}
+
+// readStart adds the start of each trace and the offset of each span.
+func (s *segment) readStart(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
+	add := func(n int, into func(i int, v int64)) error {
+		return s.read(ctx, n, within, func(r *raw) error {
+			var v query.Vector
+			r.ints(&v)
+			if n == ColTraceStart {
+				copy(dst.UseInts(len(v.Ints)), v.Ints)
+				r.rowsOf(dst)
+			} else if len(v.Ints) != len(dst.Ints) {
+				return s.b.fault(s.part(n), fmt.Errorf("%w: pages differ from those of trace_start", pq.ErrDamaged))
+			}
+			for i, x := range v.Ints {
+				into(i, x)
+			}
+			return nil
+		})
+	}
+	if err := add(ColTraceStart, func(int, int64) {}); err != nil {
+		return err
+	}
+	return add(ColStartOffset, func(i int, v int64) { dst.Ints[i] += v })
+}
+
+// readParents gives each row the id of its parent.
+func (s *segment) readParents(ctx context.Context, dst *query.Vector) error {
+	traces, err := s.Traces(ctx)
+	if err != nil {
+		return err
+	}
+	var ids, left, parent query.Vector
+	for _, c := range []struct {
+		n    int
+		form form
+		v    *query.Vector
+	}{{ColSpanID, asIs, &ids}, {ColNestedLeft, directForm, &left}, {ColNestedParent, directForm, &parent}} {
+		r := columnReader{s: s, n: c.n, t: query.Int, form: c.form}
+		if err := r.Read(ctx, nil, c.v); err != nil {
+			return err
+		}
+	}
+	out := dst.UseInts(s.info.Rows)
+	var at []uint32
+	for t := range traces.IDs {
+		from, to := traces.Offsets[t], traces.Offsets[t+1]
+		at = sized(at, int(2*(to-from)+1))
+		clear(at)
+		for r := from; r < to; r++ {
+			if l := int(left.Codes[r]); l < len(at) {
+				at[l] = r + 1
+			}
+		}
+		for r := from; r < to; r++ {
+			out[r] = 0
+			if p := int32(parent.Codes[r]); p > 0 && int(p) < len(at) && at[p] > 0 {
+				out[r] = ids.Ints[at[p]-1]
+			}
+		}
+	}
+	return s.read(ctx, ColParentID, nil, func(r *raw) error {
+		if len(r.v.Ints) != len(r.v.Rows) && r.sparse {
+			return s.b.fault(s.part(ColParentID), fmt.Errorf("%w: rows without ids", pq.ErrDamaged))
+		}
+		for i, v := range r.v.Ints {
+			row := i
+			if r.sparse {
+				row = int(r.v.Rows[i])
+			}
+			out[row] = v
+		}
+		return nil
+	})
+}
+
+// readPerTrace moves what stands on the first row of each trace to the trace.
+func (s *segment) readPerTrace(ctx context.Context, n int, t query.Type, dst *query.Vector) error {
+	traces, err := s.Traces(ctx)
+	if err != nil {
+		return err
+	}
+	first := query.NewBitmap(s.info.Rows)
+	for _, r := range traces.Offsets[:len(traces.IDs)] {
+		first.Set(r)
+	}
+	if t == query.Int {
+		out := dst.UseInts(len(traces.IDs))
+		clear(out)
+		err := s.addPerTrace(ctx, ColTraceStart, first, traces, out)
+		if err == nil && n == ColTraceDuration {
+			err = s.addPerTrace(ctx, n, first, traces, out)
+		}
+		return err
+	}
+	return s.read(ctx, n, nil, func(r *raw) error {
+		if r.dict == nil { // nearly unique names, or none at all
+			return s.plainPerTrace(r, traces, dst)
+		}
+		dst.Dict = r.dict
+		out := dst.UseCodes(len(traces.IDs))
+		clear(out)
+		r.eachFirst(traces, func(i, t int) { out[t] = r.v.Codes[i] })
+		return nil
+	})
+}
+
+// addPerTrace adds the values on first rows to out.
+func (s *segment) addPerTrace(ctx context.Context, n int, first query.Bitmap, traces *query.Traces, out []int64) error {
+	return s.read(ctx, n, first, func(r *raw) error {
+		r.eachFirst(traces, func(i, t int) {
+			if r.dict != nil {
+				out[t] += r.dict.Ints[r.v.Codes[i]-1]
+			} else {
+				out[t] += r.v.Ints[i]
+			}
+		})
+		return nil
+	})
+}
+
+// eachFirst calls f for each value i that stands on the first row of a trace.
+func (r *raw) eachFirst(traces *query.Traces, f func(i, t int)) {
+	n, t := max(len(r.v.Codes), len(r.v.Ints), r.v.Plain.Len()), 0
+	for i := range n {
+		row := uint32(i)
+		if r.sparse {
+			row = r.v.Rows[i]
+		}
+		for t < len(traces.IDs) && traces.Offsets[t] < row {
+			t++
+		}
+		if t < len(traces.IDs) && traces.Offsets[t] == row {
+			f(i, t)
+		}
+	}
+}
+
+// plainPerTrace is readPerTrace for strings without a dictionary.
+func (s *segment) plainPerTrace(r *raw, traces *query.Traces, dst *query.Vector) error {
+	var rows []uint32
+	var d pq.Dict
+	d.Offsets = append(d.Offsets, 0)
+	r.eachFirst(traces, func(i, t int) {
+		rows = append(rows, uint32(t))
+		d.Append(r.v.Plain.Entry(i))
+	})
+	copy(dst.UseRows(len(rows)), rows)
+	dst.Arena, dst.Offsets = d.Arena, d.Offsets
+	return nil
+}
+
+// floatBits is the inverse of pq.Float for a dictionary.
+func floatBits(f []float64) []int64 {
+	out := make([]int64, len(f))
+	for i, v := range f {
+		out[i] = int64(math.Float64bits(v))
+	}
+	return out
+}

@@ -1,0 +1,100 @@
+package block
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/ringctl/ringctl/engine/query"
+)
+
+// On a local folder, bytes between two wanted stretches are read along when they
+// are fewer than joinGap. On object storage a whole lookup takes manyRegions
+// requests at most, whatever is between.
+const (
+	joinGap     = 64 << 10
+	manyRegions = 2
+)
+
+// regions are stretches of a data file in memory. nil has none.
+type regions struct {
+	list []region
+}
+
+type region struct {
+	at  int64
+	end int64
+	buf []byte
+}
+
+// readAt fills p from memory when it is there, else from the bucket.
+func (r *regions) readAt(ctx context.Context, b *Block, p []byte, off int64) error {
+	if r != nil {
+		for i := range r.list {
+			if g := &r.list[i]; off >= g.at && off+int64(len(p)) <= g.end {
+				copy(p, g.buf[off-g.at:])
+				return nil
+			}
+		}
+	}
+	return b.readAt(ctx, DataName, p, off)
+}
+
+// fetch reads the pages of all columns that within(leaf) wants, in few reads.
+func (s *segment) fetch(ctx context.Context, within func(leaf int) query.Bitmap) (*regions, error) {
+	var want []region
+	for n := range s.b.file.Leaves {
+		c, sel := s.chunk(n), within(n)
+		if sel == nil || c.Nulls == c.Values {
+			continue
+		}
+		l, err := s.list(n)
+		if err != nil {
+			return nil, err
+		}
+		if c.HasDict() && s.b.cache.get(cacheKey{s.b.meta.ID, s.group, n}) == nil {
+			want = append(want, region{at: c.Start, end: c.Data})
+		}
+		if first, last, _ := wanted(l.pages, sel); first >= 0 {
+			want = append(want, region{at: l.pages[first].At, end: l.pages[last].At + int64(l.pages[last].Size)})
+		}
+	}
+	out := &regions{list: join(want, s.b.few)}
+	for i := range out.list {
+		g := &out.list[i]
+		g.buf = make([]byte, g.end-g.at)
+		if err := s.b.readAt(ctx, DataName, g.buf, g.at); err != nil {
+			return nil, s.b.fault(DataName, err)
+		}
+	}
+	return out, nil
+}
+
+// join merges stretches: close ones, or until there are few, splitting at the
+// widest gaps.
+func join(want []region, few bool) []region {
+	slices.SortFunc(want, func(a, b region) int { return cmp.Compare(a.at, b.at) })
+	limit := int64(joinGap)
+	if few && len(want) > manyRegions {
+		gaps := make([]int64, 0, len(want))
+		end := want[0].end
+		for _, w := range want[1:] {
+			gaps = append(gaps, max(w.at-end, 0))
+			end = max(end, w.end)
+		}
+		slices.Sort(gaps)
+		limit = gaps[len(gaps)-manyRegions+1]
+		if limit > 0 {
+			limit--
+		}
+	}
+	var out []region
+	for _, w := range want {
+		if n := len(out); n > 0 && w.at-out[n-1].end <= limit {
+			out[n-1].end = max(out[n-1].end, w.end)
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}

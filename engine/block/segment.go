@@ -1,0 +1,272 @@
+package block
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/ringctl/ringctl/engine/block/pq"
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// segment is one row group as a query.Segment.
+type segment struct {
+	b     *Block
+	group int
+	info  query.Info
+	pages []pageList
+}
+
+// pageList is a column's pages, parsed at first use.
+type pageList struct {
+	once  sync.Once
+	pages []pq.PageInfo
+	bloom *pq.Bloom
+	err   error
+}
+
+// Info implements query.Segment.
+func (s *segment) Info() *query.Info { return &s.info }
+
+func (s *segment) chunk(leaf int) *pq.ChunkInfo { return &s.b.file.Groups[s.group].Chunks[leaf] }
+func (s *segment) leaf(leaf int) *pq.Leaf       { return &s.b.file.Leaves[leaf] }
+
+// part names a column in an error.
+func (s *segment) part(leaf int) string {
+	return fmt.Sprintf("%s, row group %d, column %s", DataName, s.group, s.leaf(leaf).Name)
+}
+
+// list returns the pages of a column and its bloom filter, nil if it has none.
+func (s *segment) list(leaf int) (*pageList, error) {
+	l := &s.pages[leaf]
+	l.once.Do(func() {
+		l.pages, l.err = s.b.file.Pages(s.group, leaf, s.b.tail, s.b.tailAt)
+		if c := s.chunk(leaf); l.err == nil && c.BloomLen > 0 {
+			if at := c.Bloom - s.b.tailAt; at >= 0 && at+int64(c.BloomLen) <= int64(len(s.b.tail)) {
+				l.bloom, l.err = pq.ParseBloom(s.b.tail[at : at+int64(c.BloomLen)])
+			}
+		}
+		l.err = s.b.fault(s.part(leaf), l.err)
+	})
+	return l, l.err
+}
+
+// Table implements query.Segment.
+func (s *segment) Table(ctx context.Context, scope query.Scope) (*query.Table, error) {
+	which := 0
+	if scope == query.ScopeInstrumentation {
+		which = 1
+	}
+	_, t, err := s.b.groups(ctx, which)
+	return t, err
+}
+
+// stored says where an intrinsic is kept and how.
+type stored struct {
+	leaf int
+	t    query.Type
+	form form
+}
+
+// intrinsic finds the column of an intrinsic; its type is Nil when there is none.
+func intrinsic(scope query.Scope, key string) stored {
+	switch scope {
+	case query.ScopeIntrinsic:
+		return map[string]stored{
+			query.KeySpanID:        {ColSpanID, query.Int, asIs},
+			query.KeyParentID:      {ColParentID, query.Int, parentForm},
+			query.KeyStart:         {ColStartOffset, query.Int, startForm},
+			query.KeyDuration:      {ColDuration, query.Int, durationForm},
+			query.KeyName:          {ColName, query.String, asIs},
+			query.KeyKind:          {ColKind, query.Int, asIs},
+			query.KeyStatus:        {ColStatus, query.Int, asIs},
+			query.KeyStatusMessage: {ColStatusMessage, query.String, asIs},
+			query.KeyTraceState:    {ColTraceState, query.String, asIs},
+			query.KeyResource:      {ColResource, query.Int, directForm},
+			query.KeyScope:         {ColScope, query.Int, directForm},
+			query.KeyEvents:        {ColEvents, query.Bytes, asIs},
+			query.KeyLinks:         {ColLinks, query.Bytes, asIs},
+			query.KeyNestedLeft:    {ColNestedLeft, query.Int, directForm},
+			query.KeyNestedRight:   {ColNestedRight, query.Int, directForm},
+			query.KeyNestedParent:  {ColNestedParent, query.Int, directForm},
+		}[key]
+	case query.ScopeTrace:
+		return map[string]stored{
+			query.KeyTraceRootName:    {ColRootName, query.String, traceForm},
+			query.KeyTraceRootService: {ColRootService, query.String, traceForm},
+			query.KeyTraceStart:       {ColTraceStart, query.Int, traceForm},
+			query.KeyTraceEnd:         {ColTraceDuration, query.Int, traceForm},
+		}[key]
+	}
+	return stored{}
+}
+
+// Columns implements query.Segment.
+func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+	if i := intrinsic(scope, key); i.t != query.Nil {
+		if c := s.chunk(i.leaf); i.form == asIs && c.Nulls == c.Values {
+			return dst
+		}
+		return append(dst, &columnReader{s: s, n: i.leaf, t: i.t, form: i.form})
+	}
+	if scope != query.ScopeSpan {
+		return dst
+	}
+	for _, t := range []query.Type{query.String, query.Int, query.Float, query.Bool} {
+		if leaf, ok := s.b.attrs[Attr{key, t}]; ok {
+			if c := s.chunk(leaf); c.Nulls < c.Values {
+				dst = append(dst, &columnReader{s: s, n: leaf, t: t})
+			}
+		}
+	}
+	if c := s.chunk(ColOverflowKey); c.Nulls == c.Values {
+		return dst
+	}
+	at, _ := slices.BinarySearchFunc(s.b.fields, key, compareSpanField)
+	for ; at < len(s.b.fields) && compareSpanField(s.b.fields[at], key) == 0; at++ {
+		t := s.b.fields[at].Type
+		if _, own := s.b.attrs[Attr{key, t}]; !own {
+			dst = append(dst, &overflowReader{s: s, key: key, t: t})
+		}
+	}
+	return dst
+}
+
+// compareSpanField orders fields as fieldSet.list does, by name of scope and key.
+func compareSpanField(f query.Field, key string) int {
+	if f.Scope != query.ScopeSpan {
+		return bytes.Compare([]byte(f.Scope.String()), []byte(query.ScopeSpan.String()))
+	}
+	switch {
+	case f.Key < key:
+		return -1
+	case f.Key > key:
+		return 1
+	}
+	return 0
+}
+
+// Traces implements query.Segment.
+func (s *segment) Traces(ctx context.Context) (*query.Traces, error) {
+	key := cacheKey{s.b.meta.ID, s.group, cacheTraces}
+	if t, ok := s.b.cache.get(key).(*query.Traces); ok {
+		return t, nil
+	}
+	var v query.Vector
+	col := columnReader{s: s, n: ColTraceID, t: query.Bytes}
+	if err := col.Read(ctx, nil, &v); err != nil {
+		return nil, err
+	}
+	t, err := s.tracesOf(&v)
+	if err != nil {
+		return nil, s.b.fault(s.part(ColTraceID), err)
+	}
+	s.b.cache.put(key, t, int64(20*len(t.IDs)))
+	return t, nil
+}
+
+// tracesOf turns the column of trace ids into runs of rows.
+func (s *segment) tracesOf(v *query.Vector) (*query.Traces, error) {
+	if v.Dict == nil || len(v.Codes) != s.info.Rows {
+		return nil, fmt.Errorf("%w: trace ids without dictionary", pq.ErrDamaged)
+	}
+	t := &query.Traces{IDs: make([]trace.ID, 0, v.Dict.Len()), Offsets: make([]uint32, 0, v.Dict.Len()+1)}
+	last := uint32(0)
+	for row, c := range v.Codes {
+		if c == last {
+			continue
+		}
+		id := v.Dict.Bytes(int(c - 1))
+		if n := len(t.IDs); len(id) != 16 || n > 0 && bytes.Compare(t.IDs[n-1][:], id) >= 0 {
+			return nil, fmt.Errorf("%w: trace ids are not sorted", pq.ErrDamaged)
+		}
+		last = c
+		t.IDs, t.Offsets = append(t.IDs, trace.ID(id)), append(t.Offsets, uint32(row))
+	}
+	t.Offsets = append(t.Offsets, uint32(len(v.Codes)))
+	return t, nil
+}
+
+// Find implements query.Segment. A trace that is not here costs no read, thanks to
+// the bounds of the row group and the bloom filter of its ids.
+func (s *segment) Find(ctx context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
+	if bytes.Compare(id[:], s.info.MinID[:]) < 0 || bytes.Compare(id[:], s.info.MaxID[:]) > 0 {
+		return dst, nil
+	}
+	l, err := s.list(ColTraceID)
+	if err != nil {
+		return dst, err
+	}
+	if l.bloom != nil && l.bloom.Excludes(id[:]) {
+		return dst, nil
+	}
+	t, err := s.Traces(ctx)
+	if err != nil {
+		return dst, err
+	}
+	i, ok := slices.BinarySearchFunc(t.IDs, id, func(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) })
+	if !ok {
+		return dst, nil
+	}
+	for r := t.Offsets[i]; r < t.Offsets[i+1]; r++ {
+		dst = append(dst, r)
+	}
+	return dst, nil
+}
+
+// Find returns a trace as TracesData bytes, nil when the block does not have it.
+func (b *Block) Find(ctx context.Context, id trace.ID) ([]byte, error) {
+	var out trace.Builder
+	for _, s := range b.segments {
+		if err := AppendTrace(ctx, s, id, &out); err != nil {
+			return nil, err
+		}
+	}
+	if out.Spans() == 0 {
+		return nil, nil
+	}
+	return out.Append(nil), nil
+}
+
+// AppendTrace adds the spans of one trace in a segment to a builder.
+func AppendTrace(ctx context.Context, s query.Segment, id trace.ID, out *trace.Builder) error {
+	rows, err := s.Find(ctx, id, nil)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	g, ok := s.(interface {
+		Groups(ctx context.Context) (resources, scopes []trace.Group, err error)
+	})
+	if !ok {
+		return fmt.Errorf("segment of type %T has no resources", s)
+	}
+	resources, scopes, err := g.Groups(ctx)
+	if err != nil {
+		return err
+	}
+	lastRes, lastScope := -1, -1
+	return s.Spans(ctx, rows, func(r query.RawSpan) error {
+		if int(r.Resource) != lastRes {
+			lastRes, lastScope = int(r.Resource), -1
+			out.SetResource(&resources[r.Resource])
+		}
+		if int(r.Scope) != lastScope {
+			lastScope = int(r.Scope)
+			out.SetScope(&scopes[r.Scope])
+		}
+		_, err := out.Add(r.Span)
+		return err
+	})
+}
+
+// Groups returns the resources and scopes that RawSpan points to, with the
+// fields that query.Table leaves out.
+func (s *segment) Groups(ctx context.Context) (resources, scopes []trace.Group, err error) {
+	if resources, _, err = s.b.groups(ctx, 0); err == nil {
+		scopes, _, err = s.b.groups(ctx, 1)
+	}
+	return resources, scopes, err
+}

@@ -1,0 +1,366 @@
+package block
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/ringctl/ringctl/engine/block/pq"
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// assembler puts spans together again, a column at a time.
+type assembler struct {
+	rows     []uint32 // ascending
+	spans    []trace.Span
+	resource []uint32
+	scope    []uint32
+	dec      anyDecoder
+}
+
+func newAssembler(rows []uint32) *assembler {
+	return &assembler{rows: rows, spans: make([]trace.Span, len(rows)), resource: make([]uint32, len(rows)), scope: make([]uint32, len(rows))}
+}
+
+// each calls f for each wanted row that has an entry.
+func (a *assembler) each(c *Column, f func(span, entry int)) {
+	if c.Rows == nil {
+		n := c.Len()
+		for i, r := range a.rows {
+			if int(r) < n {
+				f(i, int(r))
+			}
+		}
+		return
+	}
+	from := 0
+	for i, r := range a.rows {
+		e, ok := slices.BinarySearch(c.Rows[from:], r)
+		from += e
+		if ok {
+			f(i, from)
+		}
+	}
+}
+
+// number is entry e of a column of integers.
+func number(c *Column, e int, dict []int64) int64 {
+	switch {
+	case c.Codes == nil:
+		return c.Ints[e]
+	case dict != nil:
+		return dict[c.Codes[e]-1]
+	}
+	return int64(int32(c.Codes[e]))
+}
+
+// text is entry e of a column of strings.
+func text(c *Column, e int) []byte {
+	if k := c.Codes[e]; k != 0 {
+		return c.Dict.Entry(int(k - 1))
+	}
+	return nil
+}
+
+// fixed takes the values of a fixed column. Starts must come before durations.
+func (a *assembler) fixed(n int, c *Column, dict []int64) {
+	num := func(set func(s *trace.Span, v int64)) {
+		a.each(c, func(i, e int) { set(&a.spans[i], number(c, e, dict)) })
+	}
+	str := func(set func(s *trace.Span, v []byte)) {
+		a.each(c, func(i, e int) { set(&a.spans[i], text(c, e)) })
+	}
+	switch n {
+	case ColSpanID:
+		num(func(s *trace.Span, v int64) { binary.BigEndian.PutUint64(s.SpanID[:], uint64(v)) })
+	case ColParentID:
+		num(func(s *trace.Span, v int64) { binary.BigEndian.PutUint64(s.ParentID[:], uint64(v)) })
+	case ColTraceStart, ColStartOffset:
+		num(func(s *trace.Span, v int64) { s.Start += uint64(v) })
+	case ColDuration:
+		num(func(s *trace.Span, v int64) { s.End = s.Start + uint64(v) })
+	case ColName:
+		str(func(s *trace.Span, v []byte) { s.Name = v })
+	case ColKind:
+		num(func(s *trace.Span, v int64) { s.Kind = trace.SpanKind(v) })
+	case ColStatus:
+		num(func(s *trace.Span, v int64) { s.StatusCode = trace.StatusCode(v) })
+	case ColStatusMessage:
+		str(func(s *trace.Span, v []byte) { s.StatusMessage = v })
+	case ColTraceState:
+		str(func(s *trace.Span, v []byte) { s.TraceState = v })
+	case ColFlags:
+		num(func(s *trace.Span, v int64) { s.Flags = uint32(v) })
+	case ColDroppedAttributes:
+		num(func(s *trace.Span, v int64) { s.DroppedAttributes = uint32(v) })
+	case ColDroppedEvents:
+		num(func(s *trace.Span, v int64) { s.DroppedEvents = uint32(v) })
+	case ColDroppedLinks:
+		num(func(s *trace.Span, v int64) { s.DroppedLinks = uint32(v) })
+	case ColEvents:
+		str(func(s *trace.Span, v []byte) { s.Events = v })
+	case ColLinks:
+		str(func(s *trace.Span, v []byte) { s.Links = v })
+	case ColExtra:
+		str(func(s *trace.Span, v []byte) { s.Unknown = v })
+	case ColResource:
+		a.each(c, func(i, e int) { a.resource[i] = uint32(number(c, e, dict)) })
+	case ColScope:
+		a.each(c, func(i, e int) { a.scope[i] = uint32(number(c, e, dict)) })
+	}
+}
+
+// attr takes the values of an attribute column.
+func (a *assembler) attr(at Attr, c *Column, dict []int64) {
+	key := []byte(at.Key)
+	a.each(c, func(i, e int) {
+		if c.Codes != nil && c.Codes[e] == 0 {
+			return
+		}
+		a.spans[i].Attrs = append(a.spans[i].Attrs, trace.Attr{Key: key, Value: valueAt(at.Type, c, e, dict)})
+	})
+}
+
+// overflow takes the attributes without a column.
+func (a *assembler) overflow(l *OverflowList) error {
+	var first []int // entry of each list
+	e := 0
+	for _, n := range l.Key.Lens {
+		first = append(first, e)
+		e += int(n)
+	}
+	var bad error
+	list := Column{Rows: notNil(l.Key.Rows), Codes: l.Key.Lens}
+	a.each(&list, func(i, at int) {
+		for e := first[at]; e < first[at]+int(l.Key.Lens[at]); e++ {
+			attr := trace.Attr{Key: text(&l.Key, e)}
+			if err := a.dec.decode(text(&l.Value, e), &attr.Value); err != nil {
+				bad = fmt.Errorf("overflow value of %q: %w", attr.Key, err)
+			}
+			a.spans[i].Attrs = append(a.spans[i].Attrs, attr)
+		}
+	})
+	return bad
+}
+
+// visit hands out the spans.
+func (a *assembler) visit(f func(query.RawSpan) error) error {
+	var buf []byte
+	for i := range a.spans {
+		buf = trace.AppendSpan(buf[:0], &a.spans[i])
+		if err := f(query.RawSpan{Row: a.rows[i], Resource: a.resource[i], Scope: a.scope[i], Span: buf}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EachSpan puts the spans of the rows (ascending) together as OTLP Span messages;
+// see query.Segment.Spans.
+func (c *Columns) EachSpan(rows []uint32, visit func(query.RawSpan) error) error {
+	a := newAssembler(rows)
+	for i, r := range rows {
+		a.spans[i].TraceID = c.IDs[c.Trace[r]]
+		a.spans[i].Start = uint64(c.Start[r])
+	}
+	for n := range ColOverflowKey {
+		if n != ColTraceStart && n != ColStartOffset {
+			a.fixed(n, &c.Fixed[n], nil)
+		}
+	}
+	for i := range c.Attrs {
+		a.attr(c.Attrs[i].Attr, &c.Attrs[i].Column, nil)
+	}
+	if err := a.overflow(&OverflowList{c.Fixed[ColOverflowKey], c.Fixed[ColOverflowValue]}); err != nil {
+		return err
+	}
+	return a.visit(visit)
+}
+
+// Spans implements query.Segment.
+func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(query.RawSpan) error) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if int(rows[len(rows)-1]) >= s.info.Rows {
+		return fmt.Errorf("block %s: row %d of %d", s.b.meta.ID, rows[len(rows)-1], s.info.Rows)
+	}
+	traces, err := s.Traces(ctx)
+	if err != nil {
+		return err
+	}
+	a := newAssembler(rows)
+	sel, family := query.NewBitmap(s.info.Rows), query.NewBitmap(s.info.Rows)
+	t := 0
+	for i, r := range rows {
+		for traces.Offsets[t+1] <= r {
+			t++
+		}
+		a.spans[i].TraceID = traces.IDs[t]
+		sel.Set(r)
+		family.SetRange(traces.Offsets[t], traces.Offsets[t+1])
+	}
+	within := func(leaf int) query.Bitmap {
+		switch leaf {
+		case ColTraceID, ColNestedRight, ColTraceDuration, ColRootName, ColRootService, ColTraceSpans, ColTraceErrors:
+			return nil
+		case ColSpanID, ColNestedLeft, ColNestedParent:
+			return family
+		}
+		return sel
+	}
+	near, err := s.fetch(ctx, within)
+	if err != nil {
+		return err
+	}
+	if err := s.assemble(ctx, a, traces, within, near); err != nil {
+		return err
+	}
+	return a.visit(visit)
+}
+
+// assemble reads all columns of the spans.
+func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Traces, within func(int) query.Bitmap, near *regions) error {
+	if err := s.parentsOf(ctx, a, traces, within(ColSpanID), near); err != nil {
+		return err
+	}
+	var list OverflowList
+	for n := range s.b.file.Leaves {
+		c, sel := s.chunk(n), within(n)
+		if sel == nil || c.Nulls == c.Values || n == ColNestedLeft || n == ColNestedParent {
+			continue
+		}
+		err := s.readNear(ctx, n, sel, near, func(r *raw) error {
+			col, ints := r.column()
+			switch attr, ok := attrOf(r.leaf); {
+			case n == ColOverflowKey:
+				list.Key = own(col)
+			case n == ColOverflowValue:
+				list.Value = own(col)
+			case n < FixedColumns:
+				a.fixed(n, col, ints)
+			case ok:
+				a.attr(attr, col, ints)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(list.Key.Codes) != len(list.Value.Codes) {
+		return s.b.fault(s.part(ColOverflowValue), fmt.Errorf("%w: %d keys, %d values", pq.ErrDamaged, len(list.Key.Codes), len(list.Value.Codes)))
+	}
+	if err := a.overflow(&list); err != nil {
+		return s.b.fault(s.part(ColOverflowValue), fmt.Errorf("%w: %w", pq.ErrDamaged, err))
+	}
+	return s.checkTables(ctx, a)
+}
+
+// checkTables makes sure that every span points into the tables.
+func (s *segment) checkTables(ctx context.Context, a *assembler) error {
+	resources, scopes, err := s.Groups(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range a.rows {
+		if int(a.resource[i]) >= len(resources) || int(a.scope[i]) >= len(scopes) {
+			return s.b.fault(ResourcesName, fmt.Errorf("%w: resource %d of %d, scope %d of %d", pq.ErrDamaged, a.resource[i], len(resources), a.scope[i], len(scopes)))
+		}
+	}
+	return nil
+}
+
+// column is the raw column as a Column that survives the read, with the integers
+// that its codes stand for, if they do.
+func (r *raw) column() (*Column, []int64) {
+	c := &Column{Ints: r.v.Ints, Codes: r.v.Codes, Lens: r.v.Lens}
+	if r.sparse {
+		c.Rows = notNil(r.v.Rows)
+	}
+	if r.leaf.Kind.IsInt() {
+		if r.dict == nil {
+			c.Codes = nil
+			return c, nil
+		}
+		ints := r.dict.Ints
+		if r.dict.Floats != nil {
+			ints = floatBits(r.dict.Floats)
+		}
+		return c, ints
+	}
+	if r.dict != nil {
+		c.Dict = &pq.Dict{Arena: r.dict.Arena, Offsets: r.dict.Offsets, Gap: r.dict.Gap}
+		return c, nil
+	}
+	p := &r.v.Plain
+	c.Dict = &pq.Dict{Arena: bytes.Clone(p.Arena), Offsets: slices.Clone(p.Offsets)}
+	c.Codes = make([]uint32, p.Len())
+	for i := range c.Codes {
+		c.Codes[i] = uint32(i + 1)
+	}
+	return c, nil
+}
+
+// own copies what belongs to the read.
+func own(c *Column) Column {
+	return Column{Rows: slices.Clone(c.Rows), Lens: slices.Clone(c.Lens), Codes: slices.Clone(c.Codes), Ints: slices.Clone(c.Ints), Dict: c.Dict}
+}
+
+// parentsOf sets the parents that the nested set knows.
+func (s *segment) parentsOf(ctx context.Context, a *assembler, traces *query.Traces, family query.Bitmap, near *regions) error {
+	var ids []int64
+	var left, parent []uint32
+	rows := make(map[uint32]int) // row → entry, of the rows read
+	err := s.readNear(ctx, ColSpanID, family, near, func(r *raw) error {
+		ids = slices.Clone(r.v.Ints)
+		for i := range ids {
+			row := uint32(i)
+			if r.sparse {
+				row = r.v.Rows[i]
+			}
+			if family.Has(row) {
+				rows[row] = i
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for n, out := range map[int]*[]uint32{ColNestedLeft: &left, ColNestedParent: &parent} {
+		err := s.readNear(ctx, n, family, near, func(r *raw) error {
+			var v query.Vector
+			if err := r.direct(&v); err != nil {
+				return s.b.fault(s.part(n), err)
+			}
+			*out = v.Codes
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	t := -1
+	at := map[uint32]uint32{} // left number → row, of one trace
+	for i, r := range a.rows {
+		if t < 0 || traces.Offsets[t+1] <= r {
+			for t < 0 || traces.Offsets[t+1] <= r {
+				t++
+			}
+			clear(at)
+			for k := traces.Offsets[t]; k < traces.Offsets[t+1]; k++ {
+				at[left[k]] = k
+			}
+		}
+		if p := parent[r]; int32(p) > 0 {
+			if row, ok := at[p]; ok {
+				binary.BigEndian.PutUint64(a.spans[i].ParentID[:], uint64(ids[rows[row]]))
+			}
+		}
+	}
+	return nil
+}

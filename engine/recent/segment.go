@@ -1,0 +1,308 @@
+package recent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// segment is a snapshot of a head as a query.Segment. Nothing of it is copied:
+// vectors alias the head's columns, which only grow.
+type segment struct {
+	cols *block.Columns
+	info query.Info
+
+	once   sync.Once
+	traces *query.Traces
+
+	tables sync.Once
+	table  [2]*query.Table
+	err    error
+}
+
+// newSegment makes the segment of a snapshot; fields and bounds cost one pass.
+func newSegment(cols *block.Columns, bytes int64) *segment {
+	s := &segment{cols: cols}
+	s.info = query.Info{Rows: cols.Rows, Traces: len(cols.IDs), Bytes: bytes, Fields: cols.Fields()}
+	duration := cols.Fixed[block.ColDuration].Ints
+	for i, start := range cols.Start {
+		end := start + max(duration[i], 0)
+		if i == 0 {
+			s.info.Start, s.info.End = start, end
+		}
+		s.info.Start, s.info.End = min(s.info.Start, start), max(s.info.End, end)
+	}
+	for i, id := range cols.IDs {
+		if i == 0 || compareIDs(id, s.info.MinID) < 0 {
+			s.info.MinID = id
+		}
+		if i == 0 || compareIDs(id, s.info.MaxID) > 0 {
+			s.info.MaxID = id
+		}
+	}
+	return s
+}
+
+func compareIDs(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) }
+
+// Info implements query.Segment.
+func (s *segment) Info() *query.Info { return &s.info }
+
+// Columns implements query.Segment.
+func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+	switch scope {
+	case query.ScopeIntrinsic:
+		if c, t := s.intrinsic(key); c != nil && (c.Rows == nil || len(c.Rows) > 0) {
+			return append(dst, &vector{col: c, t: t, positive: key == query.KeyDuration, rows: s.cols.Rows})
+		}
+	case query.ScopeSpan:
+		return s.attributes(dst, key)
+	}
+	return dst
+}
+
+func (s *segment) attributes(dst []query.Column, key string) []query.Column {
+	found := map[query.Type]bool{}
+	for i := range s.cols.Attrs {
+		if a := &s.cols.Attrs[i]; a.Key == key {
+			found[a.Type] = true
+			dst = append(dst, &vector{col: &a.Column, t: a.Type, rows: s.cols.Rows})
+		}
+	}
+	if len(s.cols.Fixed[block.ColOverflowKey].Codes) == 0 {
+		return dst
+	}
+	for _, f := range s.info.Fields {
+		if f.Scope == query.ScopeSpan && f.Key == key && !found[f.Type] {
+			dst = append(dst, &overflow{s: s, key: key, t: f.Type})
+		}
+	}
+	return dst
+}
+
+func (s *segment) intrinsic(key string) (*block.Column, query.Type) {
+	f := &s.cols.Fixed
+	switch key {
+	case query.KeySpanID:
+		return &f[block.ColSpanID], query.Int
+	case query.KeyParentID:
+		return &f[block.ColParentID], query.Int
+	case query.KeyStart:
+		return &block.Column{Ints: s.cols.Start}, query.Int
+	case query.KeyDuration:
+		return &f[block.ColDuration], query.Int
+	case query.KeyName:
+		return &f[block.ColName], query.String
+	case query.KeyKind:
+		return &f[block.ColKind], query.Int
+	case query.KeyStatus:
+		return &f[block.ColStatus], query.Int
+	case query.KeyStatusMessage:
+		return &f[block.ColStatusMessage], query.String
+	case query.KeyTraceState:
+		return &f[block.ColTraceState], query.String
+	case query.KeyResource:
+		return &f[block.ColResource], query.Int
+	case query.KeyScope:
+		return &f[block.ColScope], query.Int
+	case query.KeyEvents:
+		return &f[block.ColEvents], query.Bytes
+	case query.KeyLinks:
+		return &f[block.ColLinks], query.Bytes
+	}
+	return nil, query.Nil
+}
+
+// Table implements query.Segment.
+func (s *segment) Table(_ context.Context, scope query.Scope) (*query.Table, error) {
+	s.tables.Do(func() {
+		s.table[0], s.err = block.NewTable(query.ScopeResource, s.cols.Resources)
+		if s.err == nil {
+			s.table[1], s.err = block.NewTable(query.ScopeInstrumentation, s.cols.Scopes)
+		}
+	})
+	if s.err != nil {
+		return nil, fmt.Errorf("recent spans: %w", s.err)
+	}
+	if scope == query.ScopeInstrumentation {
+		return s.table[1], nil
+	}
+	return s.table[0], nil
+}
+
+// Groups returns the resources and scopes whole; see block.AppendTrace.
+func (s *segment) Groups(context.Context) (resources, scopes []trace.Group, err error) {
+	return s.cols.Resources, s.cols.Scopes, nil
+}
+
+// Traces implements query.Segment: rows arrive in any order, so there is a Perm.
+func (s *segment) Traces(context.Context) (*query.Traces, error) {
+	s.once.Do(func() {
+		n := len(s.cols.IDs)
+		place := make([]uint32, n)
+		order := make([]uint32, n)
+		for i := range order {
+			order[i] = uint32(i)
+		}
+		slices.SortFunc(order, func(a, b uint32) int { return compareIDs(s.cols.IDs[a], s.cols.IDs[b]) })
+		t := &query.Traces{IDs: make([]trace.ID, n), Offsets: make([]uint32, n+1), Perm: make([]uint32, s.cols.Rows)}
+		for p, i := range order {
+			place[i], t.IDs[p] = uint32(p), s.cols.IDs[i]
+		}
+		for _, no := range s.cols.Trace {
+			t.Offsets[place[no]+1]++
+		}
+		for i := range n {
+			t.Offsets[i+1] += t.Offsets[i]
+		}
+		next := slices.Clone(t.Offsets)
+		for row, no := range s.cols.Trace {
+			p := &next[place[no]]
+			t.Perm[*p] = uint32(row)
+			*p++
+		}
+		s.traces = t
+	})
+	return s.traces, nil
+}
+
+// Find implements query.Segment.
+func (s *segment) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
+	no := slices.Index(s.cols.IDs, id)
+	if no < 0 {
+		return dst, nil
+	}
+	for row, n := range s.cols.Trace {
+		if int(n) == no {
+			dst = append(dst, uint32(row))
+		}
+	}
+	return dst, nil
+}
+
+// Spans implements query.Segment.
+func (s *segment) Spans(_ context.Context, rows []uint32, visit func(query.RawSpan) error) error {
+	return s.cols.EachSpan(rows, visit)
+}
+
+// vector is a column of a snapshot as a query.Column.
+type vector struct {
+	col      *block.Column
+	t        query.Type
+	positive bool
+	rows     int
+	dict     *query.Dict
+}
+
+// Type implements query.Column.
+func (v *vector) Type() query.Type { return v.t }
+
+// Stats implements query.Column.
+func (v *vector) Stats() query.ColumnStats {
+	st := query.ColumnStats{Values: v.col.Len()}
+	if v.col.Dict != nil && !v.col.Plain {
+		st.Distinct = v.col.Dict.Len()
+	}
+	return st
+}
+
+// Dict implements query.Column.
+func (v *vector) Dict(context.Context) (*query.Dict, error) {
+	if v.col.Dict == nil || v.col.Ints != nil || v.plain() {
+		return nil, nil
+	}
+	if v.dict == nil {
+		return &query.Dict{Arena: v.col.Dict.Arena, Offsets: v.col.Dict.Offsets}, nil
+	}
+	return v.dict, nil
+}
+
+// plain tells whether entries may repeat, so that they are values, not a
+// dictionary.
+func (v *vector) plain() bool { return v.col.Plain || v.t == query.Bytes }
+
+// Read implements query.Column.
+func (v *vector) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) error {
+	dst.Reset()
+	c := v.col
+	if c.Rows != nil && len(c.Rows) < v.rows {
+		dst.Rows = c.Rows
+	}
+	switch {
+	case c.Ints != nil && v.t == query.Float:
+		out := dst.UseFloats(len(c.Ints))
+		for i, x := range c.Ints {
+			out[i] = math.Float64frombits(uint64(x))
+		}
+	case c.Ints != nil && v.positive:
+		out := dst.UseInts(len(c.Ints))
+		for i, x := range c.Ints {
+			out[i] = max(x, 0)
+		}
+	case c.Ints != nil:
+		dst.Ints = c.Ints
+	case c.Dict == nil || v.t == query.Int:
+		dst.Codes = c.Codes
+	case v.plain():
+		v.strings(dst)
+	default:
+		d, err := v.Dict(ctx)
+		if err != nil {
+			return err
+		}
+		dst.Dict, dst.Codes = d, c.Codes
+	}
+	return nil
+}
+
+// strings lists plain values. Codes ascend one by one unless the column stopped
+// looking values up halfway.
+func (v *vector) strings(dst *query.Vector) {
+	c := v.col
+	if len(c.Codes) == c.Dict.Len() {
+		dst.Arena, dst.Offsets = c.Dict.Arena, c.Dict.Offsets
+		return
+	}
+	size := 0
+	for _, k := range c.Codes {
+		size += len(c.Dict.Entry(int(k - 1)))
+	}
+	arena, offsets := dst.UseStrings(size, len(c.Codes)+1)
+	at := 0
+	for i, k := range c.Codes {
+		offsets[i] = uint32(at)
+		at += copy(arena[at:], c.Dict.Entry(int(k-1)))
+	}
+	offsets[len(c.Codes)] = uint32(at)
+}
+
+// overflow is a key and type of the overflow list as a query.Column.
+type overflow struct {
+	s   *segment
+	key string
+	t   query.Type
+}
+
+// Type implements query.Column.
+func (o *overflow) Type() query.Type { return o.t }
+
+// Stats implements query.Column.
+func (o *overflow) Stats() query.ColumnStats { return query.ColumnStats{} }
+
+// Dict implements query.Column.
+func (o *overflow) Dict(context.Context) (*query.Dict, error) { return nil, nil }
+
+// Read implements query.Column.
+func (o *overflow) Read(_ context.Context, _ query.Bitmap, dst *query.Vector) error {
+	dst.Reset()
+	f := &o.s.cols.Fixed
+	l := block.OverflowList{Key: f[block.ColOverflowKey], Value: f[block.ColOverflowValue]}
+	return l.Extract([]byte(o.key), o.t, dst)
+}
