@@ -183,7 +183,7 @@ func (s *Snapshot) forgetQuorum(r *Ring, ids []string) (*Check, string) {
 	case r.Write.OK && !write.OK || r.Read.OK && !read.OK:
 		return &Check{Name: "quorum", Level: Refuse, Text: "keys would lose their quorum: " + effect}, effect
 	case len(left.Instances()) < r.ReplicationFactor:
-		return &Check{Name: "quorum", Level: Refuse, Text: fmt.Sprintf("%s would be left for replication factor %d: %s",
+		return &Check{Name: "quorum", Level: Warn, Text: fmt.Sprintf("%s would be left for replication factor %d, and a copy of its data is gone: %s",
 			plural(len(left.Instances()), "member"), r.ReplicationFactor, effect)}, effect
 	default:
 		return &Check{Name: "quorum", Level: Pass, Text: effect}, effect

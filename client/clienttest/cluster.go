@@ -214,6 +214,9 @@ func (c *Cluster) PutPair(p gossip.Pair, names ...string) error {
 	return nil
 }
 
+// Names are the gossip names of the members.
+func (c *Cluster) Names() []string { return slices.Clone(c.cfg.Names) }
+
 // Ring is what a member has under a key, tombstones included; nil when it has nothing.
 func (c *Cluster) Ring(name, key string) *ring.Desc {
 	p, ok := c.node(name).cluster.Raw(key)

@@ -19,28 +19,28 @@ import (
 
 // flags are the flags of all commands.
 type flags struct {
-	seeds, http           []string
-	context, label        string
-	product               string
-	tls                   settings.TLS
-	timeout, heartbeat    time.Duration
-	replicas              int
-	zoneAware             string
-	from                  string
-	join, observe         bool
-	advertise             string
-	output, color         string
-	noHeaders, quiet      bool
-	watch                 bool
-	interval              time.Duration
-	stream                bool
-	reason                string
-	yes, force, dryRun    bool
-	confirm               string
-	wait                  time.Duration
-	noWait                bool
-	guard                 time.Duration
-	maxChanges            int
+	seeds, http        []string
+	context, label     string
+	product            string
+	tls                settings.TLS
+	timeout, heartbeat time.Duration
+	replicas           int
+	zoneAware          string
+	from               string
+	join, observe      bool
+	advertise          string
+	output, color      string
+	noHeaders, quiet   bool
+	watch              bool
+	interval           time.Duration
+	stream             bool
+	reason             string
+	yes, force, dryRun bool
+	confirm            string
+	wait               time.Duration
+	noWait             bool
+	guard              time.Duration
+	maxChanges         int
 }
 
 const rootLong = `ringctl shows and operates the hash rings of tempod, Tempo, Mimir, Loki, Pyroscope and Cortex.

@@ -1,0 +1,227 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/render"
+)
+
+// commands are all commands by group: look, ask, change, other.
+func (a *app) commands() [4][]*cobra.Command {
+	return [4][]*cobra.Command{
+		{a.statusCommand(), a.ringsCommand(), a.membersCommand(), a.tokensCommand(), a.partitionsCommand(), a.watchCommand()},
+		{a.lookupCommand()},
+		{a.forgetCommand(), a.partitionCommand()},
+		{a.contextCommand(), a.versionCommand(), a.completionCommand(), a.manCommand()},
+	}
+}
+
+// runRoot is ringctl without a command: the dashboard on a terminal, else help.
+func (a *app) runRoot(c *cobra.Command, _ []string) error {
+	if a.env.Top == nil || !a.env.StdoutTerminal || !a.env.StdinTerminal {
+		return c.Help()
+	}
+	return a.runTop(c)
+}
+
+// runTop opens the dashboard. It joins if it can, because it needs every change.
+func (a *app) runTop(c *cobra.Command) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	cfg.Join = !a.flags.observe
+	cl, err := client.New(cfg)
+	if err != nil {
+		return err
+	}
+	return a.env.Top(c.Context(), Top{
+		Client: cl, Context: a.context, ReadOnly: a.chosen.ReadOnly, Color: a.outColor(), ASCII: a.env.Getenv("RINGCTL_ASCII") != "",
+		Audit: func(r client.Result, err error) error { return a.audit(&r, "top", err) },
+		In:    a.env.Stdin, Out: a.env.Stdout,
+	})
+}
+
+func (a *app) topCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "top",
+		Short: "Open the dashboard",
+		Long: `Open the dashboard: overview, rings, partitions, views, doctor, events and what-if, live.
+
+It joins the cluster as a guest where members can reach this machine, and observes otherwise. Press ? for the keys.`,
+		Example: "  ringctl top\n  ringctl --context prod top --observe",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !a.env.StdoutTerminal || !a.env.StdinTerminal {
+				return usage("the dashboard needs a terminal; ringctl status --watch prints lines instead")
+			}
+			return a.runTop(c)
+		},
+	}
+	a.addStay(c)
+	return c
+}
+
+// addStay adds the flags of commands that stay.
+func (a *app) addStay(c *cobra.Command) {
+	c.Flags().BoolVar(&a.flags.join, "join", false, "become a guest member, to hear of changes as they spread")
+	c.Flags().BoolVar(&a.flags.observe, "observe", false, "ask again and again, without becoming a member")
+	c.Flags().StringVar(&a.flags.advertise, "advertise", "", "`ip:port` at which members reach this machine, for --join")
+	c.Flags().DurationVar(&a.flags.interval, "interval", 0, "how often to ask when observing (default 5s)")
+	c.MarkFlagsMutuallyExclusive("join", "observe")
+}
+
+// addWatch adds --watch and what goes with it.
+func (a *app) addWatch(c *cobra.Command) {
+	c.Flags().BoolVarP(&a.flags.watch, "watch", "w", false, "print again whenever something changed; JSON becomes one line each")
+	a.addStay(c)
+}
+
+// show prints one document of a snapshot, or one after each change with --watch.
+func (a *app) show(c *cobra.Command, build func(*client.Snapshot) (*render.Document, error)) error {
+	if a.flags.watch {
+		return a.showEach(c.Context(), build)
+	}
+	s, err := a.snapshot(c.Context())
+	if err != nil {
+		return err
+	}
+	d, err := build(s)
+	if err != nil {
+		return err
+	}
+	a.provenance(s)
+	return a.print(d)
+}
+
+// provenance says whose view it is, how old it is, and how it was obtained.
+func (a *app) provenance(s *client.Snapshot) {
+	if !a.format.ForPeople() {
+		return
+	}
+	line := fmt.Sprintf("view of %s", s.From)
+	if s.Addr != s.From {
+		line += " (" + s.Addr + ")"
+	}
+	line += fmt.Sprintf(", %s, %s", s.Mode, s.At.UTC().Format("2006-01-02 15:04:05Z"))
+	if s.Label != "" {
+		line += ", label " + s.Label
+	}
+	if s.Note != "" {
+		line += "; " + s.Note
+	}
+	a.say("%s", render.Paint(a.errColor(), render.Dim, line))
+}
+
+// showEach follows the cluster until the context ends. A moment without a view is said and passes.
+func (a *app) showEach(ctx context.Context, build func(*client.Snapshot) (*render.Document, error)) error {
+	a.flags.stream = true
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	cl, err := client.New(cfg)
+	if err != nil {
+		return err
+	}
+	for s, err := range cl.Watch(ctx) {
+		if err != nil {
+			a.say("no view: %v", err)
+			continue
+		}
+		d, err := build(s)
+		if err != nil {
+			return err
+		}
+		if a.format.ForPeople() && a.env.StdoutTerminal {
+			if _, err := io.WriteString(a.env.Stdout, "\x1b[H\x1b[2J"); err != nil {
+				return err
+			}
+		}
+		a.provenance(s)
+		if err := a.print(d); err != nil {
+			return err
+		}
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// verdictTone is the colour of a verdict.
+func verdictTone(v client.Verdict) render.Tone {
+	switch v {
+	case client.OK:
+		return render.Good
+	case client.Warning:
+		return render.Warn
+	case client.Critical:
+		return render.Bad
+	default:
+		return render.Warn
+	}
+}
+
+func verdictCell(v client.Verdict) render.Cell {
+	return render.Cell{Text: string(v), Tone: verdictTone(v)}
+}
+
+func healthCell(h client.Health) render.Cell {
+	switch h {
+	case client.Healthy:
+		return render.Cell{Text: string(h), Tone: render.Good}
+	default:
+		return render.Cell{Text: string(h), Tone: render.Bad}
+	}
+}
+
+func stateCell(s string) render.Cell {
+	switch s {
+	case "ACTIVE":
+		return render.Cell{Text: s, Tone: render.Good}
+	default:
+		return render.Cell{Text: s, Tone: render.Warn}
+	}
+}
+
+// ago is the age of a time, "-" when it is unknown.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return client.Age(now.Sub(t))
+}
+
+func instant(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// short is a duration without units that are zero: 1m instead of 1m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if len(s) > len(zero) && s[len(s)-len(zero):] == zero {
+			s = s[:len(s)-len(zero)+1]
+		}
+	}
+	return s
+}
+
+// yesNo is a boolean for a table.
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
