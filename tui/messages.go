@@ -108,12 +108,14 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// recall prepares a moment of the past for drawing.
+// recall prepares a moment of the past for drawing. Of the past there is one
+// view, so that is all there is to examine.
 func (m *Model) recall(i int) tea.Cmd {
 	m.pastGen++
-	gen, snap, near := m.pastGen, m.history.At(i), m.shown
+	gen, snap, near, src := m.pastGen, m.history.At(i), m.shown, m.opts.Source
 	return func() tea.Msg {
-		s := scene.Build(snap, near)
+		one := []*client.Snapshot{snap}
+		s := scene.Build(snap, near).WithPoll(scene.NewPoll(snap.At, one, src.Examine(one)))
 		return pastMsg{gen: gen, scene: s}
 	}
 }

@@ -144,12 +144,14 @@ func (m *Model) pane() pane { return m.panes()[m.current] }
 func (m *Model) show(s *scene.Scene) {
 	m.shown = s
 	m.overview.SetScene(s)
+	m.overview.SetFeed(&m.feed)
 	m.ring.SetScene(s)
 	m.partitions.SetScene(s)
 	m.views.SetScene(s)
 	m.doctor.SetScene(s)
 	m.whatif.SetScene(s)
 	m.detail.SetScene(s)
+	m.events.SetScene(s)
 	m.events.SetFeed(&m.feed)
 }
 

@@ -3,6 +3,7 @@ package tui
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -75,6 +76,10 @@ func (m *Model) onFrame(msg frameMsg) tea.Cmd {
 	switch {
 	case errors.Is(msg.err, errEnded):
 		m.ended = true
+		if m.about.Recorded && m.history.Len() > 0 && m.past < 0 {
+			m.past = m.history.Len() - 1
+			return m.recall(m.past)
+		}
 		if !m.about.Recorded && m.ctx.Err() == nil {
 			m.disconnect(errors.New("the source has ended"))
 		}
@@ -200,18 +205,38 @@ func (m *Model) act(a screen.Action) tea.Cmd {
 func (m *Model) open(a screen.Open) {
 	switch a.Screen {
 	case "ring":
-		if m.hasPartitionRing(a.Ring) {
-			m.partitions.SetRing(m.keyOf(a.Ring))
-			m.enter("partitions")
-			return
-		}
-		m.ring.SetRing(m.keyOf(a.Ring))
+		a.Screen = m.resolve(&a)
+		m.open(a)
+		return
+	case "instances":
+		a.Screen = "ring"
+		m.ring.SetRing(a.Ring)
 	case "partitions":
 		m.partitions.SetRing(m.keyOf(a.Ring))
 	case "member", "partition":
 		m.detail.SetSubject(a.Ring, a.ID, a.Screen == "partition")
 	}
 	m.enter(a.Screen)
+}
+
+// resolve turns "somewhere in this ring" into the screen for it: the member or
+// partition that is named, else the ring.
+func (m *Model) resolve(a *screen.Open) string {
+	a.Ring = m.keyOf(a.Ring)
+	if m.hasPartitionRing(a.Ring) {
+		if _, err := strconv.Atoi(a.ID); err == nil {
+			return "partition"
+		}
+		return "partitions"
+	}
+	if m.shown != nil {
+		if r, ok := m.shown.Snap.Ring(a.Ring); ok {
+			if _, there := r.Instance(a.ID); there {
+				return "member"
+			}
+		}
+	}
+	return "instances"
 }
 
 // keyOf turns a ring's short name into its key; a key stays as it is.

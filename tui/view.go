@@ -39,6 +39,9 @@ func (m *Model) draw() string {
 	m.header(c.Top(1))
 	m.tabs(c.Sub(0, 1, c.W, 1))
 	c.Rule(2, "")
+	if m.lost != nil && m.shown != nil {
+		c.In(1, 2, c.W-2, m.theme.Bad, " "+m.theme.Glyph.Bad+" "+m.lost.Error()+" ")
+	}
 	body := c.Sub(0, 3, c.W, c.H-4)
 	m.body(body)
 	m.footer(c.Sub(0, c.H-1, c.W, 1), body)

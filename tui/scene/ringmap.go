@@ -123,7 +123,7 @@ func (m *Map) fill() {
 		}
 		set = m.place.get(SlotKey(i), set[:0])
 		for order, in := range set {
-			if c := m.circle(order, in); c < maxCircles {
+			if c := m.circle(order, in); c < maxCircles && p.Replicas[c] < 0 {
 				p.Replicas[c] = int32(in)
 			}
 		}

@@ -119,9 +119,9 @@ func (d *Doctor) headline(c widget.Canvas, p *scene.Poll, env Env) {
 	}
 	sym, st := verdict(c.Theme, worst)
 	x := c.Text(0, 0, st.With(widget.Bold), sym+" "+string(worst))
-	text := fmt.Sprintf("%d critical, %d warnings", by[client.Critical], by[client.Warning])
+	text := fmt.Sprintf("%d critical, %s", by[client.Critical], count(by[client.Warning], "warning"))
 	if n := by[client.OK] + by[client.Unknown]; n > 0 {
-		text += fmt.Sprintf(", %d remarks", n)
+		text += ", " + count(n, "remark")
 	}
 	x = c.Text(x+2, 0, c.Theme.Strong, text)
 	c.In(x+2, 0, c.W-x-2, c.Theme.Dim, fmt.Sprintf("over %s, %s ago", count(len(p.Views), "view"), since(env.Now, p.At)))

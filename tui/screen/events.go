@@ -14,6 +14,7 @@ import (
 // sparkline of flaps.
 type Events struct {
 	feed   *scene.Feed
+	scene  *scene.Scene
 	filter scene.Filter
 	list   widget.List
 	rows   []int
@@ -27,6 +28,22 @@ func (e *Events) SetFeed(f *scene.Feed) {
 	}
 	e.feed = f
 	e.collect()
+}
+
+// SetScene gives the screen the short names of the rings.
+func (e *Events) SetScene(s *scene.Scene) { e.scene = s }
+
+// name is the short name of a ring.
+func (e *Events) name(key string) string {
+	if e.scene != nil {
+		if r, ok := e.scene.Snap.Ring(key); ok {
+			return r.Name
+		}
+		if r, ok := e.scene.Snap.PartitionRing(key); ok {
+			return r.Name
+		}
+	}
+	return scene.ShortKey(key)
 }
 
 // SetFilter narrows the entries.
@@ -147,7 +164,7 @@ func (e *Events) headline(c widget.Canvas, env Env) {
 	}
 	x := c.Text(0, 0, st.With(widget.Bold), sym+" "+word)
 	c.In(x+2, 0, c.W-x-2, t.Strong, fmt.Sprintf("%s in the last minute, %d seen in all", count(recent, "flap"), total))
-	c.Text(0, 1, t.Accent, t.Spark(values, w))
+	c.Spark(0, 1, w, values, t.Accent)
 	c.In(0, 2, w, t.Faint, age(span)+" ago")
 	c.Right(0, 2, w, t.Faint, "now")
 }
@@ -166,22 +183,28 @@ func (e *Events) entry(c widget.Canvas, en *scene.Entry) {
 	}
 	x = c.In(x, 0, 20, st, words(en.Kind))
 	if c.W > 70 {
-		x = c.In(x+1, 0, 18, t.Dim, scene.ShortKey(en.Key))
+		x = c.In(x+1, 0, 18, t.Dim, e.name(en.Key))
 	}
+	x = c.Text(x+1, 0, t.Text, transition(t, en))
 	text := en.Subject()
-	switch {
-	case en.From != "" && en.To != "":
-		text += "  " + en.From + " " + t.Glyph.Right + " " + en.To
-	case en.To != "":
-		text += "  " + en.To
-	}
 	if en.Count > 1 {
-		text = fmt.Sprintf("%d×  ", en.Count) + text
+		text = count(en.Count, "time") + ": " + text
 		if d := en.Last.Sub(en.First); d >= time.Second {
-			text += "  within " + age(d)
+			text += ", within " + age(d)
 		}
 	}
-	c.In(x+1, 0, c.W-x-1, t.Text, text)
+	c.In(x, 0, c.W-x, t.Text, text)
+}
+
+// transition is what changed to what, ready to be followed by the subject.
+func transition(t *widget.Theme, en *scene.Entry) string {
+	switch {
+	case en.From != "" && en.To != "":
+		return en.From + " " + t.Glyph.Right + " " + en.To + "  "
+	case en.To != "":
+		return en.To + "  "
+	}
+	return ""
 }
 
 // words is an event's kind for people.

@@ -17,6 +17,7 @@ type Overview struct {
 	filter scene.Filter
 	list   widget.List
 	rows   []ringRow
+	feed   *scene.Feed
 }
 
 // ringRow is one line of the overview: an instance ring, a partition ring or a
@@ -32,6 +33,9 @@ type ringRow struct {
 
 // SetScene gives the overview what to show.
 func (o *Overview) SetScene(s *scene.Scene) { o.scene = s; o.collect() }
+
+// SetFeed gives the overview the latest events.
+func (o *Overview) SetFeed(f *scene.Feed) { o.feed = f }
 
 // SetFilter narrows the rings.
 func (o *Overview) SetFilter(f scene.Filter) { o.filter = f; o.collect() }
@@ -58,6 +62,7 @@ func (o *Overview) collect() {
 		k := &s.Opaque[i]
 		o.add(ringRow{key: k.Key, name: k.Key, verdict: client.Unknown, problem: opaqueText(k), opaque: k})
 	}
+	slices.SortStableFunc(o.rows, func(a, b ringRow) int { return b.verdict.Rank() - a.verdict.Rank() })
 	o.list.SetSize(len(o.rows), max(len(o.rows), 1))
 	for i := range o.rows {
 		if held != nil && o.rows[i].key == held.key {
@@ -147,9 +152,12 @@ func (o *Overview) View(c widget.Canvas, env Env) {
 	left := below.W
 	if below.W >= 90 {
 		left = below.W * 3 / 5
-		o.gossip(below.Sub(left, 0, below.W-left, below.H))
+		side := below.Sub(left, 0, below.W-left, below.H)
+		h := min(max(side.H/2, 5), side.H)
+		o.gossip(side.Top(h))
+		o.latest(side.Below(h), env)
 	}
-	o.why(below.Sub(0, 0, left, below.H), env)
+	o.why(below.Sub(0, 0, left, below.H))
 }
 
 // headline is the verdict of the whole cluster, first of all.
@@ -193,7 +201,7 @@ func (o *Overview) rings(c widget.Canvas, env Env) {
 		o.empty(in)
 		return
 	}
-	at := place(overviewColumns, in.W-2, env.Wide || in.W > 150)
+	at := place(overviewColumns, in.W-2, env.Wide || in.W > 180)
 	stretch(at, in.W-2, 6)
 	heads(in.Sub(2, 0, in.W-2, 1), overviewColumns, at)
 	rows := in.Below(1)
@@ -364,7 +372,7 @@ func spreadStyle(t *widget.Theme, s client.Spread) widget.Style {
 }
 
 // why explains the ring under the cursor.
-func (o *Overview) why(c widget.Canvas, env Env) {
+func (o *Overview) why(c widget.Canvas) {
 	r := o.selected()
 	if r == nil {
 		c.Box("Why", "")
@@ -389,6 +397,51 @@ func (o *Overview) why(c widget.Canvas, env Env) {
 	for _, l := range r.facts() {
 		in.In(0, y+1, in.W, in.Theme.Dim, l)
 		y++
+	}
+	if r.ring != nil && in.H > y+3 {
+		zones(in.Below(y+2), r.ring)
+	}
+}
+
+// zones is a small table of a ring's zones: who is healthy, how evenly keys
+// are shared.
+func zones(c widget.Canvas, ring *client.Ring) {
+	t := c.Theme
+	c.In(0, 0, c.W, t.Dim, "ZONE        HEALTHY           TOKENS    LEAST    MOST")
+	for i := range ring.Zones {
+		z := &ring.Zones[i]
+		y := i + 1
+		c.In(0, y, 10, t.Zone(i), zone(z.Name))
+		st := ternary(z.Healthy < z.Instances, t.Warn, t.Good)
+		x := c.Bar(12, y, 8, float64(z.Healthy)/float64(max(z.Instances, 1)), st)
+		c.In(x+1, y, 8, t.Text, fmt.Sprintf("%d/%d", z.Healthy, z.Instances))
+		c.Right(28, y, 8, t.Dim, grouped(z.Tokens))
+		if z.Tokens > 0 {
+			c.Right(37, y, 8, t.Dim, percent(z.Spread.Min))
+			c.Right(46, y, 7, t.Dim, percent(z.Spread.Max))
+		}
+	}
+}
+
+// latest shows the newest events under a sparkline of flaps.
+func (o *Overview) latest(c widget.Canvas, env Env) {
+	in := c.Box("Latest", "").Inset(1)
+	if o.feed == nil || in.H < 2 {
+		return
+	}
+	in.Spark(0, 0, in.W, o.feed.Flaps(env.Now), in.Theme.Accent)
+	n := len(o.feed.Entries)
+	if n == 0 {
+		in.Text(0, 1, in.Theme.Dim, "nothing has changed so far")
+	}
+	for y := 1; y < in.H && y <= n; y++ {
+		en := &o.feed.Entries[n-y]
+		x := in.In(0, y, 9, in.Theme.Dim, clock(en.First))
+		text := en.Note
+		if text == "" {
+			text = transition(in.Theme, en) + en.Subject()
+		}
+		in.In(x, y, in.W-x, ternary(en.Bad, in.Theme.Warn, in.Theme.Text), text)
 	}
 }
 

@@ -304,7 +304,12 @@ func (r *Ring) View(c widget.Canvas, env Env) {
 	case m == nil:
 		r.members(body, ring, env)
 	case side > 0:
-		r.members(body.Sub(0, 0, body.W-side, body.H), ring, env)
+		left := body.Sub(0, 0, body.W-side, body.H)
+		if h := len(ring.Zones) + 3; left.H-h > len(r.rows)+3 && h < 12 {
+			zones(left.Below(left.H-h).Box("Zones", count(len(ring.Zones), "zone")).Inset(1), ring)
+			left = left.Top(left.H - h)
+		}
+		r.members(left, ring, env)
 		r.drawing(body.Sub(body.W-side, 0, side, body.H), ring, m)
 	case r.onMap:
 		r.drawing(body, ring, m)
@@ -315,10 +320,10 @@ func (r *Ring) View(c widget.Canvas, env Env) {
 
 // mapWidth is the room for the drawing beside the table, 0 if there is none.
 func mapWidth(c widget.Canvas) int {
-	if c.W < 112 || c.H < 16 {
+	if c.W < 118 || c.H < 16 {
 		return 0
 	}
-	return min(2*(c.H-8)+6, c.W-66, 84)
+	return min(2*(c.H-8)+6, c.W-82, 84)
 }
 
 func (r *Ring) missing(c widget.Canvas) {
@@ -364,8 +369,8 @@ var memberColumns = []column{
 	{title: "ZONE", width: 8, keep: 70},
 	{title: "STATE", width: 8, keep: 90},
 	{title: "HEALTH", width: 11, keep: always},
-	{title: "HEARTBEAT", width: 9, right: true, keep: 80},
-	{title: "OWNS", width: 13, right: false, keep: 60},
+	{title: "BEAT", width: 6, right: true, keep: 80},
+	{title: "OWNS", width: 12, keep: 60},
 	{title: "TOKENS", width: 6, right: true, keep: 20},
 	{title: "ADDRESS", width: 21, keep: 10, wide: true},
 	{title: "REGISTERED", width: 10, right: true, keep: 5, wide: true},
@@ -386,7 +391,7 @@ func (r *Ring) members(c widget.Canvas, ring *client.Ring, env Env) {
 	if r.down {
 		cols[ringOrders[r.order].column].sorted = -1
 	}
-	at := place(cols, in.W-4, env.Wide || in.W > 120)
+	at := place(cols, in.W-4, env.Wide || in.W > 110)
 	heads(in.Sub(3, 0, in.W-3, 1), cols, at)
 	rows := in.Below(1)
 	r.list.SetSize(len(r.rows), rows.H)
@@ -476,6 +481,6 @@ func ownsCell(c widget.Canvas, p placed, in *client.Instance, ring *client.Ring)
 		st = c.Theme.Warn
 		text += c.Theme.Glyph.Up
 	}
-	c.Bar(p.x, 0, 6, in.Ownership/(2*max(mean, 0.001)), st)
-	c.In(p.x+7, 0, p.w-7, c.Theme.Text, text)
+	c.Bar(p.x, 0, 5, in.Ownership/(2*max(mean, 0.001)), st)
+	c.In(p.x+6, 0, p.w-6, c.Theme.Text, text)
 }

@@ -19,7 +19,11 @@ func (r *Ring) drawing(c widget.Canvas, ring *client.Ring, m *scene.Map) {
 		title = "Ring " + c.Theme.Glyph.Pointer
 	}
 	in := c.Box(title, "0 at the top, clockwise")
-	explainH := min(6+len(ring.Zones)/4, max(in.H-10, 5))
+	explainH := 7
+	if in.W < 56 {
+		explainH = 11
+	}
+	explainH = min(explainH, max(in.H-12, 5))
 	d := dial{m: m, ring: ring, theme: c.Theme, pointer: r.slot, focus: -1, marks: r.marks}
 	if at := r.list.Cursor; at < len(r.rows) {
 		d.focus = r.rows[at]
@@ -40,91 +44,129 @@ type dial struct {
 	ring    *client.Ring
 	theme   *widget.Theme
 	marks   map[string]bool
-	pointer int
-	focus   int
+	pointer int // slot, -1 for none
+	focus   int // instance, -1 for none
+
+	zoneOf  []int
+	letters []string
+	coarse  bool // arcs are too narrow to be told apart
 }
 
-// draw fits the circles into the canvas. A dot is half as wide and a quarter as
-// high as a cell, so a circle of dots is round on the screen.
+// bands are the radii of a dial, in pixels: a rim, and inside it one band for
+// each circle, with gaps between.
+type bands struct {
+	outer, thick, gap float64
+}
+
+// draw fits the dial into the canvas. Every pixel is looked up by its distance
+// and its angle from the middle, so there are no holes between arcs.
 func (d *dial) draw(c widget.Canvas) {
-	radius := float64(min(2*c.W, 4*c.H))/2 - 1
-	if radius < 8 {
+	px := widget.NewPixels(c)
+	outer := min(float64(px.W), float64(px.H)*px.Tall) / 2
+	if outer < 6 {
 		return
 	}
-	cx, cy := float64(c.W), 2*float64(c.H)
-	plot := widget.NewPlot(c)
-	d.rim(plot, cx, cy, radius)
-	step := min(radius*0.13, 6)
-	inner := radius - step
-	for circle := range d.m.Circles {
-		d.circle(plot, cx, cy, inner, circle)
-		inner -= step
+	d.prepare()
+	b := bands{outer: outer, gap: 1, thick: max(min(outer*0.16-1, 4), 1)}
+	if px.Tall != 1 {
+		b.gap, b.thick = 0, 2
 	}
-	d.hand(plot, cx, cy, radius, inner+step/2)
-	plot.Draw()
-	d.center(c, int(inner-1))
-}
-
-// around calls f for dots of a circle, close enough to touch.
-func around(cx, cy, radius float64, f func(x, y float64, slot, n int)) {
-	n := int(2 * math.Pi * radius * 1.3)
-	for i := range n {
-		turn := (float64(i) + 0.5) / float64(n)
-		sin, cos := math.Sincos(2 * math.Pi * turn)
-		f(cx+radius*sin, cy-radius*cos, int(turn*scene.Slots)%scene.Slots, i)
-	}
-}
-
-// rim is the outermost circle: it is there only where quorum is thin or gone.
-func (d *dial) rim(plot *widget.Plot, cx, cy, radius float64) {
-	around(cx, cy, radius, func(x, y float64, slot, n int) {
-		switch margin := d.m.Points[slot].Margin; {
-		case margin < 0:
-			plot.Dot(x, y, d.theme.Bad, 5, "X")
-		case margin == 0 && d.ring.ReplicationFactor > 1 && n%3 == 0:
-			plot.Dot(x, y, d.theme.Warn, 4, "!")
+	cx, cy := float64(px.W)/2, float64(px.H)/2
+	for y := range px.H {
+		for x := range px.W {
+			dx, dy := float64(x)+0.5-cx, (float64(y)+0.5-cy)*px.Tall
+			px.Set(x, y, d.pixel(b, math.Hypot(dx, dy), math.Atan2(dx, -dy)/(2*math.Pi), x+y))
 		}
-	})
+	}
+	if d.pointer >= 0 {
+		d.hand(px, b, cx, cy)
+	}
+	px.Draw()
+	d.center(c, int(b.inner(d.m.Circles)))
 }
 
-func (d *dial) circle(plot *widget.Plot, cx, cy, radius float64, circle int) {
-	for _, thick := range []float64{0, -1} {
-		around(cx, cy, radius+thick, func(x, y float64, slot, n int) {
-			in := d.m.Points[slot].Replicas[circle]
-			if in < 0 {
-				return
-			}
-			d.dot(plot, x, y, int(in), n, thick != 0)
-		})
-	}
+// inner is the radius of what is left in the middle.
+func (b bands) inner(circles int) float64 {
+	return b.outer - 1 - b.gap - float64(circles)*(b.thick+b.gap)
 }
 
-// dot draws one replica: solid when it takes writes, dotted when it does not,
-// two dots thick when it is hot or chosen.
-func (d *dial) dot(plot *widget.Plot, x, y float64, in, n int, second bool) {
-	inst := &d.ring.Instances[in]
-	chosen := in == d.focus || d.marks[inst.ID]
-	if second && !chosen && !d.m.Hot[in] {
-		return
+// prepare looks up once what every pixel needs.
+func (d *dial) prepare() {
+	d.zoneOf = make([]int, len(d.ring.Instances))
+	for i := range d.ring.Instances {
+		name := d.ring.Instances[i].Zone
+		d.zoneOf[i] = slices.IndexFunc(d.ring.Zones, func(z client.Zone) bool { return z.Name == name })
 	}
-	zoneAt := slices.IndexFunc(d.ring.Zones, func(z client.Zone) bool { return z.Name == inst.Zone })
-	st, loud := d.theme.Zone(zoneAt), int8(1)
-	if in%2 == 1 {
-		st = st.With(widget.Faint)
+	d.letters = make([]string, len(d.ring.Zones))
+	for i := range d.ring.Zones {
+		d.letters[i] = zoneLetter(d.ring, i)
 	}
-	mark := zoneLetter(d.ring, zoneAt)
+	d.coarse = d.ring.Tokens > scene.Slots/4
+}
+
+// pixel is what is at a distance and a turn (0 at the top, 1 once around).
+func (d *dial) pixel(b bands, r, turn float64, parity int) widget.Pixel {
+	if turn < 0 {
+		turn++
+	}
+	slot := int(turn*scene.Slots) % scene.Slots
+	depth := b.outer - r
+	if depth < 0 {
+		return widget.Pixel{}
+	}
+	if depth < 1 || depth < 1.5 && b.gap == 0 {
+		return d.rim(slot)
+	}
+	depth -= 1 + b.gap
+	circle := int(depth / (b.thick + b.gap))
+	if depth < 0 || circle >= d.m.Circles || depth-float64(circle)*(b.thick+b.gap) >= b.thick {
+		return widget.Pixel{}
+	}
+	return d.replica(slot, circle, parity)
+}
+
+// rim is the outermost circle: it shows where a write quorum is thin or gone.
+func (d *dial) rim(slot int) widget.Pixel {
+	t := d.theme
+	switch margin := d.m.Points[slot].Margin; {
+	case margin < 0:
+		return widget.Pixel{Color: t.Bad.FG, Letter: "X", Style: t.Bad}
+	case margin == 0 && d.ring.ReplicationFactor > 1:
+		return widget.Pixel{Color: t.Warn.FG, Letter: "!", Style: t.Warn}
+	}
+	return widget.Pixel{Color: t.Border.FG, Letter: ".", Style: t.Faint}
+}
+
+// replica is one replica of a key: solid in the colour of its zone, every other
+// pixel in the colour of alarm when it does not take writes.
+func (d *dial) replica(slot, circle, parity int) widget.Pixel {
+	t := d.theme
+	in := d.m.Points[slot].Replicas[circle]
+	if in < 0 {
+		return widget.Pixel{Color: t.Border.FG, Letter: " ", Style: t.Faint}
+	}
+	inst, z := &d.ring.Instances[in], d.zoneOf[in]
+	st, letter := t.Zone(z), "o"
+	if z >= 0 {
+		letter = d.letters[z]
+	}
+	chosen := int(in) == d.focus || d.marks[inst.ID]
 	switch {
-	case chosen && inst.CountsForWrite:
-		st, loud, mark = d.theme.Marked, 3, strings.ToUpper(mark)
+	case !inst.CountsForWrite && chosen && parity%2 == 1:
+		return widget.Pixel{Color: t.Marked.FG, Letter: "X", Style: t.Marked}
 	case !inst.CountsForWrite:
-		if n%4 != 0 {
-			return
+		if parity%2 == 0 {
+			return widget.Pixel{Color: t.Bad.FG, Letter: "x", Style: t.Bad}
 		}
-		st, loud, mark = d.theme.Bad, 2, "x"
+		return widget.Pixel{Color: widget.Mix(t.Bad.FG, t.Paper, 0.75), Letter: "x", Style: t.Bad}
+	case chosen:
+		return widget.Pixel{Color: t.Marked.FG, Letter: strings.ToUpper(letter), Style: t.Marked.With(widget.Bold)}
 	case d.m.Hot[in]:
-		loud = 2
+		return widget.Pixel{Color: widget.Mix(st.FG, t.Warn.FG, 0.65), Letter: strings.ToUpper(letter), Style: t.Warn}
+	case in%2 == 1 && !d.coarse:
+		return widget.Pixel{Color: widget.Mix(st.FG, t.Paper, 0.38), Letter: letter, Style: st}
 	}
-	plot.Dot(x, y, st, loud, mark)
+	return widget.Pixel{Color: widget.Mix(st.FG, t.Paper, 0.12), Letter: letter, Style: st}
 }
 
 // zoneLetter is the letter that stands for a zone where there are no colours:
@@ -149,21 +191,24 @@ func zoneLetter(ring *client.Ring, at int) string {
 }
 
 // hand is the pointer: a line from the rim inwards at the pointed key.
-func (d *dial) hand(plot *widget.Plot, cx, cy, outer, inner float64) {
-	turn := (float64(d.pointer) + 0.5) / scene.Slots
-	sin, cos := math.Sincos(2 * math.Pi * turn)
-	for at := inner - 3; at <= outer; at += 0.7 {
-		plot.Dot(cx+at*sin, cy-at*cos, d.theme.Strong, 6, "*")
+func (d *dial) hand(px *widget.Pixels, b bands, cx, cy float64) {
+	sin, cos := math.Sincos(2 * math.Pi * (float64(d.pointer) + 0.5) / scene.Slots)
+	dot := widget.Pixel{Color: d.theme.Strong.FG, Letter: "#", Style: d.theme.Strong}
+	if dot.Color == 0 {
+		dot.Color = widget.ANSI(15)
+	}
+	for at := b.inner(d.m.Circles) - 2; at <= b.outer; at += 0.4 {
+		px.Set(int(math.Floor(cx+at*sin)), int(math.Floor(cy-at*cos/px.Tall)), dot)
 	}
 }
 
 // center writes the verdict in the middle, where there is room.
 func (d *dial) center(c widget.Canvas, radius int) {
-	w := radius * 14 / 10 // chord at half height, in cells: dots are half a cell wide
-	if w < 12 || radius < 10 {
+	lines := d.words()
+	w := 2*radius - 4
+	if w < 10 || radius < len(lines)+1 {
 		return
 	}
-	lines := d.words()
 	box := c.Sub((c.W-w)/2, max((c.H-len(lines))/2, 0), w, len(lines))
 	for i, l := range lines {
 		box.Center(i, l.Style, l.Text)
@@ -174,7 +219,7 @@ func (d *dial) words() []widget.Span {
 	sym, st := verdict(d.theme, d.ring.Verdict)
 	lines := []widget.Span{
 		{Style: st.With(widget.Bold), Text: sym + " " + string(d.ring.Verdict)},
-		{Style: d.theme.Text, Text: fmt.Sprintf("%d of %d healthy", d.ring.HealthyCount, len(d.ring.Instances))},
+		{Style: d.theme.Text, Text: fmt.Sprintf("%d/%d up", d.ring.HealthyCount, len(d.ring.Instances))},
 	}
 	if q := d.ring.Write; q != nil && q.Error == "" {
 		lines = append(lines, widget.Span{Style: d.theme.Dim, Text: "margin " + margin(q)})
@@ -188,50 +233,79 @@ func (r *Ring) explain(c widget.Canvas, ring *client.Ring, m *scene.Map) {
 	a := m.Explain(r.slot)
 	owner := &ring.Instances[a.Owner]
 	width := float64(uint32(a.Last-a.First)) + 1
-	c.Spans(0, 0, widget.Span{Style: t.Strong, Text: fmt.Sprintf("key %08x", a.Key)},
-		widget.Span{Style: t.Dim, Text: fmt.Sprintf("  arc %08x-%08x  %s of the ring", a.First, a.Last, percent(width/(1<<32)*100))})
-	hot := ""
+	f := flow{c: c}
+	f.put(widget.Span{Style: t.Strong, Text: fmt.Sprintf("key %08x", a.Key)})
+	f.put(widget.Span{Style: t.Dim, Text: fmt.Sprintf("arc %08x-%08x", a.First, a.Last)})
+	f.put(widget.Span{Style: t.Dim, Text: percent(width/(1<<32)*100) + " of the ring"})
+	f.line(0)
+	f.put(widget.Span{Style: t.Dim, Text: "owner "}, widget.Span{Style: t.Text, Text: owner.ID})
+	f.put(widget.Span{Style: t.Text, Text: percent(owner.Ownership) + " of its zone"})
 	if m.Hot[a.Owner] {
-		hot = ", hot: more than its share"
+		f.put(widget.Span{Style: t.Warn, Text: "hot: more than its share"})
 	}
-	c.In(0, 1, c.W, t.Text, fmt.Sprintf("owner %s, %s of its zone%s", owner.ID, percent(owner.Ownership), hot))
-	x := c.Text(0, 2, t.Dim, "kept by ")
-	for i, at := range a.Replicas {
+	f.line(9)
+	f.put(widget.Span{Style: t.Dim, Text: "kept by"})
+	for _, at := range a.Replicas {
 		in := &ring.Instances[at]
 		sym, st := t.Glyph.Good, t.Good
 		if !in.CountsForWrite {
 			sym, st = t.Glyph.Bad, t.Bad
 		}
-		if i > 0 {
-			x = c.Text(x, 2, t.Dim, "  ")
-		}
-		x = c.Spans(x, 2, widget.Span{Style: st, Text: sym + " "}, widget.Span{Style: t.Text, Text: in.ID})
+		f.put(widget.Span{Style: st, Text: sym + " "}, widget.Span{Style: t.Text, Text: in.ID})
 	}
-	st, text := t.Good, fmt.Sprintf("write quorum: %d of %d needed, %s", a.Healthy, a.Need, count(max(a.Margin(), 0), "failure")+" to spare")
+	f.line(0)
+	st, text := t.Good, fmt.Sprintf("%d of %d needed for a write", a.Healthy, a.Need)
 	switch {
 	case a.Margin() < 0:
-		st, text = t.Bad, fmt.Sprintf("no write quorum: %d healthy, %d needed", a.Healthy, a.Need)
+		st, text = t.Bad, "no write quorum: "+text
 	case a.Margin() == 0:
-		st, text = t.Warn, fmt.Sprintf("write quorum: %d of %d needed, none to spare", a.Healthy, a.Need)
+		st, text = t.Warn, text+", none to spare"
+	default:
+		text += fmt.Sprintf(", %d to spare", a.Margin())
 	}
-	c.In(0, 3, c.W, st, text)
-	r.legend(c.Below(4), ring, m)
+	f.put(widget.Span{Style: st, Text: c.Fit(text, c.W)})
+	f.line(0)
+	r.legend(&f, ring, t)
 }
 
-// legend names the circles, outermost first.
-func (r *Ring) legend(c widget.Canvas, ring *client.Ring, m *scene.Map) {
-	t := c.Theme
-	x, y := 0, 0
-	put := func(st widget.Style, text string) {
-		if x > 0 && x+widget.Width(text) > c.W {
-			x, y = 0, y+1
+// flow places groups of text one after the other, on as many lines as it takes;
+// further lines are indented.
+type flow struct {
+	c            widget.Canvas
+	x, y, indent int
+}
+
+func (f *flow) put(parts ...widget.Span) {
+	w := 0
+	for _, p := range parts {
+		w += widget.Width(p.Text)
+	}
+	if f.x > f.indent && f.x+w > f.c.W {
+		f.x, f.y = f.indent, f.y+1
+	}
+	f.x = max(f.c.Spans(f.x, f.y, parts...)+2, f.indent)
+}
+
+// line starts a new line, whose continuations are indented.
+func (f *flow) line(indent int) { f.x, f.y, f.indent = 0, f.y+1, indent }
+
+// legend names the circles, outermost first, and what else is drawn.
+func (r *Ring) legend(f *flow, ring *client.Ring, t *widget.Theme) {
+	block := func(st widget.Style, letter, text string) {
+		if t.Pictures {
+			letter = "█"
 		}
-		x = c.Text(x, y, st, text) + 2
+		f.put(widget.Span{Style: st, Text: letter + " "}, widget.Span{Style: t.Dim, Text: text})
 	}
 	for i, z := range ring.Zones {
-		put(t.Zone(i), zoneLetter(ring, i)+" "+zone(z.Name))
+		block(t.Zone(i), zoneLetter(ring, i), zone(z.Name))
 	}
-	put(t.Bad, "dotted: dead")
-	put(t.Text, "thick: hot")
-	put(t.Warn, "rim: thin or no quorum")
+	block(t.Marked, "A", "chosen")
+	dead := widget.Span{Style: t.Bad, Text: "▚ "}
+	if !t.Pictures {
+		dead.Text = "x "
+	}
+	f.put(dead, widget.Span{Style: t.Dim, Text: "dead"})
+	block(t.Warn, "!", "thin")
+	block(t.Bad, "X", "no quorum")
 }

@@ -175,13 +175,13 @@ func groups(c widget.Canvas, a *client.Agreement) {
 func shortHash(h string) string { return h[:min(len(h), 8)] }
 
 var disputeColumns = []column{
-	{title: "RING", width: 12, keep: always},
-	{title: "WHAT", width: 22, grow: true, keep: always},
+	{title: "RING", width: 11, grow: true, keep: 40},
+	{title: "WHAT", width: 20, grow: true, keep: always},
 	{title: "FIELD", width: 9, keep: 80},
-	{title: "MOST SAY", width: 12, grow: true, keep: 70},
-	{title: "BUT", width: 12, grow: true, keep: 90},
-	{title: "SAY", width: 16, grow: true, keep: 60},
-	{title: "BEHIND", width: 8, keep: 30},
+	{title: "MOST SAY", width: 10, grow: true, keep: 70},
+	{title: "BUT", width: 12, grow: true, keep: 60},
+	{title: "SAY", width: 10, grow: true, keep: always},
+	{title: "BEHIND", width: 6, keep: 30},
 }
 
 func (v *Views) disputes(c widget.Canvas, p *scene.Poll) {
@@ -197,6 +197,10 @@ func (v *Views) disputes(c widget.Canvas, p *scene.Poll) {
 	at := place(disputeColumns, in.W-3, true)
 	heads(in.Sub(2, 0, in.W-2, 1), disputeColumns, at)
 	rows := in.Below(1)
+	if rows.H > 9 {
+		v.explain(rows.Below(rows.H-4), p)
+		rows = rows.Top(rows.H - 5)
+	}
 	v.list.SetSize(len(v.rows), rows.H)
 	from, to := v.list.Window()
 	for i := from; i < to; i++ {
@@ -212,10 +216,40 @@ func (v *Views) disputes(c widget.Canvas, p *scene.Poll) {
 	scrollbar(rows, &v.list)
 }
 
+// what names the thing in dispute; that it is an instance goes without saying.
+func what(d *scene.Dispute) string {
+	if d.Kind == "instance" {
+		return d.ID
+	}
+	return strings.TrimSpace(d.Kind + " " + d.ID)
+}
+
+// explain tells the difference under the cursor in full.
+func (v *Views) explain(c widget.Canvas, p *scene.Poll) {
+	d := &p.Disputes[v.rows[v.list.Cursor]]
+	t := c.Theme
+	c.Rule(0, d.Kind+" "+d.ID)
+	majority := 0
+	for i := range p.Agreements {
+		if a := &p.Agreements[i]; a.Key == d.Key && len(a.Groups) > 0 {
+			majority = len(a.Groups[0].Members)
+		}
+	}
+	f := flow{c: c, y: 1}
+	f.put(widget.Span{Style: t.Dim, Text: fmt.Sprintf("%s say %s is", count(majority, "member"), d.Field)}, widget.Span{Style: t.Strong, Text: " " + d.A})
+	f.put(widget.Span{Style: t.Dim, Text: fmt.Sprintf("%s say", joinShort(d.Members, 4))}, widget.Span{Style: t.Warn, Text: " " + d.B})
+	switch d.Behind {
+	case "a":
+		f.put(widget.Span{Style: t.Text, Text: "the majority holds the older entry: it will follow when gossip reaches it"})
+	case "b":
+		f.put(widget.Span{Style: t.Text, Text: "they hold the older entry: news has not reached them"})
+	}
+}
+
 func disputeCell(c widget.Canvas, pl placed, d *scene.Dispute) {
 	t := c.Theme
 	behind := map[string]string{"a": "most", "b": "they"}[d.Behind]
-	text := [...]string{d.Ring, strings.TrimSpace(d.Kind + " " + d.ID), d.Field, d.A, joinShort(d.Members, 2), d.B, behind}[pl.index]
+	text := [...]string{d.Ring, what(d), d.Field, d.A, joinShort(d.Members, 2), d.B, behind}[pl.index]
 	st := [...]widget.Style{t.Dim, t.Strong, t.Text, t.Text, t.Warn, t.Warn, t.Dim}[pl.index]
 	c.In(pl.x, 0, pl.w, st, text)
 }

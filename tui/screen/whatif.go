@@ -203,6 +203,8 @@ func (w *WhatIf) View(c widget.Canvas, env Env) {
 	if side > 0 {
 		in := body.Sub(body.W-side, 0, side, body.H).Box("Ring after that", "imagined")
 		after := without(ring, w.gone)
+		v, _ := w.judge()
+		after.Verdict = v
 		d := dial{m: w.impact.Map, ring: after, theme: c.Theme, focus: -1, pointer: -1}
 		d.draw(in.Sub(0, 0, in.W, in.H))
 	}

@@ -42,8 +42,8 @@ func (c Canvas) Bar(x, y, w int, f float64, fill Style) int {
 	g := &c.theme().Glyph
 	f = min(max(f, 0), 1)
 	steps := len(g.Bar)
-	eighths := int(f*float64(w*steps) + 0.5)
-	full, rest := eighths/steps, eighths%steps
+	parts := int(f*float64(w*steps) + 0.5)
+	full, rest := parts/steps, parts%steps
 	c.Text(x, y, fill, strings.Repeat(g.Bar[steps-1], full))
 	at := x + full
 	if rest > 0 {
@@ -53,27 +53,21 @@ func (c Canvas) Bar(x, y, w int, f float64, fill Style) int {
 	return x + w
 }
 
-// Spark is a sparkline of the values in w columns, newest at the right. Zero is
-// the lowest step, so a quiet time is a quiet line.
-func (t *Theme) Spark(values []int, w int) string {
+// Spark draws a sparkline of the values in w columns, newest at the right.
+// Nothing is a quiet line, something is at least one step.
+func (c Canvas) Spark(x, y, w int, values []int, st Style) {
+	g := c.theme().Glyph.Spark
 	if len(values) > w {
 		values = values[len(values)-w:]
 	}
+	c.Text(x, y, c.theme().Faint, strings.Repeat(g[0], w))
 	top := 1
 	for _, v := range values {
 		top = max(top, v)
 	}
-	var b strings.Builder
-	for range w - len(values) {
-		b.WriteString(t.Glyph.Spark[0])
-	}
-	last := len(t.Glyph.Spark) - 1
-	for _, v := range values {
-		step := 0
+	for i, v := range values {
 		if v > 0 {
-			step = max(1, v*last/top)
+			c.Text(x+w-len(values)+i, y, st, g[max(1, v*(len(g)-1)/top)])
 		}
-		b.WriteString(t.Glyph.Spark[step])
 	}
-	return b.String()
 }
