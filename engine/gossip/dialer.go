@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
+	"syscall"
 	"time"
 )
 
@@ -63,10 +63,52 @@ func (d Dialer) Pull(ctx context.Context, addr string) (*View, error) {
 		view.From, view.At = addr, time.Now()
 		view.Took = view.At.Sub(start)
 	}
-	if err != nil {
-		return view, fmt.Errorf("pull from %s: %w", addr, d.explain(ctx, err))
+	if err == nil {
+		return view, nil
 	}
-	return view, nil
+	err = d.explain(ctx, err)
+	if errors.Is(err, ErrWrongLabel) || errors.Is(err, ErrTimeout) {
+		if other := d.diagnose(ctx, addr); other != nil {
+			err = other
+		}
+	}
+	return view, fmt.Errorf("pull from %s: %w", addr, err)
+}
+
+// probeTimeout is for one question after a failed exchange.
+const probeTimeout = 500 * time.Millisecond
+
+// diagnose asks a port that accepts connections but does not answer to gossip what it speaks instead. nil: no idea.
+func (d Dialer) diagnose(ctx context.Context, addr string) error {
+	if d.TLS != nil || context.Cause(ctx) == context.Canceled {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	probe := func(conf *tls.Config, f func(net.Conn) error) error {
+		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		conn, err := dialStream(ctx, addr, conf, d.Dial)
+		if err != nil {
+			return nil
+		}
+		defer conn.Close()
+		return f(conn)
+	}
+	// Nothing is sent over this connection and nothing believed that comes from it, so nothing needs to be verified.
+	err := probe(&tls.Config{InsecureSkipVerify: true}, func(net.Conn) error { return notGossip(0x16) })
+	if err != nil {
+		return err
+	}
+	return probe(nil, func(conn net.Conn) error {
+		first := make([]byte, 1)
+		if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+			return nil
+		}
+		if _, err := io.ReadFull(conn, first); err != nil || first[0] != 'H' {
+			return nil
+		}
+		return notGossip(first[0])
+	})
 }
 
 // Send hands one pair to the member at addr, which merges it and passes the change on like any gossip. There is no
@@ -147,8 +189,8 @@ func dialStream(ctx context.Context, addr string, conf *tls.Config, dial func(co
 	sec := tls.Client(conn, tlsFor(conf, addr))
 	if err := sec.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		if errors.Is(err, io.EOF) { // what a plain gossip port does with a TLS hello
-			return nil, fmt.Errorf("%w: try without TLS (handshake: %w)", ErrNoTLS, io.ErrUnexpectedEOF)
+		if closed(err) { // what a plain gossip port does with a TLS hello
+			return nil, fmt.Errorf("%w: try without TLS (handshake: %v)", ErrNoTLS, err)
 		}
 		return nil, fmt.Errorf("tls handshake: %w", err)
 	}
@@ -237,10 +279,17 @@ func (d Dialer) explain(ctx context.Context, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &record) && record.Timeout(), ctx.Err() != nil:
 		return fmt.Errorf("%w (%s): is the address right and the port open? a big state over a slow line needs a longer timeout (%w)",
 			ErrTimeout, d.timeout(), err)
-	case errors.Is(err, io.EOF), strings.Contains(err.Error(), "connection reset by peer"):
-		return fmt.Errorf("%w: %s; %s", ErrWrongLabel, d.labelHint(), "an HTTP or TLS port behaves the same way")
+	case errors.Is(err, ErrNoTLS):
+		return err
+	case closed(err):
+		return fmt.Errorf("%w: %s", ErrWrongLabel, d.labelHint())
 	}
 	return err
+}
+
+// closed tells whether the other side ended the connection instead of answering.
+func closed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func (d Dialer) labelHint() string {

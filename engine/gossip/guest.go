@@ -179,16 +179,12 @@ func (t *transport) pinged(ctx context.Context, nodes []Node, ip net.IP, port in
 			return err
 		}
 	}
-	for {
-		select {
-		case p := <-t.packets:
-			if len(p.Buf) > 0 && p.Buf[0] == msgAck {
-				return nil
-			}
-		case <-ctx.Done():
-			return fmt.Errorf("%w %s: none of %d members answered there within %s; name a reachable address, or only observe",
-				ErrUnreachable, net.JoinHostPort(ip.String(), strconv.Itoa(port)), asked, cfg.StreamTimeout)
-		}
+	select {
+	case <-t.packets: // an acknowledgement, alone or with gossip; anything else from a member proves it, too
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w %s: none of %d members answered there within %s; name a reachable address, or only observe",
+			ErrUnreachable, net.JoinHostPort(ip.String(), strconv.Itoa(port)), asked, cfg.StreamTimeout)
 	}
 }
 

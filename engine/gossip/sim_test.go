@@ -47,12 +47,12 @@ func TestForgetReachesAll(t *testing.T) {
 		for i, n := range nodes {
 			n.set(t, fmt.Sprintf("i%d", i), "up")
 		}
-		await(t, "everybody sees five", 10*time.Second, func() bool {
+		await(t, "everybody sees five", 3*time.Minute, func() bool {
 			return agree(nodes) && strings.Count(nodes[0].view(), "up") == 5
 		})
 		begin := time.Now()
 		nodes[2].forget(t, "i4")
-		await(t, "the forgotten one is gone everywhere", 10*time.Second, func() bool {
+		await(t, "the forgotten one is gone everywhere", 3*time.Minute, func() bool {
 			return agree(nodes) && !strings.Contains(nodes[0].view(), "i4")
 		})
 		t.Logf("forgotten everywhere after %s", time.Since(begin))
@@ -65,7 +65,7 @@ func TestPartitionHeals(t *testing.T) {
 			cfg.JoinMembers = []string{ip(0) + ":7946", ip(5) + ":7946"}
 		})
 		nodes[0].set(t, "before", "1")
-		await(t, "one view", 10*time.Second, func() bool { return agree(nodes) && nodes[5].view() != "" })
+		await(t, "one view", 3*time.Minute, func() bool { return agree(nodes) && nodes[5].view() != "" })
 
 		nw.split(1, ip(3), ip(4), ip(5))
 		await(t, "each half holds the other for dead", 5*time.Minute, func() bool {
@@ -73,7 +73,7 @@ func TestPartitionHeals(t *testing.T) {
 		})
 		nodes[0].set(t, "left-half", "1")
 		nodes[5].set(t, "right-half", "1")
-		await(t, "halves agree in themselves", time.Minute, func() bool { return agree(nodes[:3]) && agree(nodes[3:]) })
+		await(t, "halves agree in themselves", 3*time.Minute, func() bool { return agree(nodes[:3]) && agree(nodes[3:]) })
 		if agree(nodes) {
 			t.Fatal("the halves agree although they cannot talk")
 		}
@@ -93,20 +93,20 @@ func TestPartitionHeals(t *testing.T) {
 func TestKilledMemberIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, nodes := simulate(t, 4, nil)
-		await(t, "four members", time.Minute, func() bool { return len(nodes[0].Members()) == 4 && len(nodes[3].Members()) == 4 })
+		await(t, "four members", 3*time.Minute, func() bool { return len(nodes[0].Members()) == 4 && len(nodes[3].Members()) == 4 })
 		nw.setDown(ip(3), true)
 		begin := time.Now()
 		await(t, "the killed one is gone", 3*time.Minute, func() bool { return len(nodes[0].Members()) == 3 })
 		t.Logf("noticed after %s", time.Since(begin))
 		nodes[0].set(t, "a", "still works")
-		await(t, "the others agree", 10*time.Second, func() bool { return agree(nodes[:3]) && nodes[2].view() != "" })
+		await(t, "the others agree", 3*time.Minute, func() bool { return agree(nodes[:3]) && nodes[2].view() != "" })
 	})
 }
 
 func TestCleanLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, nodes := simulate(t, 4, nil)
-		await(t, "four members", time.Minute, func() bool { return len(nodes[0].Members()) == 4 })
+		await(t, "four members", 3*time.Minute, func() bool { return len(nodes[0].Members()) == 4 })
 		nodes[3].set(t, "last words", "bye") // told before the goodbye
 		nodes[3].stop(t)
 		await(t, "gone at once", 5*time.Second, func() bool { return len(nodes[0].Members()) == 3 })
@@ -122,15 +122,15 @@ func TestSleeperBringsForgottenEntryBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, nodes := simulate(t, 4, nil)
 		nodes[0].set(t, "i1", "up")
-		await(t, "one view", 10*time.Second, func() bool { return agree(nodes) && nodes[3].view() != "" })
+		await(t, "one view", 3*time.Minute, func() bool { return agree(nodes) && nodes[3].view() != "" })
 		nw.split(1, ip(3))
 		nodes[0].forget(t, "i1")
-		await(t, "three forgot", 10*time.Second, func() bool { return nodes[0].view() == "" && nodes[2].view() == "" })
+		await(t, "three forgot", 3*time.Minute, func() bool { return nodes[0].view() == "" && nodes[2].view() == "" })
 		if err := pause(context.Background(), 6*time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		nodes[0].set(t, "i2", "up") // merging something drops the old tombstone
-		await(t, "told", 10*time.Second, func() bool { return agree(nodes[:3]) && nodes[1].view() != "" })
+		await(t, "told", 3*time.Minute, func() bool { return agree(nodes[:3]) && nodes[1].view() != "" })
 		nw.split(0, ip(3))
 		await(t, "the sleeper is back with the old entry", 5*time.Minute, func() bool {
 			return agree(nodes) && strings.Contains(nodes[0].view(), "i1")
@@ -142,7 +142,7 @@ func TestFutureEntriesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, nodes := simulate(t, 3, nil)
 		nodes[0].set(t, "i1", "up")
-		await(t, "one view", 10*time.Second, func() bool { return agree(nodes) && nodes[2].view() != "" })
+		await(t, "one view", 3*time.Minute, func() bool { return agree(nodes) && nodes[2].view() != "" })
 		ghost := toy{
 			"i1":   {At: time.Now().Add(8 * 365 * 24 * time.Hour).Unix(), Text: "poison"},
 			"soon": {At: time.Now().Add(time.Minute).Unix(), Text: "fine"},
@@ -151,7 +151,7 @@ func TestFutureEntriesAreRefused(t *testing.T) {
 		if err := (Dialer{Label: "test", Dial: host{nodes[0].net.(host).lan, "10.9.9.9"}.Dial}).Send(t.Context(), nodes[1].Addr(), p); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the plausible entry spreads", 10*time.Second, func() bool {
+		await(t, "the plausible entry spreads", 3*time.Minute, func() bool {
 			return agree(nodes) && strings.Contains(nodes[0].view(), "soon")
 		})
 		if v := nodes[0].view(); strings.Contains(v, "poison") {
@@ -219,7 +219,7 @@ func TestLabelMigration(t *testing.T) {
 			cfg.ClusterLabel = []string{"old", "new", "new"}[i]
 		})
 		nodes[0].set(t, "a", "1")
-		await(t, "both labels talk", 30*time.Second, func() bool { return agree(nodes) && nodes[2].view() != "" })
+		await(t, "both labels talk", 3*time.Minute, func() bool { return agree(nodes) && nodes[2].view() != "" })
 		nw := nodes[0].net.(host).lan
 		cfg := testConfig("10.0.0.9")
 		cfg.ClusterLabel, cfg.JoinMembers = "stranger", []string{ip(0) + ":7946"}
@@ -233,5 +233,34 @@ func TestLabelMigration(t *testing.T) {
 		if n := len(nodes[0].Members()); n != 3 {
 			t.Errorf("the cluster has %d members with a stranger about", n)
 		}
+	})
+}
+
+// All algorithms in one cluster: each member sends as it is told and understands everything.
+func TestMixedCompression(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := simulate(t, 3, func(i int, cfg *Config) {
+			cfg.CompressionEnabled = i > 0
+			cfg.CompressionAlgorithm = []string{"", CompressionLZW, CompressionSnappy}[i]
+		})
+		for i, n := range nodes {
+			n.set(t, string(rune('a'+i)), strings.Repeat("compressible ", 200))
+		}
+		await(t, "one view", 3*time.Minute, func() bool {
+			return agree(nodes) && len(nodes[0].Get(toyKey).EntryNames()) == 3
+		})
+	})
+}
+
+// A change too large for packets arrives over a stream, and small ones beside it are not damaged.
+func TestLargeChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := simulate(t, 4, nil)
+		await(t, "four members", 3*time.Minute, func() bool { return len(nodes[0].Members()) == 4 })
+		nodes[0].set(t, "big", strings.Repeat("x", 70000))
+		nodes[0].set(t, "small", "fine")
+		await(t, "everybody has both", 3*time.Minute, func() bool {
+			return agree(nodes) && len(nodes[3].Get(toyKey).EntryNames()) == 2
+		})
 	})
 }

@@ -3,7 +3,6 @@ package gossip
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -354,5 +353,3 @@ func agree(nodes []*running) bool {
 	}
 	return true
 }
-
-var errTest = errors.New("test")

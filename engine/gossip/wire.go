@@ -11,7 +11,6 @@ import (
 // Message types of memberlist that this package reads or writes itself.
 const (
 	msgPing     = 0
-	msgAck      = 2
 	msgPushPull = 6
 	msgCompound = 7
 	msgUser     = 8
