@@ -158,13 +158,22 @@ func (c *Control) apiDrain(req *http.Request) (any, error) {
 		return nil, err
 	}
 	in := ringapi.DrainInput{Partition: p, Unshipped: -1, Horizon: c.cfg.QueryHorizon}
-	if d := c.cfg.Downscaler; d != nil && d.ID() == p.ID {
-		in.Prepared = d.DownscalePrepared()
+	if c.owns(p.ID) {
+		in.Prepared = c.cfg.Downscaler.DownscalePrepared()
 		if c.cfg.Keeper != nil {
 			in.Unshipped = c.cfg.Keeper.UnshippedBytes()
 		}
 	}
 	return ringapi.BuildDrainStatus(in, c.now()), nil
+}
+
+// owns tells whether a partition is this process's own.
+func (c *Control) owns(id int32) bool {
+	if c.cfg.Downscaler == nil {
+		return false
+	}
+	own, ok := c.cfg.Downscaler.Current()
+	return ok && own.ID == id
 }
 
 func (c *Control) apiForget(req *http.Request) (attempt, error) {

@@ -38,8 +38,8 @@ type PartitionRing struct {
 
 // Downscaler is the process's own partition, for the downscale endpoints. *membership.Partition is one.
 type Downscaler interface {
-	// ID is the partition, Current what the latest snapshot says of it.
-	ID() int32
+	// Key is the key of the partition ring, Current what the latest snapshot says of the own partition.
+	Key() string
 	Current() (partition.Partition, bool)
 	ChangeState(ctx context.Context, to partition.State) error
 	// PrepareDownscale refuses with membership.ErrNotInactive and leaves nothing behind then.

@@ -28,7 +28,7 @@ func (c *Control) preparePartitionDownscale(w http.ResponseWriter, r *http.Reque
 	d := c.cfg.Downscaler
 	part, ok := d.Current()
 	if !ok {
-		c.fail(w, r, "", &ringapi.Error{Code: ringapi.CodeUnavailable, Subject: partitionSubject(d.ID()), Message: "the partition is not in the ring yet"})
+		c.fail(w, r, "", &ringapi.Error{Code: ringapi.CodeUnavailable, Ring: d.Key(), Message: "the own partition is not in the ring yet"})
 		return
 	}
 	switch r.Method {
@@ -36,7 +36,7 @@ func (c *Control) preparePartitionDownscale(w http.ResponseWriter, r *http.Reque
 		writeJSON(w, http.StatusOK, stateOfPartition(part))
 	case http.MethodPost:
 		if part.State == partition.Pending {
-			c.fail(w, r, "", &ringapi.Error{Code: ringapi.CodeNotAllowed, Subject: partitionSubject(d.ID()),
+			c.fail(w, r, "", &ringapi.Error{Code: ringapi.CodeNotAllowed, Subject: partitionSubject(part.ID),
 				Message: "it is PENDING and cannot be prepared for a downscale", Hint: "wait until it is ACTIVE"})
 			return
 		}
@@ -57,23 +57,20 @@ func (c *Control) preparePartitionDownscale(w http.ResponseWriter, r *http.Reque
 func (c *Control) movePartition(w http.ResponseWriter, r *http.Request, action string, to partition.State) {
 	d := c.cfg.Downscaler
 	before, _ := d.Current()
-	ok := c.ownChange(w, r, action, func(ctx context.Context) error {
-		err := d.ChangeState(ctx, to)
-		if err != nil && (errors.Is(err, partition.ErrLocked) || errors.Is(err, partition.ErrNotAllowed) || errors.Is(err, partition.ErrDoesNotExist)) {
-			return partitionError(partitionSubject(d.ID()), before, to.String(), err)
-		}
-		return err
-	})
-	if !ok {
-		return
-	}
 	after := before
-	if now, found := d.Current(); found && now.State == to {
-		after = now
-	} else if before.State != to {
+	if before.State != to {
 		after.State, after.StateTimestamp = to, max(c.now().Unix(), before.StateTimestamp+1)
 	}
-	writeJSON(w, http.StatusOK, stateOfPartition(after))
+	e := edit{before: linePartition(before), after: linePartition(after), changed: before.State != to}
+	if c.ownChange(w, r, action, e, func(ctx context.Context) error {
+		err := d.ChangeState(ctx, to)
+		if errors.Is(err, partition.ErrLocked) || errors.Is(err, partition.ErrNotAllowed) || errors.Is(err, partition.ErrDoesNotExist) {
+			return partitionError(partitionSubject(before.ID), before, to.String(), err)
+		}
+		return err
+	}) {
+		writeJSON(w, http.StatusOK, stateOfPartition(after))
+	}
 }
 
 func stateOfPartition(p partition.Partition) partitionState {
@@ -88,16 +85,16 @@ func stateOfPartition(p partition.Partition) partitionState {
 // (POST), or takes that back (DELETE).
 func (c *Control) prepareDownscale(w http.ResponseWriter, r *http.Request) {
 	d := c.cfg.Downscaler
+	text := "unset"
+	if d.DownscalePrepared() {
+		text = "set"
+	}
 	switch r.Method {
 	case http.MethodGet:
-		text := "unset"
-		if d.DownscalePrepared() {
-			text = "set"
-		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte(text)) // the client is gone; nobody to tell
 	case http.MethodPost:
-		if c.ownChange(w, r, "prepare-downscale", func(ctx context.Context) error {
+		if c.ownChange(w, r, "prepare-downscale", edit{before: text, after: "set", changed: text != "set"}, func(ctx context.Context) error {
 			err := d.PrepareDownscale(ctx)
 			if errors.Is(err, membership.ErrNotInactive) || errors.Is(err, partition.ErrDoesNotExist) {
 				return &ringapi.Error{Code: ringapi.CodeNotAllowed, Message: err.Error()}
@@ -107,7 +104,7 @@ func (c *Control) prepareDownscale(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
 		}
 	case http.MethodDelete:
-		if c.ownChange(w, r, "cancel-downscale", d.CancelDownscale) {
+		if c.ownChange(w, r, "cancel-downscale", edit{before: text, after: "unset", changed: text != "unset"}, d.CancelDownscale) {
 			w.WriteHeader(http.StatusNoContent)
 		}
 	default:
@@ -115,8 +112,8 @@ func (c *Control) prepareDownscale(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ownChange makes and records a change of this process's own partition. It answers a failure itself.
-func (c *Control) ownChange(w http.ResponseWriter, r *http.Request, action string, run func(context.Context) error) bool {
+// ownChange makes and records the change e of this process's own partition. It answers a failure itself.
+func (c *Control) ownChange(w http.ResponseWriter, r *http.Request, action string, e edit, run func(context.Context) error) bool {
 	actor, err := c.admitOwn(r)
 	if err == nil {
 		reason := r.URL.Query().Get("reason")
@@ -124,10 +121,12 @@ func (c *Control) ownChange(w http.ResponseWriter, r *http.Request, action strin
 			reason = r.Method + " " + r.URL.Path
 		}
 		_, err = c.perform(r, actor, attempt{
-			action: action, subject: partitionSubject(c.cfg.Downscaler.ID()), reason: reason,
+			action: action, ring: c.cfg.Downscaler.Key(), subject: "own partition", reason: reason,
 			run: func(ctx context.Context, _ time.Time) (edit, string, error) {
-				err := run(ctx)
-				return edit{changed: err == nil}, "", err
+				if err := run(ctx); err != nil {
+					return edit{before: e.before}, "", err
+				}
+				return e, "", nil
 			},
 		})
 	}

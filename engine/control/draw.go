@@ -31,9 +31,9 @@ const (
 	outerRadius = 104.0
 )
 
-// mostSectors is how many sectors are drawn where they lie; with more, a page would be megabytes of
-// slivers, so each member's share is drawn in one piece instead.
-const mostSectors = 3000
+// mostSectors is how many sectors of one circle are drawn where they lie: two to a degree. More would be
+// megabytes of slivers that nobody can tell apart, so each member's share is drawn in one piece instead.
+const mostSectors = 720
 
 // sector is a part of a circle, in turns from the top.
 type sector struct{ from, to float64 }
@@ -64,7 +64,7 @@ func drawRing(v ringapi.Ring) drawing {
 			band:  bands[i.Zone], hue: hue(n), tokens: i.Tokens, sick: i.Health != ringapi.Healthy, idle: i.ReadOnly,
 		})
 	}
-	d.draw(holders, len(v.Zones), v.Tokens)
+	d.draw(holders, len(v.Zones))
 	if len(v.Zones) > 1 {
 		d.Caption += " From the outside in:"
 		for n := range v.Zones {
@@ -78,15 +78,13 @@ func drawRing(v ringapi.Ring) drawing {
 func drawPartitions(v ringapi.PartitionRing) drawing {
 	d := drawing{Label: "drawing of the partition ring", Big: fmt.Sprintf("%d / %d", v.States["ACTIVE"], len(v.Partitions)), Small: "active"}
 	var holders []holder
-	total := 0
 	for n, p := range v.Partitions {
-		total += len(p.Tokens)
 		holders = append(holders, holder{
 			title: fmt.Sprintf("partition %d, %s, %.1f %%", p.ID, p.State, p.Ownership),
 			hue:   hue(n), tokens: p.Tokens, sick: p.HealthyOwners == 0, idle: p.State != "ACTIVE",
 		})
 	}
-	d.draw(holders, 1, total)
+	d.draw(holders, 1)
 	return d
 }
 
@@ -105,18 +103,22 @@ func comma(n, of int) string {
 }
 
 // draw lays the holders out: by token position, by share, or, without tokens, in equal parts.
-func (d *drawing) draw(holders []holder, bands, tokens int) {
+func (d *drawing) draw(holders []holder, bands int) {
 	width := (outerRadius - innerRadius) / float64(max(bands, 1))
+	tokens, most := 0, 0
 	for b := range bands {
 		outer := outerRadius - float64(b)*width
 		d.Edges = append(d.Edges, num(outer))
 		var in []holder
+		points := 0
 		for _, h := range holders {
 			if h.band == b {
 				in = append(in, h)
+				points += len(h.tokens)
 			}
 		}
-		for n, sectors := range sectorsOf(in, tokens > mostSectors) {
+		tokens, most = tokens+points, max(most, points)
+		for n, sectors := range sectorsOf(in, points > mostSectors) {
 			d.Arcs = append(d.Arcs, arc{
 				Path: path(sectors, outer-width, outer), Title: in[n].title, Hue: in[n].hue, Sick: in[n].sick, Idle: in[n].idle,
 			})
@@ -126,8 +128,8 @@ func (d *drawing) draw(holders []holder, bands, tokens int) {
 	switch {
 	case tokens == 0:
 		d.Caption = "This ring has no tokens: members are drawn in equal parts. Hatched: no heartbeat."
-	case tokens > mostSectors:
-		d.Caption = "Share of the keys per member. Hatched: no heartbeat."
+	case most > mostSectors:
+		d.Caption = "Share of the keys, clockwise from the top. Hatched: nobody healthy."
 	default:
 		d.Caption = "Who owns which keys, clockwise from 0 at the top. Hatched: no heartbeat."
 	}
@@ -230,15 +232,26 @@ func ago(t, now time.Time) string {
 
 // span is a duration with the two largest units that matter.
 func span(d time.Duration) string {
+	d = d.Truncate(time.Second)
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
 	switch {
 	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
+		return units(d, time.Second, "s", time.Second, "")
 	case d < time.Hour:
-		return fmt.Sprintf("%dm %ds", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh %dm", int(d.Hours()), int(d.Minutes())%60)
-	case d < 2*365*24*time.Hour:
-		return fmt.Sprintf("%dd %dh", int(d.Hours())/24, int(d.Hours())%24)
+		return units(d, time.Minute, "m", time.Second, "s")
+	case d < 2*day:
+		return units(d, time.Hour, "h", time.Minute, "m")
+	case d < 2*year:
+		return units(d, day, "d", time.Hour, "h")
 	}
-	return fmt.Sprintf("%d years", int(d.Hours())/24/365)
+	return fmt.Sprintf("%d years", d/year)
+}
+
+// units prints d in large units, and in small ones what is left, if anything.
+func units(d, large time.Duration, name string, small time.Duration, smallName string) string {
+	s := fmt.Sprintf("%d%s", d/large, name)
+	if rest := d % large / small; rest > 0 {
+		s += fmt.Sprintf(" %d%s", rest, smallName)
+	}
+	return s
 }

@@ -130,12 +130,16 @@ func (c *Control) ringPage(w http.ResponseWriter, req *http.Request, r *Ring) {
 	}
 	data := struct {
 		layout
-		View            ringapi.Ring
-		Timeout, Spread string
-		Versions        bool
-		Drawing         drawing
-		Rows            []ringRow
-	}{layout: c.layout(req, r.Title, r.Name, r.Key), View: view, Timeout: span(r.Lookup.HeartbeatTimeout), Spread: spread(view), Drawing: drawRing(view)}
+		View     ringapi.Ring
+		Timeout  string
+		Versions bool
+		Drawing  drawing
+		Zones    []zoneRow
+		Rows     []ringRow
+	}{layout: c.layout(req, r.Title, r.Name, r.Key), View: view, Timeout: span(r.Lookup.HeartbeatTimeout), Drawing: drawRing(view)}
+	for _, z := range view.Zones {
+		data.Zones = append(data.Zones, zoneRow{z, spread(view, z.Name)})
+	}
 	for n, i := range view.Instances {
 		row := ringRow{Instance: i, Hue: hue(n), StateText: i.State, Class: "ok", Alive: i.Health == ringapi.Healthy}
 		if i.State != "ACTIVE" {
@@ -153,18 +157,27 @@ func (c *Control) ringPage(w http.ResponseWriter, req *http.Request, r *Ring) {
 	c.render(w, http.StatusOK, "ring.html", data)
 }
 
-// spread says how evenly keys are owned, per zone.
-func spread(v ringapi.Ring) string {
-	if v.Tokens == 0 {
-		return "members only, no keys"
-	}
-	lo, hi := 100.0, 0.0
+// zoneRow is one zone on the page.
+type zoneRow struct {
+	ringapi.Zone
+	Spread string
+}
+
+// spread says how evenly the keys of a zone are owned.
+func spread(v ringapi.Ring, zone string) string {
+	lo, hi, n := 100.0, 0.0, 0
 	for _, i := range v.Instances {
-		if i.NumTokens > 0 {
-			lo, hi = min(lo, i.Ownership), max(hi, i.Ownership)
+		if i.Zone == zone && i.NumTokens > 0 {
+			lo, hi, n = min(lo, i.Ownership), max(hi, i.Ownership), n+1
 		}
 	}
-	return fmt.Sprintf("each owns %.1f to %.1f %% of its zone", lo, hi)
+	switch n {
+	case 0:
+		return "–"
+	case 1:
+		return fmt.Sprintf("%.1f %%", hi)
+	}
+	return fmt.Sprintf("%.1f to %.1f %%, fair is %.1f %%", lo, hi, 100/float64(n))
 }
 
 // partitionRow is one partition on the page, its owners by zone.
@@ -200,11 +213,13 @@ func (c *Control) partitionPage(w http.ResponseWriter, req *http.Request, r *Par
 		View                 ringapi.PartitionRing
 		Timeout              string
 		Zones                []string
+		ZoneRows             []ownerZoneRow
 		Readable, OwnerCount int
 		Drawing              drawing
 		Rows                 []partitionRow
 	}{layout: c.layout(req, r.Title, r.Name, r.Key), View: view, Timeout: span(c.rings[r.Instances].Lookup.HeartbeatTimeout), Drawing: drawPartitions(view)}
 	data.Zones = ownerZones(view)
+	data.ZoneRows = ownerZoneRows(view, data.Zones)
 	for n, p := range view.Partitions {
 		data.OwnerCount += len(p.Owners)
 		if p.HealthyOwners > 0 {
@@ -261,6 +276,29 @@ func ownerZones(v ringapi.PartitionRing) []string {
 		return []string{""}
 	}
 	return zones
+}
+
+// ownerZoneRow counts the owners of one zone.
+type ownerZoneRow struct {
+	Name            string
+	Owners, Healthy int
+}
+
+func ownerZoneRows(v ringapi.PartitionRing, zones []string) []ownerZoneRow {
+	rows := make([]ownerZoneRow, len(zones))
+	for n, z := range zones {
+		rows[n].Name = z
+	}
+	for _, p := range v.Partitions {
+		for _, o := range p.Owners {
+			n := slices.Index(zones, o.Zone)
+			rows[n].Owners++
+			if o.Health == ringapi.Healthy {
+				rows[n].Healthy++
+			}
+		}
+	}
+	return rows
 }
 
 // margin is a quorum margin in words.

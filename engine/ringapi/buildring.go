@@ -137,13 +137,25 @@ func ringProblems(v Ring, d *ring.Desc) []string {
 		add(q.op == "read" && q.q.Error != "", "searches over the whole ring fail: %s", q.q.Error)
 	}
 	sick, future := namesBy(v.Instances, Unhealthy), namesBy(v.Instances, Future)
-	add(len(future) > 0, "heartbeat in the future: %s; everybody takes them for healthy for ever", some(future))
-	add(len(sick) > 0, "no heartbeat for more than %s: %s", time.Duration(v.HeartbeatTimeout*float64(time.Second)), some(sick))
+	add(len(future) > 0, "heartbeat in the future: %s; taken for healthy until then, dead or alive", some(future))
+	add(len(sick) > 0, "no heartbeat for more than %s: %s", short(v.HeartbeatTimeout), some(sick))
 	if dup := d.DuplicateTokens(); len(dup) > 0 {
 		add(true, "%d tokens are held by more than one member", len(dup))
 	}
 	add(len(v.Instances) == 0, "the ring is empty")
 	return out
+}
+
+// short prints seconds as a duration without empty units: "1m", not "1m0s".
+func short(seconds float64) string {
+	s := time.Duration(seconds * float64(time.Second)).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func namesBy(instances []Instance, health string) []string {
