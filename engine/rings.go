@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,8 @@ type rings struct {
 	addr    string // where peers reach this process, in every ring
 	parts   []part
 	pages   control.Config
+	closers []func() error
+	keepers *keeperRings
 	ready   *readiness
 }
 
@@ -106,9 +109,18 @@ func (r *rings) store(k KVStoreConfig, codec gossip.Codec) (kv.Store, error) {
 	case "memberlist":
 		return gossipkv.New(r.cluster, codec), nil
 	case "consul":
-		return consulkv.New(consulkv.Config{Host: k.Consul.Host, ACLToken: string(k.Consul.ACLToken)})
+		c := consulkv.DefaultConfig()
+		c.Host, c.ACLToken = cmp.Or(k.Consul.Host, c.Host), string(k.Consul.ACLToken)
+		return consulkv.Open(c, r.log)
 	case "etcd":
-		return etcdkv.New(etcdkv.Config{Endpoints: k.Etcd.Endpoints, Username: k.Etcd.Username, Password: string(k.Etcd.Password)})
+		c := etcdkv.DefaultConfig()
+		c.Endpoints, c.Username, c.Password = k.Etcd.Endpoints, k.Etcd.Username, string(k.Etcd.Password)
+		s, err := etcdkv.Open(c, r.log)
+		if err != nil {
+			return nil, err
+		}
+		r.closers = append(r.closers, s.Close)
+		return s, nil
 	default:
 		return r.memory, nil
 	}
@@ -263,4 +275,43 @@ func (c *Config) partition() (int32, error) {
 		return 0, nil
 	}
 	return 0, fmt.Errorf("instance.id %q has no number at its end, so it names no partition; set live_store.partition", c.Instance.ID)
+}
+
+// close releases what openRings got, for an engine that never runs.
+func (r *rings) close() error {
+	var all error
+	for _, c := range r.closers {
+		all = errors.Join(all, c())
+	}
+	if r.cluster != nil {
+		all = errors.Join(all, r.cluster.Close())
+	}
+	return all
+}
+
+// keeperRings is the rings that say who keeps spans.
+type keeperRings struct {
+	ingesters, liveStores *membership.Watcher
+	partitions            *membership.PartitionWatcher
+}
+
+// watchKeepers follows the rings of both write paths. It is done once; later
+// calls share the result.
+func (r *rings) watchKeepers(cfg *Config) (*keeperRings, error) {
+	if r.keepers != nil {
+		return r.keepers, nil
+	}
+	k := &keeperRings{}
+	var err error
+	if k.ingesters, err = r.watch(ringIngester, cfg.Ingester.Lifecycler.Ring.RingConfig, cfg.ingesterLookup()); err != nil {
+		return nil, err
+	}
+	if k.liveStores, err = r.watch(ringLiveStore, cfg.LiveStore.Ring, lookup(cfg.LiveStore.Ring)); err != nil {
+		return nil, err
+	}
+	if k.partitions, err = r.watchPartitions(); err != nil {
+		return nil, err
+	}
+	r.keepers = k
+	return k, nil
 }

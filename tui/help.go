@@ -56,7 +56,7 @@ func (m *Model) hints(c widget.Canvas, y int, title string, hints []screen.Hint)
 	for _, h := range hints {
 		y++
 		c.In(0, y, 14, m.theme.Accent, h.Key)
-		c.In(15, y, c.W-15, m.theme.Text, h.Does)
+		c.In(15, y, c.W-15, m.theme.Text, strings.ReplaceAll(h.Does, "…", m.theme.Glyph.More))
 	}
 	return y + 1
 }

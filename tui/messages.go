@@ -82,10 +82,7 @@ func (m *Model) poll() tea.Cmd {
 	m.polling = true
 	m.pollGen++
 	gen, src, ctx, opts := m.pollGen, m.opts.Source, m.ctx, m.opts
-	var before *scene.Poll
-	if m.live != nil {
-		before = m.live.Poll
-	}
+	before := m.lastPoll
 	return func() tea.Msg {
 		ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 		defer cancel()

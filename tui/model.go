@@ -41,6 +41,8 @@ type Model struct {
 	// past is the step of history that is shown, -1 for now.
 	past   int
 	paused bool
+	// playing is true while a recording goes on by itself.
+	playing bool
 	// lost is why there is no newer view, since lostAt.
 	lost   error
 	lostAt time.Time
@@ -64,6 +66,8 @@ type Model struct {
 	toast   toast
 	spinner int
 
+	// lastPoll is the latest answer of all members.
+	lastPoll                  *scene.Poll
 	polling                   bool
 	pollGen, pastGen, planGen int
 }

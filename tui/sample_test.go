@@ -15,6 +15,7 @@ import (
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/ring"
+	"github.com/ringctl/ringctl/tui/scene"
 )
 
 // sample describes a made-up cluster. The same sample always gives the same
@@ -274,3 +275,7 @@ func sampleFindings() []Finding {
 }
 
 var errOutOfReach = errors.New("pull 10.9.0.1:7946: connection refused")
+
+func (s sample) clock() time.Time { return s.now }
+
+func build(s *client.Snapshot, m *Model) *scene.Scene { return scene.Build(s, m.live) }

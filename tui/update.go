@@ -43,7 +43,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case resultMsg:
 		return m, m.onResult(msg)
 	case tickMsg:
-		return m, tick()
+		return m, m.onTick()
 	case pollDueMsg:
 		return m, m.poll()
 	case spinMsg:
@@ -92,10 +92,7 @@ func (m *Model) onFrame(msg frameMsg) tea.Cmd {
 		m.feed.Say(m.now, false, "connected again, view of "+msg.scene.Snap.From)
 	}
 	m.lost = nil
-	if m.live != nil {
-		msg.scene = msg.scene.WithPoll(m.live.Poll)
-	}
-	m.live = msg.scene
+	m.live = msg.scene.WithPoll(m.lastPoll)
 	m.history.Add(msg.scene.Snap, msg.changed)
 	m.feed.Add(msg.events)
 	if m.past < 0 && !m.paused {
@@ -124,7 +121,7 @@ func (m *Model) onPoll(msg pollMsg) tea.Cmd {
 	if msg.gen != m.pollGen {
 		return nil
 	}
-	m.polling = false
+	m.polling, m.lastPoll = false, msg.poll
 	if m.live != nil {
 		m.live = m.live.WithPoll(msg.poll)
 		if m.past < 0 && !m.paused {
@@ -135,6 +132,14 @@ func (m *Model) onPoll(msg pollMsg) tea.Cmd {
 		return nil
 	}
 	return m.pollLater()
+}
+
+// onTick is the second hand. It also turns the pages of a recording that plays.
+func (m *Model) onTick() tea.Cmd {
+	if m.playing {
+		return tea.Batch(tick(), m.step(1))
+	}
+	return tick()
 }
 
 func (m *Model) onPast(msg pastMsg) tea.Cmd {
@@ -319,6 +324,7 @@ func (m *Model) step(by int) tea.Cmd {
 		m.toNow()
 		return nil
 	case at >= n:
+		m.playing = false
 		m.say("this is the end of the recording")
 		return nil
 	}
@@ -335,8 +341,16 @@ func (m *Model) toNow() {
 	}
 }
 
-// pause freezes the screen, or goes on.
+// pause freezes the screen, or goes on. A recording plays on from where it is,
+// or from its start at its end.
 func (m *Model) pause() tea.Cmd {
+	if m.about.Recorded {
+		if m.playing = !m.playing; m.playing && m.past >= m.history.Len()-1 && m.history.Len() > 0 {
+			m.past = 0
+			return m.recall(0)
+		}
+		return nil
+	}
 	if m.past >= 0 {
 		m.toNow()
 		return nil

@@ -130,6 +130,8 @@ func (m *Model) freshness() (string, widget.Style) {
 	at := m.shown.Snap.At
 	old := shortAge(m.now.Sub(at))
 	switch {
+	case m.playing:
+		return fmt.Sprintf("%s %s  playing %d of %d", t.Glyph.Pointer, at.Local().Format("15:04:05"), m.past+1, m.history.Len()), t.Marked
 	case m.past >= 0:
 		return fmt.Sprintf("%s %s  step %d of %d", t.Glyph.Age, at.Local().Format("15:04:05"), m.past+1, m.history.Len()), t.Marked
 	case m.about.Recorded:
@@ -231,11 +233,12 @@ func (m *Model) drawHints(c widget.Canvas) {
 		hints = m.pane().Hints()
 	}
 	for _, h := range append(hints[:len(hints):len(hints)], globalHints...) {
-		if x+widget.Width(h.Key)+1+widget.Width(h.Does) > c.W {
-			return
-		}
 		if m.about.ReadOnly != "" && strings.HasSuffix(h.Does, "…") {
 			continue
+		}
+		h.Does = strings.ReplaceAll(h.Does, "…", m.theme.Glyph.More)
+		if x+widget.Width(h.Key)+1+widget.Width(h.Does) > c.W {
+			return
 		}
 		x = c.Text(x, 0, m.theme.Accent, h.Key)
 		x = c.Text(x+1, 0, m.theme.Dim, h.Does) + 2

@@ -20,6 +20,7 @@ const sparseShare = 32
 type gatherer struct {
 	rows   int
 	sparse bool
+	single bool // leave out rows marked as joined
 	n      int
 	codes  []uint32
 	ints   []int64
@@ -69,7 +70,7 @@ func (g *gatherer) codesOf(c *Column, rowMap []uint32, base uint32, remap []uint
 		if c.Rows != nil {
 			row = c.Rows[i]
 		}
-		to := at(rowMap, row-base)
+		to := g.place(rowMap, row-base)
 		if to == dropped {
 			continue
 		}
@@ -93,7 +94,7 @@ func (g *gatherer) intsOf(c *Column, rowMap []uint32, base uint32, dict []int64)
 		if c.Rows != nil {
 			row = c.Rows[i]
 		}
-		to := at(rowMap, row-base)
+		to := g.place(rowMap, row-base)
 		if to == dropped {
 			continue
 		}
@@ -125,6 +126,28 @@ func at(rowMap []uint32, i uint32) uint32 {
 		return dropped
 	}
 	return rowMap[i]
+}
+
+// setCode gives one more row a code.
+func (g *gatherer) setCode(row, code uint32) {
+	g.n++
+	if g.sparse {
+		g.pairs = append(g.pairs, pair{row, int64(code)})
+	} else {
+		g.codes[row] = code
+	}
+}
+
+// place is the output row of row i.
+func (g *gatherer) place(rowMap []uint32, i uint32) uint32 {
+	to := at(rowMap, i)
+	if to < joined || to == dropped {
+		return to
+	}
+	if g.single {
+		return dropped
+	}
+	return to &^ joined
 }
 
 // finishCodes returns the gathered codes; the column is valid until begin.

@@ -59,6 +59,7 @@ func (o *overflow) addList(key, value *Column, rowMap []uint32, base uint32, mov
 			if to == dropped {
 				continue
 			}
+			to &^= joined
 			kb, vb := key.Dict.Entry(int(k-1)), value.Dict.Entry(int(v-1))
 			if move != nil && move(to, kb, vb) {
 				continue
@@ -85,6 +86,7 @@ func (o *overflow) addColumn(a Attr, c *Column, rowMap []uint32, base uint32, di
 		if to == dropped || c.Codes != nil && c.Codes[i] == 0 {
 			continue
 		}
+		to &^= joined
 		v := valueAt(a.Type, c, i, dict)
 		o.buf = trace.AppendValue(o.buf[:0], &v)
 		o.items = append(o.items, overflowItem{to, k, o.values.Code(o.buf)})

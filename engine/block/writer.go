@@ -44,6 +44,7 @@ type Writer struct {
 	ids    pq.Dict
 	words  pq.Interner
 	fields fieldSet
+	remap  []uint32
 }
 
 // NewWriter makes a writer.

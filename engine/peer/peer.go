@@ -34,40 +34,16 @@ type Keeper interface {
 	// Push returns when the spans are durable. otlp is not used afterwards.
 	Push(ctx context.Context, tenantID string, otlp []byte) error
 	// Ask answers from the keeper's recent spans.
-	Ask(ctx context.Context, q Question) ([]byte, error)
+	Ask(ctx context.Context, q *Question) (*Answer, error)
 }
 
 // Answerer answers one piece of a question: a querier.
 type Answerer interface {
-	Answer(ctx context.Context, p Piece) (Reply, error)
+	Answer(ctx context.Context, p *Piece) (*Answer, error)
 }
-
-// Kind says what a question asks; see peerpb.
-type Kind = peerpb.Kind
 
 // Role says which part of a node a call is for; see peerpb.
 type Role = peerpb.Role
-
-// Question is one question about recent spans.
-type Question struct {
-	Tenant  string
-	Kind    Kind
-	Request []byte   // encoded by package query; see Kind
-	Without [][]byte // ids of blocks (16 bytes each) that somebody else reads
-}
-
-// Piece is the part of a question that one querier answers.
-type Piece struct {
-	Question
-	Recent bool     // ask the keepers
-	Blocks [][]byte // ids of the blocks to read
-}
-
-// Reply is an encoded answer and what is missing from it.
-type Reply struct {
-	Answer  []byte
-	Missing []string
-}
 
 // maxMessage bounds one call in either direction.
 const maxMessage = 100 << 20
@@ -160,7 +136,7 @@ func (c *Client) Push(ctx context.Context, addr string, role Role, tenantID stri
 }
 
 // Ask asks the keeper with this role and address.
-func (c *Client) Ask(ctx context.Context, addr string, role Role, q Question) ([]byte, error) {
+func (c *Client) Ask(ctx context.Context, addr string, role Role, q *Question) (*Answer, error) {
 	if k := c.localKeeper(addr, role); k != nil {
 		return k.Ask(ctx, q)
 	}
@@ -168,25 +144,35 @@ func (c *Client) Ask(ctx context.Context, addr string, role Role, q Question) ([
 	if err != nil {
 		return nil, err
 	}
-	r, err := peerpb.NewKeeperClient(cc).Ask(ctx, askRequest(role, q))
-	return r.GetAnswer(), err
+	req, err := q.request(role)
+	if err != nil {
+		return nil, err
+	}
+	r, err := peerpb.NewKeeperClient(cc).Ask(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return q.parseReply(r)
 }
 
 // Answer asks the querier at addr for a piece.
-func (c *Client) Answer(ctx context.Context, addr string, p Piece) (Reply, error) {
+func (c *Client) Answer(ctx context.Context, addr string, p *Piece) (*Answer, error) {
 	if c.Local(addr) && c.querier != nil {
 		return c.querier.Answer(ctx, p)
 	}
 	cc, err := c.dial(addr)
 	if err != nil {
-		return Reply{}, err
+		return nil, err
 	}
-	r, err := peerpb.NewQuerierClient(cc).Ask(ctx, &peerpb.PieceRequest{Ask: askRequest(peerpb.Role_ROLE_UNSPECIFIED, p.Question), Recent: p.Recent, Blocks: p.Blocks})
-	return Reply{r.GetAnswer(), r.GetMissing()}, err
-}
-
-func askRequest(role Role, q Question) *peerpb.AskRequest {
-	return &peerpb.AskRequest{Role: role, Tenant: q.Tenant, Kind: q.Kind, Request: q.Request, WithoutBlocks: q.Without}
+	req, err := p.request(peerpb.Role_ROLE_UNSPECIFIED)
+	if err != nil {
+		return nil, err
+	}
+	r, err := peerpb.NewQuerierClient(cc).Ask(ctx, &peerpb.PieceRequest{Ask: req, Recent: p.Recent, Blocks: encodeIDs(p.Blocks)})
+	if err != nil {
+		return nil, err
+	}
+	return p.parseReply(r)
 }
 
 // CloseIdle closes connections that were not used since before.
@@ -257,8 +243,15 @@ func (s server) Ask(ctx context.Context, r *peerpb.AskRequest) (*peerpb.AskReply
 	if err != nil {
 		return nil, err
 	}
-	a, err := k.Ask(ctx, question(r))
-	return &peerpb.AskReply{Answer: a}, err
+	q, err := parseRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := k.Ask(ctx, &q)
+	if err != nil {
+		return nil, err
+	}
+	return a.reply()
 }
 
 // Ask answers a piece at this node.
@@ -266,10 +259,17 @@ func (s querierServer) Ask(ctx context.Context, r *peerpb.PieceRequest) (*peerpb
 	if s.c.querier == nil {
 		return nil, status.Error(codes.Unimplemented, "this node is no querier")
 	}
-	a, err := s.c.querier.Answer(ctx, Piece{Question: question(r.GetAsk()), Recent: r.GetRecent(), Blocks: r.GetBlocks()})
-	return &peerpb.AskReply{Answer: a.Answer, Missing: a.Missing}, err
-}
-
-func question(r *peerpb.AskRequest) Question {
-	return Question{Tenant: r.GetTenant(), Kind: r.GetKind(), Request: r.GetRequest(), Without: r.GetWithoutBlocks()}
+	q, err := parseRequest(r.GetAsk())
+	if err != nil {
+		return nil, err
+	}
+	blocks, err := decodeIDs(r.GetBlocks())
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.c.querier.Answer(ctx, &Piece{Question: q, Recent: r.GetRecent(), Blocks: blocks})
+	if err != nil {
+		return nil, err
+	}
+	return a.reply()
 }

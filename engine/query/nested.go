@@ -2,15 +2,23 @@ package query
 
 import "github.com/ringctl/ringctl/engine/traceql"
 
-// nestedSet is the nested-set numbers of the rows, as stored or as computed.
+// nestedSet is the nested-set numbers of the rows, as stored or as computed: 32-bit two's complement.
 type nestedSet struct {
-	left, right, parent []int32
-	children            []int32 // number of children per row, when asked for
-	up                  []int32 // row of the parent, -1 = none, when asked for
+	left, right, parent []uint32
+	children            []uint32 // number of children per row, when asked for
+	up                  []int32  // row of the parent, -1 = none, when asked for
 }
 
-// nestedSets reads or computes the numbers of the rows in within.
-func (s *scan) nestedSets(within Bitmap) (*nestedSet, error) {
+// Parts of a nestedSet.
+const (
+	partLeft = 1 << iota
+	partRight
+	partParent
+	partsAll = partLeft | partRight | partParent
+)
+
+// nestedSets reads or computes the numbers of the rows in within (nil = all); only the parts that are asked for.
+func (s *scan) nestedSets(within Bitmap, parts int) (*nestedSet, error) {
 	if s.nested != nil {
 		return s.nested, nil
 	}
@@ -21,16 +29,20 @@ func (s *scan) nestedSets(within Bitmap) (*nestedSet, error) {
 	}
 	n := &nestedSet{}
 	for _, part := range [...]struct {
+		bit int
 		key string
-		dst *[]int32
-	}{{KeyNestedLeft, &n.left}, {KeyNestedRight, &n.right}, {KeyNestedParent, &n.parent}} {
+		dst *[]uint32
+	}{{partLeft, KeyNestedLeft, &n.left}, {partRight, KeyNestedRight, &n.right}, {partParent, KeyNestedParent, &n.parent}} {
+		if parts&part.bit == 0 {
+			continue
+		}
 		v, err := s.intrinsic(part.key, within)
 		if err != nil {
 			return nil, err
 		}
-		*part.dst = asInt32(v.Codes)
+		*part.dst = v.Codes
 	}
-	if within == nil {
+	if within == nil && parts == partsAll {
 		s.nested = n
 	}
 	return n, nil
@@ -53,7 +65,7 @@ func (s *scan) computeNested() (*nestedSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &nestedSet{left: make([]int32, s.n), right: make([]int32, s.n), parent: make([]int32, s.n)}
+	n := &nestedSet{left: make([]uint32, s.n), right: make([]uint32, s.n), parent: make([]uint32, s.n)}
 	var nest Nester
 	var ids, parents []uint64
 	var kinds []uint8
@@ -73,7 +85,7 @@ func (s *scan) computeNested() (*nestedSet, error) {
 		left, right, up = sized(left, len(rows)), sized(right, len(rows)), sized(up, len(rows))
 		nest.Nest(ids, parents, kinds, left, right, up)
 		for k, row := range rows {
-			n.left[row], n.right[row], n.parent[row] = left[k], right[k], up[k]
+			n.left[row], n.right[row], n.parent[row] = uint32(left[k]), uint32(right[k]), uint32(up[k])
 		}
 	}
 	return n, nil
@@ -81,7 +93,7 @@ func (s *scan) computeNested() (*nestedSet, error) {
 
 // withTree adds the parent's row and the number of children of every row.
 func (s *scan) withTree() (*nestedSet, error) {
-	n, err := s.nestedSets(nil)
+	n, err := s.nestedSets(nil, partsAll)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +104,8 @@ func (s *scan) withTree() (*nestedSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.up, n.children = make([]int32, s.n), make([]int32, s.n)
-	at := map[int32]uint32{}
+	n.up, n.children = make([]int32, s.n), make([]uint32, s.n)
+	at := map[uint32]uint32{}
 	var rows []uint32
 	for i := range t.IDs {
 		if err := s.step(); err != nil {
@@ -108,7 +120,7 @@ func (s *scan) withTree() (*nestedSet, error) {
 		}
 		for _, row := range rows {
 			n.up[row] = -1
-			if up, ok := at[n.parent[row]]; ok && n.parent[row] > 0 {
+			if up, ok := at[n.parent[row]]; ok {
 				n.up[row] = int32(up)
 				n.children[up]++
 			}
@@ -125,14 +137,14 @@ func (s *scan) nestedGetter(i traceql.Intrinsic) (getter, error) {
 		}
 		return func(row uint32) value { return intValue(traceql.TypeInt, int64(n.children[row])) }, nil
 	}
-	n, err := s.nestedSets(nil)
+	n, err := s.nestedSets(nil, partsAll)
 	if err != nil {
 		return nil, err
 	}
-	numbers := map[traceql.Intrinsic][]int32{
+	numbers := map[traceql.Intrinsic][]uint32{
 		traceql.NestedSetLeft: n.left, traceql.NestedSetRight: n.right, traceql.NestedSetParent: n.parent,
 	}[i]
-	return func(row uint32) value { return intValue(traceql.TypeInt, int64(numbers[row])) }, nil
+	return func(row uint32) value { return intValue(traceql.TypeInt, int64(int32(numbers[row]))) }, nil
 }
 
 // parentGetter is an attribute of the parent span; nil for roots and where the parent was not received. The bare word
@@ -162,12 +174,4 @@ func (s *scan) parentGetter(a *traceql.Attr, _ Bitmap) (getter, error) {
 		}
 		return get(uint32(n.up[row]))
 	}, nil
-}
-
-func asInt32(codes []uint32) []int32 {
-	out := make([]int32, len(codes))
-	for i, c := range codes {
-		out[i] = int32(c)
-	}
-	return out
 }

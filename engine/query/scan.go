@@ -16,15 +16,17 @@ type scan struct {
 	n    int
 	live Bitmap // the rows that count
 
-	traces *Traces
-	of     []uint32 // row → trace, when asked for
-	tables [2]*Table
-	cols   map[colKey]*colSet
-	leaves map[*leaf]*leafState
-	nested *nestedSet
+	traces   *Traces
+	of       []uint32 // row → trace, when asked for
+	tables   [2]*Table
+	cols     map[colKey]*colSet
+	leaves   map[*leaf]*leafState
+	nested   *nestedSet
+	sum      *summary
+	services [][]byte // service.name per resource
 	// tableSets outlives the segment: the segments of a block share their tables.
 	tableSets map[tableKey]*codeSet
-	steps  int
+	steps     int
 
 	free    []*Vector
 	bitmaps []Bitmap
@@ -65,7 +67,7 @@ func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
 		s.tableSets = make(map[tableKey]*codeSet)
 	}
 	s.ctx, s.seg, s.info, s.n = ctx, seg, seg.Info(), seg.Info().Rows
-	s.traces, s.nested, s.used = nil, nil, 0
+	s.traces, s.nested, s.sum, s.services, s.used = nil, nil, nil, nil, 0
 	s.of = s.of[:0]
 	s.tables = [2]*Table{}
 	s.live = s.bitmap()

@@ -111,6 +111,11 @@ func (l *Limits) Validate() error {
 			add(n.name, "must not be negative, got %d", n.value)
 		}
 	}
+	for _, d := range l.durations() {
+		if d.value < 0 {
+			add(d.name, "must not be negative, got %s", Duration(d.value))
+		}
+	}
 	if in.RateLimitBytes > 0 && in.BurstSizeBytes == 0 {
 		add("ingestion.burst_size_bytes", "0 refuses every export; set it at least to the largest export")
 	}
@@ -133,14 +138,19 @@ func (l *Limits) counts() []count {
 		{"ingestion.max_global_traces_per_user", int64(l.Ingestion.MaxGlobalTracesPerUser)},
 		{"ingestion.tenant_shard_size", int64(l.Ingestion.TenantShardSize)},
 		{"ingestion.max_attribute_bytes", int64(l.Ingestion.MaxAttributeBytes)},
-		{"ingestion.artificial_delay", int64(l.Ingestion.ArtificialDelay)},
 		{"read.max_bytes_per_tag_values_query", int64(l.Read.MaxBytesPerTagValuesQuery)},
 		{"read.max_blocks_per_tag_values_query", int64(l.Read.MaxBlocksPerTagValuesQuery)},
+		{"global.max_bytes_per_trace", int64(l.Global.MaxBytesPerTrace)},
+	}
+}
+
+func (l *Limits) durations() []count {
+	return []count{
+		{"ingestion.artificial_delay", int64(l.Ingestion.ArtificialDelay)},
 		{"read.max_search_duration", int64(l.Read.MaxSearchDuration)},
 		{"read.max_metrics_duration", int64(l.Read.MaxMetricsDuration)},
 		{"compaction.block_retention", int64(l.Compaction.BlockRetention)},
 		{"compaction.compaction_window", int64(l.Compaction.CompactionWindow)},
-		{"global.max_bytes_per_trace", int64(l.Global.MaxBytesPerTrace)},
 	}
 }
 

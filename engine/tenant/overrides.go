@@ -51,10 +51,7 @@ func ParseOverrides(data []byte, defaults Limits) (*Overrides, error) {
 	var errs []error
 	read := func(name string, node yaml.Node) Limits {
 		l, err := merged(o.defaults, &node)
-		if err == nil {
-			err = l.Validate()
-		}
-		if err != nil {
+		if err = errors.Join(err, l.Validate()); err != nil {
 			errs = append(errs, fmt.Errorf("overrides of tenant %q, line %d: %w", name, node.Line, err))
 		}
 		return l

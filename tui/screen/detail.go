@@ -231,7 +231,7 @@ func instanceFacts(ring *client.Ring, in *client.Instance, env Env) []fact {
 func fair(ring *client.Ring, in *client.Instance) string {
 	for i := range ring.Zones {
 		if z := &ring.Zones[i]; z.Name == in.Zone && z.Spread.Mean > 0 {
-			return fmt.Sprintf(", %.2f× the mean", in.Ownership/z.Spread.Mean)
+			return fmt.Sprintf(", %.2fx the mean", in.Ownership/z.Spread.Mean)
 		}
 	}
 	return ""

@@ -144,6 +144,9 @@ func (o *Overview) View(c widget.Canvas, env Env) {
 	o.headline(c.Top(2).Inset(1))
 	body := c.Below(2)
 	listH := min(len(o.rows)+3, max(body.H*3/5, 6))
+	if len(o.rows) == 0 {
+		listH = body.H
+	}
 	o.rings(body.Top(listH), env)
 	below := body.Below(listH)
 	if below.H < 4 {
@@ -358,7 +361,7 @@ func spreadText(s client.Spread) string {
 	if s.MaxOverMean == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f×", s.MaxOverMean)
+	return fmt.Sprintf("%.2fx", s.MaxOverMean)
 }
 
 func spreadStyle(t *widget.Theme, s client.Spread) widget.Style {

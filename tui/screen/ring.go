@@ -19,6 +19,7 @@ type Ring struct {
 	list   widget.List
 	rows   []int // indexes into the ring's instances, in order
 	marks  map[string]bool
+	widest int
 	order  int
 	down   bool
 	// onMap is true when keys move the pointer on the drawing.
@@ -124,9 +125,11 @@ func (r *Ring) collect() {
 		r.list.SetSize(0, 0)
 		return
 	}
+	r.widest = 0
 	for i := range ring.Instances {
 		if in := &ring.Instances[i]; r.matches(in) {
 			r.rows = append(r.rows, i)
+			r.widest = max(r.widest, widget.Width(in.ID))
 		}
 	}
 	by := ringOrders[r.order].compare
@@ -365,14 +368,14 @@ func quorumWords(ring *client.Ring) string {
 }
 
 var memberColumns = []column{
-	{title: "MEMBER", width: 18, grow: true, keep: always},
+	{title: "MEMBER", width: 12, keep: always}, // as wide as the longest id
 	{title: "ZONE", width: 8, keep: 70},
 	{title: "STATE", width: 8, keep: 90},
 	{title: "HEALTH", width: 11, keep: always},
 	{title: "BEAT", width: 6, right: true, keep: 80},
 	{title: "OWNS", width: 12, keep: 60},
 	{title: "TOKENS", width: 6, right: true, keep: 20},
-	{title: "ADDRESS", width: 21, keep: 10, wide: true},
+	{title: "ADDRESS", width: 21, grow: true, keep: 10, wide: true},
 	{title: "REGISTERED", width: 10, right: true, keep: 5, wide: true},
 }
 
@@ -387,11 +390,12 @@ func (r *Ring) members(c widget.Canvas, ring *client.Ring, env Env) {
 		return
 	}
 	cols := slices.Clone(memberColumns)
+	cols[0].width = min(max(cols[0].width, r.widest), 34)
 	cols[ringOrders[r.order].column].sorted = 1
 	if r.down {
 		cols[ringOrders[r.order].column].sorted = -1
 	}
-	at := place(cols, in.W-4, env.Wide || in.W > 110)
+	at := place(cols, in.W-4, env.Wide || in.W > 104)
 	heads(in.Sub(3, 0, in.W-3, 1), cols, at)
 	rows := in.Below(1)
 	r.list.SetSize(len(r.rows), rows.H)

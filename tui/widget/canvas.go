@@ -71,8 +71,8 @@ func (c Canvas) Text(x, y int, st Style, s string) int {
 	for len(s) > 0 {
 		text, w := nextCluster(s)
 		s = s[len(text):]
-		if w < 0 {
-			text, w = c.theme().Glyph.Unprintable, 1
+		if g := &c.theme().Glyph; w < 0 || g.SevenBit && text[0] >= utf8.RuneSelf {
+			text, w = g.Unprintable, 1
 		}
 		if w == 0 {
 			continue
@@ -129,7 +129,8 @@ func hidden(r rune) bool {
 	return false
 }
 
-// Width is the number of columns that s takes on a canvas.
+// Width is the number of columns that s takes on a canvas with a Unicode theme;
+// with an ASCII theme it never takes more.
 func Width(s string) int {
 	n := 0
 	for len(s) > 0 {

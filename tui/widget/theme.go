@@ -13,6 +13,8 @@ type Glyphs struct {
 	Up, Down, Left, Right                       string
 	Ellipsis, Unprintable, Separator, Lock, Age string
 	Spinner                                     []string
+	More                                        string // "there is more to it", at the end of a label
+	SevenBit                                    bool   // nothing but ASCII may be drawn
 }
 
 var unicodeGlyphs = Glyphs{
@@ -26,7 +28,7 @@ var unicodeGlyphs = Glyphs{
 	Good: "✓", Warn: "▲", Bad: "✗", Unknown: "?",
 	Up: "↑", Down: "↓", Left: "←", Right: "→",
 	Ellipsis: "…", Unprintable: "·", Separator: "·", Lock: "L", Age: "◷",
-	Spinner: []string{"⠋", "⠙", "⠸", "⠴", "⠦", "⠇"},
+	Spinner: []string{"⠋", "⠙", "⠸", "⠴", "⠦", "⠇"}, More: "…",
 }
 
 var asciiGlyphs = Glyphs{
@@ -40,7 +42,7 @@ var asciiGlyphs = Glyphs{
 	Good: "+", Warn: "!", Bad: "x", Unknown: "?",
 	Up: "^", Down: "v", Left: "<", Right: ">",
 	Ellipsis: "~", Unprintable: "?", Separator: "-", Lock: "L", Age: "@",
-	Spinner: []string{"|", "/", "-", "\\"},
+	Spinner: []string{"|", "/", "-", "\\"}, More: "...", SevenBit: true,
 }
 
 // Theme is a palette and a set of symbols. Styles are named by what they mean.

@@ -74,65 +74,6 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 	return file_peerpb_peer_proto_rawDescGZIP(), []int{0}
 }
 
-// Kind says what a question asks and how its request and answer are encoded.
-type Kind int32
-
-const (
-	Kind_KIND_UNSPECIFIED Kind = 0
-	Kind_KIND_TRACE       Kind = 1 // 16 bytes of trace id -> OTLP TracesData
-	Kind_KIND_SEARCH      Kind = 2 // query.SearchRequest -> query.SearchResult
-	Kind_KIND_METRICS     Kind = 3 // query.MetricsRequest -> query.MetricsResult
-	Kind_KIND_TAGS        Kind = 4 // query.TagsRequest -> query.TagsResult
-	Kind_KIND_TAG_VALUES  Kind = 5 // query.TagValuesRequest -> query.TagValuesResult
-)
-
-// Enum value maps for Kind.
-var (
-	Kind_name = map[int32]string{
-		0: "KIND_UNSPECIFIED",
-		1: "KIND_TRACE",
-		2: "KIND_SEARCH",
-		3: "KIND_METRICS",
-		4: "KIND_TAGS",
-		5: "KIND_TAG_VALUES",
-	}
-	Kind_value = map[string]int32{
-		"KIND_UNSPECIFIED": 0,
-		"KIND_TRACE":       1,
-		"KIND_SEARCH":      2,
-		"KIND_METRICS":     3,
-		"KIND_TAGS":        4,
-		"KIND_TAG_VALUES":  5,
-	}
-)
-
-func (x Kind) Enum() *Kind {
-	p := new(Kind)
-	*p = x
-	return p
-}
-
-func (x Kind) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_peerpb_peer_proto_enumTypes[1].Descriptor()
-}
-
-func (Kind) Type() protoreflect.EnumType {
-	return &file_peerpb_peer_proto_enumTypes[1]
-}
-
-func (x Kind) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Kind.Descriptor instead.
-func (Kind) EnumDescriptor() ([]byte, []int) {
-	return file_peerpb_peer_proto_rawDescGZIP(), []int{1}
-}
-
 type PushRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Role          Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=ringctl.peer.v1.Role" json:"role,omitempty"`
@@ -233,9 +174,17 @@ type AskRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Role          Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=ringctl.peer.v1.Role" json:"role,omitempty"`
 	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Kind          Kind                   `protobuf:"varint,3,opt,name=kind,proto3,enum=ringctl.peer.v1.Kind" json:"kind,omitempty"`
-	Request       []byte                 `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
-	WithoutBlocks [][]byte               `protobuf:"bytes,5,rep,name=without_blocks,json=withoutBlocks,proto3" json:"without_blocks,omitempty"` // ids of blocks that somebody else reads
+	WithoutBlocks [][]byte               `protobuf:"bytes,3,rep,name=without_blocks,json=withoutBlocks,proto3" json:"without_blocks,omitempty"` // ids of blocks that somebody else reads
+	// The question: a JSON object of package query, or a trace id.
+	//
+	// Types that are valid to be assigned to Question:
+	//
+	//	*AskRequest_TraceId
+	//	*AskRequest_Search
+	//	*AskRequest_Metrics
+	//	*AskRequest_Tags
+	//	*AskRequest_TagValues
+	Question      isAskRequest_Question `protobuf_oneof:"question"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -284,20 +233,6 @@ func (x *AskRequest) GetTenant() string {
 	return ""
 }
 
-func (x *AskRequest) GetKind() Kind {
-	if x != nil {
-		return x.Kind
-	}
-	return Kind_KIND_UNSPECIFIED
-}
-
-func (x *AskRequest) GetRequest() []byte {
-	if x != nil {
-		return x.Request
-	}
-	return nil
-}
-
 func (x *AskRequest) GetWithoutBlocks() [][]byte {
 	if x != nil {
 		return x.WithoutBlocks
@@ -305,9 +240,95 @@ func (x *AskRequest) GetWithoutBlocks() [][]byte {
 	return nil
 }
 
+func (x *AskRequest) GetQuestion() isAskRequest_Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *AskRequest) GetTraceId() []byte {
+	if x != nil {
+		if x, ok := x.Question.(*AskRequest_TraceId); ok {
+			return x.TraceId
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetSearch() []byte {
+	if x != nil {
+		if x, ok := x.Question.(*AskRequest_Search); ok {
+			return x.Search
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetMetrics() []byte {
+	if x != nil {
+		if x, ok := x.Question.(*AskRequest_Metrics); ok {
+			return x.Metrics
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetTags() []byte {
+	if x != nil {
+		if x, ok := x.Question.(*AskRequest_Tags); ok {
+			return x.Tags
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetTagValues() []byte {
+	if x != nil {
+		if x, ok := x.Question.(*AskRequest_TagValues); ok {
+			return x.TagValues
+		}
+	}
+	return nil
+}
+
+type isAskRequest_Question interface {
+	isAskRequest_Question()
+}
+
+type AskRequest_TraceId struct {
+	TraceId []byte `protobuf:"bytes,4,opt,name=trace_id,json=traceId,proto3,oneof"`
+}
+
+type AskRequest_Search struct {
+	Search []byte `protobuf:"bytes,5,opt,name=search,proto3,oneof"` // query.SearchRequest
+}
+
+type AskRequest_Metrics struct {
+	Metrics []byte `protobuf:"bytes,6,opt,name=metrics,proto3,oneof"` // query.MetricsRequest
+}
+
+type AskRequest_Tags struct {
+	Tags []byte `protobuf:"bytes,7,opt,name=tags,proto3,oneof"` // query.TagsRequest
+}
+
+type AskRequest_TagValues struct {
+	TagValues []byte `protobuf:"bytes,8,opt,name=tag_values,json=tagValues,proto3,oneof"` // query.TagValuesRequest
+}
+
+func (*AskRequest_TraceId) isAskRequest_Question() {}
+
+func (*AskRequest_Search) isAskRequest_Question() {}
+
+func (*AskRequest_Metrics) isAskRequest_Question() {}
+
+func (*AskRequest_Tags) isAskRequest_Question() {}
+
+func (*AskRequest_TagValues) isAskRequest_Question() {}
+
 type AskReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`   // OTLP TracesData, or the binary form of the result in package query
 	Missing       []string               `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"` // what could not be asked, and why
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -426,14 +447,20 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04role\x18\x01 \x01(\x0e2\x15.ringctl.peer.v1.RoleR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04otlp\x18\x03 \x01(\fR\x04otlp\"\v\n" +
-	"\tPushReply\"\xbb\x01\n" +
+	"\tPushReply\"\x8c\x02\n" +
 	"\n" +
 	"AskRequest\x12)\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x15.ringctl.peer.v1.RoleR\x04role\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12)\n" +
-	"\x04kind\x18\x03 \x01(\x0e2\x15.ringctl.peer.v1.KindR\x04kind\x12\x18\n" +
-	"\arequest\x18\x04 \x01(\fR\arequest\x12%\n" +
-	"\x0ewithout_blocks\x18\x05 \x03(\fR\rwithoutBlocks\"<\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12%\n" +
+	"\x0ewithout_blocks\x18\x03 \x03(\fR\rwithoutBlocks\x12\x1b\n" +
+	"\btrace_id\x18\x04 \x01(\fH\x00R\atraceId\x12\x18\n" +
+	"\x06search\x18\x05 \x01(\fH\x00R\x06search\x12\x1a\n" +
+	"\ametrics\x18\x06 \x01(\fH\x00R\ametrics\x12\x14\n" +
+	"\x04tags\x18\a \x01(\fH\x00R\x04tags\x12\x1f\n" +
+	"\n" +
+	"tag_values\x18\b \x01(\fH\x00R\ttagValuesB\n" +
+	"\n" +
+	"\bquestion\"<\n" +
 	"\bAskReply\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\fR\x06answer\x12\x18\n" +
 	"\amissing\x18\x02 \x03(\tR\amissing\"m\n" +
@@ -444,15 +471,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_INGESTER\x10\x01\x12\x13\n" +
-	"\x0fROLE_LIVE_STORE\x10\x02*s\n" +
-	"\x04Kind\x12\x14\n" +
-	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
-	"\n" +
-	"KIND_TRACE\x10\x01\x12\x0f\n" +
-	"\vKIND_SEARCH\x10\x02\x12\x10\n" +
-	"\fKIND_METRICS\x10\x03\x12\r\n" +
-	"\tKIND_TAGS\x10\x04\x12\x13\n" +
-	"\x0fKIND_TAG_VALUES\x10\x052\x89\x01\n" +
+	"\x0fROLE_LIVE_STORE\x10\x022\x89\x01\n" +
 	"\x06Keeper\x12@\n" +
 	"\x04Push\x12\x1c.ringctl.peer.v1.PushRequest\x1a\x1a.ringctl.peer.v1.PushReply\x12=\n" +
 	"\x03Ask\x12\x1b.ringctl.peer.v1.AskRequest\x1a\x19.ringctl.peer.v1.AskReply2J\n" +
@@ -471,33 +490,31 @@ func file_peerpb_peer_proto_rawDescGZIP() []byte {
 	return file_peerpb_peer_proto_rawDescData
 }
 
-var file_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_peerpb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_peerpb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_peerpb_peer_proto_goTypes = []any{
 	(Role)(0),            // 0: ringctl.peer.v1.Role
-	(Kind)(0),            // 1: ringctl.peer.v1.Kind
-	(*PushRequest)(nil),  // 2: ringctl.peer.v1.PushRequest
-	(*PushReply)(nil),    // 3: ringctl.peer.v1.PushReply
-	(*AskRequest)(nil),   // 4: ringctl.peer.v1.AskRequest
-	(*AskReply)(nil),     // 5: ringctl.peer.v1.AskReply
-	(*PieceRequest)(nil), // 6: ringctl.peer.v1.PieceRequest
+	(*PushRequest)(nil),  // 1: ringctl.peer.v1.PushRequest
+	(*PushReply)(nil),    // 2: ringctl.peer.v1.PushReply
+	(*AskRequest)(nil),   // 3: ringctl.peer.v1.AskRequest
+	(*AskReply)(nil),     // 4: ringctl.peer.v1.AskReply
+	(*PieceRequest)(nil), // 5: ringctl.peer.v1.PieceRequest
 }
 var file_peerpb_peer_proto_depIdxs = []int32{
 	0, // 0: ringctl.peer.v1.PushRequest.role:type_name -> ringctl.peer.v1.Role
 	0, // 1: ringctl.peer.v1.AskRequest.role:type_name -> ringctl.peer.v1.Role
-	1, // 2: ringctl.peer.v1.AskRequest.kind:type_name -> ringctl.peer.v1.Kind
-	4, // 3: ringctl.peer.v1.PieceRequest.ask:type_name -> ringctl.peer.v1.AskRequest
-	2, // 4: ringctl.peer.v1.Keeper.Push:input_type -> ringctl.peer.v1.PushRequest
-	4, // 5: ringctl.peer.v1.Keeper.Ask:input_type -> ringctl.peer.v1.AskRequest
-	6, // 6: ringctl.peer.v1.Querier.Ask:input_type -> ringctl.peer.v1.PieceRequest
-	3, // 7: ringctl.peer.v1.Keeper.Push:output_type -> ringctl.peer.v1.PushReply
-	5, // 8: ringctl.peer.v1.Keeper.Ask:output_type -> ringctl.peer.v1.AskReply
-	5, // 9: ringctl.peer.v1.Querier.Ask:output_type -> ringctl.peer.v1.AskReply
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3, // 2: ringctl.peer.v1.PieceRequest.ask:type_name -> ringctl.peer.v1.AskRequest
+	1, // 3: ringctl.peer.v1.Keeper.Push:input_type -> ringctl.peer.v1.PushRequest
+	3, // 4: ringctl.peer.v1.Keeper.Ask:input_type -> ringctl.peer.v1.AskRequest
+	5, // 5: ringctl.peer.v1.Querier.Ask:input_type -> ringctl.peer.v1.PieceRequest
+	2, // 6: ringctl.peer.v1.Keeper.Push:output_type -> ringctl.peer.v1.PushReply
+	4, // 7: ringctl.peer.v1.Keeper.Ask:output_type -> ringctl.peer.v1.AskReply
+	4, // 8: ringctl.peer.v1.Querier.Ask:output_type -> ringctl.peer.v1.AskReply
+	6, // [6:9] is the sub-list for method output_type
+	3, // [3:6] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_peerpb_peer_proto_init() }
@@ -505,12 +522,19 @@ func file_peerpb_peer_proto_init() {
 	if File_peerpb_peer_proto != nil {
 		return
 	}
+	file_peerpb_peer_proto_msgTypes[2].OneofWrappers = []any{
+		(*AskRequest_TraceId)(nil),
+		(*AskRequest_Search)(nil),
+		(*AskRequest_Metrics)(nil),
+		(*AskRequest_Tags)(nil),
+		(*AskRequest_TagValues)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peerpb_peer_proto_rawDesc), len(file_peerpb_peer_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      1,
 			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   2,

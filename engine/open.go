@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ringctl/ringctl/engine/bucket"
+	"github.com/ringctl/ringctl/engine/bucket/local"
+	"github.com/ringctl/ringctl/engine/bucket/s3"
+	"github.com/ringctl/ringctl/engine/catalog"
+	"github.com/ringctl/ringctl/engine/control"
+	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/receiver"
+)
+
+// Engine is one tempod process. Make one with Open, then Run it.
+type Engine struct {
+	cfg      Config
+	log      *slog.Logger
+	reg      *prometheus.Registry
+	ready    readiness
+	http     net.Listener
+	grpc     net.Listener
+	rings    *rings
+	bucket   bucket.Bucket
+	catalog  *catalog.Catalog
+	peers    *peer.Client
+	receiver *receiver.Receiver
+	limits   *overrides
+	keepers  map[peer.Role]*keeper
+	mux      *http.ServeMux
+	parts    []part         // in flow order
+	closers  []func() error // for what has no part, in reverse
+}
+
+// Open binds every port, opens what is on disk, and puts the parts of the
+// configured target together. Nothing answers yet: Run starts the parts. The
+// error says what to change; what was opened is closed again.
+func Open(cfg Config, log *slog.Logger) (*Engine, error) {
+	e := &Engine{cfg: cfg, log: log, reg: prometheus.NewRegistry(), keepers: map[peer.Role]*keeper{}}
+	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := e.open(); err != nil {
+		return nil, errors.Join(err, e.close())
+	}
+	return e, nil
+}
+
+func (e *Engine) open() error {
+	steps := []func() error{e.openServers, e.openStorage, e.openRings, e.openKeepers, e.openQuerier, e.openFrontend, e.openWorker, e.openWrite, e.openPages}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openServers binds the ports that every process has.
+func (e *Engine) openServers() (err error) {
+	s := e.cfg.Server
+	host := func(configured string) string {
+		if configured == "" && !e.cfg.Clustered() {
+			return "127.0.0.1"
+		}
+		return configured
+	}
+	if e.http, err = listen("HTTP API", "server.http_listen_port", host(s.HTTPAddress), s.HTTPPort); err != nil {
+		return err
+	}
+	e.closers = append(e.closers, e.http.Close)
+	if e.grpc, err = listen("gRPC for other nodes", "server.grpc_listen_port", host(s.GRPCAddress), s.GRPCPort); err != nil {
+		return err
+	}
+	e.closers = append(e.closers, e.grpc.Close)
+	e.mux = baseMux(e.reg, &e.ready, &e.cfg)
+	return nil
+}
+
+// openStorage opens the bucket, its catalogue and the tenants' limits.
+func (e *Engine) openStorage() (err error) {
+	if e.limits, err = openOverrides(e.cfg.Overrides, e.log, e.reg); err != nil {
+		return err
+	}
+	e.parts = append(e.parts, part{"overrides", e.limits.run})
+	if e.bucket, err = openBucket(e.cfg.Storage); err != nil {
+		return err
+	}
+	if e.catalog, err = catalog.Open(e.bucket, catalog.Config{Poll: e.cfg.Storage.Trace.Poll}, e.log, e.reg); err != nil {
+		return err
+	}
+	e.parts = append(e.parts, part{"catalog", e.catalog.Run})
+	return nil
+}
+
+func openBucket(c StorageConfig) (bucket.Bucket, error) {
+	if c.Trace.Backend == "s3" {
+		x := c.Trace.S3
+		return s3.Open(s3.Config{Endpoint: x.Endpoint, Bucket: x.Bucket, Prefix: x.Prefix, Region: x.Region,
+			AccessKey: x.AccessKey, SecretKey: string(x.SecretKey), Insecure: x.Insecure, PathStyle: x.PathStyle})
+	}
+	return local.Open(c.Trace.Local.Path)
+}
+
+func (e *Engine) openRings() (err error) {
+	grpcPort := e.grpc.Addr().(*net.TCPAddr).Port
+	if e.rings, err = openRings(&e.cfg, grpcPort, &e.ready, e.log, e.reg); err != nil {
+		return err
+	}
+	e.parts = append(e.parts, e.rings.parts...)
+	e.rings.parts = nil
+	e.closers = append(e.closers, e.rings.close)
+	e.peers = peer.NewClient(nil)
+	e.closers = append(e.closers, e.peers.Close)
+	e.parts = append(e.parts, part{"idle connections", e.closeIdle})
+	return nil
+}
+
+// take moves the parts that rings gathered behind what is there.
+func (e *Engine) take() {
+	e.parts = append(e.parts, e.rings.parts...)
+	e.rings.parts = nil
+}
+
+const idleFor = 10 * time.Minute
+
+func (e *Engine) closeIdle(ctx context.Context) error {
+	tick := time.NewTicker(idleFor / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if err := e.peers.CloseIdle(now.Add(-idleFor)); err != nil {
+				e.log.Warn("closing idle connections", "err", err)
+			}
+		}
+	}
+}
+
+// openPages shows the rings that the other steps joined or watched, and mounts
+// the last handlers.
+func (e *Engine) openPages() error {
+	pages, err := control.New(e.rings.pages, e.log, e.reg)
+	if err != nil {
+		return err
+	}
+	h := pages.Handler()
+	for _, path := range pages.Paths() {
+		e.mux.Handle(path, h)
+	}
+	parts := map[peer.Role]peer.Keeper{}
+	for role, k := range e.keepers {
+		parts[role] = k
+	}
+	e.peers.Serve(e.rings.addr, parts, e.answerer())
+	e.parts = append(e.parts, grpcPart(e.grpc, e.peers), httpPart(e.http, e.mux))
+	if e.receiver != nil {
+		e.parts = append(e.parts, part{"receiver", e.receiver.Run})
+	}
+	return nil
+}
+
+// close releases what open got, for an engine that never runs.
+func (e *Engine) close() error {
+	var all error
+	for i := len(e.closers) - 1; i >= 0; i-- {
+		all = errors.Join(all, e.closers[i]())
+	}
+	return all
+}
+
+// Run works until ctx ends, then stops the parts in reverse order and returns
+// what went wrong.
+func (e *Engine) Run(ctx context.Context) error {
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	drained := context.AfterFunc(ctx, func() {
+		e.ready.drain()
+		t := time.NewTimer(e.cfg.ShutdownWait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-running.Done():
+		}
+		cancel()
+	})
+	defer drained()
+	err := runParts(running, e.parts, e.log)
+	for i := len(e.closers) - 1; i >= 0; i-- {
+		if cerr := e.closers[i](); cerr != nil && !errors.Is(cerr, net.ErrClosed) {
+			err = errors.Join(err, cerr)
+		}
+	}
+	return err
+}
+
+// ReadyLine says what listens where, for people and for programs that start
+// tempod: fields of the form name=value after the words "tempod ready".
+func (e *Engine) ReadyLine() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "tempod ready target=%s http=%s grpc=%s", e.cfg.Target, e.http.Addr(), e.grpc.Addr())
+	if e.rings.cluster != nil {
+		fmt.Fprintf(&b, " gossip=%s", e.rings.cluster.Addr())
+	}
+	if e.receiver != nil {
+		if a := e.receiver.GRPCAddr(); a != nil {
+			fmt.Fprintf(&b, " otlp-grpc=%s", a)
+		}
+		if a := e.receiver.HTTPAddr(); a != nil {
+			fmt.Fprintf(&b, " otlp-http=%s", a)
+		}
+	}
+	if e.cfg.Storage.Trace.Backend == "local" {
+		fmt.Fprintf(&b, " data=%s", e.cfg.Storage.Trace.Local.Path)
+	} else {
+		fmt.Fprintf(&b, " data=s3://%s", e.cfg.Storage.Trace.S3.Bucket)
+	}
+	return b.String()
+}
+
+// hint is what to do about an error that ends the process, one line or none.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "hint: another program has this port; stop it, or choose another port (0 for any free one), see tempod --help\n"
+	case errors.Is(err, os.ErrPermission):
+		return "hint: tempod needs to write to its data folder; see --data.dir and storage.trace\n"
+	case errors.Is(err, syscall.ENOSPC):
+		return "hint: the disk is full; nothing that was acknowledged is lost, make space and start tempod again\n"
+	}
+	return ""
+}

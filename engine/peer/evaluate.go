@@ -1,0 +1,168 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// Evaluate answers a question from sources in this process, on at most threads
+// goroutines, which are gone when it returns. A source that fails makes the
+// answer partial. Errors carry gRPC codes: InvalidArgument for a question that
+// cannot be answered, ResourceExhausted for one over a bound.
+func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads int) (*Answer, error) {
+	a := &Answer{}
+	var err error
+	switch {
+	case q.Trace != nil:
+		a.Trace, err = query.FindTrace(ctx, sources, *q.Trace)
+	case q.Search != nil:
+		a.Search, err = search(ctx, *q.Search, sources, threads)
+	case q.Metrics != nil:
+		a.Metrics, err = metrics(ctx, *q.Metrics, sources, threads)
+	case q.Tags != nil:
+		a.Tags, err = query.Tags(ctx, sources, *q.Tags)
+	case q.Values != nil:
+		a.Values, err = query.TagValues(ctx, sources, *q.Values)
+	default:
+		return nil, status.Error(codes.InvalidArgument, "empty question")
+	}
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return a, nil
+}
+
+// statusOf gives an error of package query its code.
+func statusOf(err error) error {
+	var syntax *traceql.Error
+	var unsupported *query.UnsupportedError
+	var limit *query.LimitError
+	switch {
+	case errors.As(err, &syntax), errors.As(err, &unsupported):
+		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.As(err, &limit):
+		return status.Error(codes.ResourceExhausted, err.Error())
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return status.FromContextError(err).Err()
+	}
+	return err
+}
+
+func search(ctx context.Context, req query.SearchRequest, sources []query.Source, threads int) (*query.SearchResult, error) {
+	plan, err := query.Prepare(req)
+	if err != nil {
+		return nil, err
+	}
+	units, err := plan.Units(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	res := &query.SearchResult{}
+	return res, each(ctx, units, threads, work[query.SearchResult]{
+		run:    plan.Run,
+		merge:  func(part *query.SearchResult) { plan.Merge(res, part) },
+		done:   func(u *query.Unit) bool { return plan.Done(res, u.Info().End) },
+		failed: func(what string) { res.Partial = append(res.Partial, what) },
+	})
+}
+
+// work is what to do with the units of a query. merge, done and failed are
+// called one at a time.
+type work[R any] struct {
+	run    func(context.Context, *query.Unit) (*R, error)
+	merge  func(*R)
+	done   func(*query.Unit) bool
+	failed func(what string)
+}
+
+// each runs the units in order on up to threads goroutines, until all are done
+// or none of the rest can change the answer.
+func each[R any](ctx context.Context, units []*query.Unit, threads int, w work[R]) error {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	next, stop := 0, false
+	var fatal error
+	take := func() *query.Unit {
+		mu.Lock()
+		defer mu.Unlock()
+		if stop || next == len(units) || w.done != nil && w.done(units[next]) {
+			return nil
+		}
+		next++
+		return units[next-1]
+	}
+	put := func(u *query.Unit, part *R, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		var limit *query.LimitError
+		switch {
+		case err == nil:
+			w.merge(part)
+		case ctx.Err() != nil:
+			fatal, stop = ctx.Err(), true
+		case errors.As(err, &limit):
+			fatal, stop = err, true
+		default:
+			w.failed(fmt.Sprintf("%s: %v", u.Source, err))
+		}
+	}
+	loop := func() {
+		for u := take(); u != nil; u = take() {
+			part, err := w.run(ctx, u)
+			put(u, part, err)
+		}
+	}
+	for range min(threads, len(units)) - 1 {
+		wg.Go(loop)
+	}
+	loop()
+	wg.Wait()
+	return fatal
+}
+
+// Merge adds another part of the answer to a. With replica, the two parts are
+// of keepers that hold copies of the same spans: what both counted is counted
+// once.
+func (q *Question) Merge(a, part *Answer, replica bool) error {
+	a.Missing = append(a.Missing, part.Missing...)
+	switch {
+	case q.Trace != nil:
+		return a.mergeTrace(part)
+	case q.Search != nil && replica:
+		mergeReplica(a.Search, part.Search, q.Search)
+	case q.Search != nil:
+		a.Search.Merge(part.Search, q.Search.Limit, q.Search.SpansPerSet)
+	case q.Metrics != nil:
+		a.Metrics.Merge(part.Metrics)
+	case q.Tags != nil:
+		a.Tags.Merge(part.Tags)
+	case q.Values != nil:
+		a.Values.Merge(part.Values)
+	}
+	return nil
+}
+
+func (a *Answer) mergeTrace(part *Answer) error {
+	if len(part.Trace) == 0 {
+		return nil
+	}
+	if len(a.Trace) == 0 {
+		a.Trace = part.Trace
+		return nil
+	}
+	merged, err := trace.Merge(a.Trace, part.Trace)
+	if err != nil {
+		return fmt.Errorf("merge the parts of a trace: %w", err)
+	}
+	a.Trace = merged
+	return nil
+}

@@ -1,0 +1,194 @@
+package peer
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ringctl/ringctl/engine/peer/peerpb"
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// Question is one question about spans. Exactly one of Trace, Search, Metrics,
+// Tags and Values is set.
+type Question struct {
+	Tenant  string
+	Trace   *trace.ID
+	Search  *query.SearchRequest
+	Metrics *query.MetricsRequest
+	Tags    *query.TagsRequest
+	Values  *query.TagValuesRequest
+	Without [][16]byte // ids of blocks that somebody else reads
+}
+
+// Piece is the part of a question that one querier answers.
+type Piece struct {
+	Question
+	Recent bool       // ask the keepers
+	Blocks [][16]byte // ids of the blocks to read
+}
+
+// Answer is the answer to a question, or a part of it: the field of the same
+// name as the question's is set.
+type Answer struct {
+	Trace   []byte // OTLP TracesData; empty when nothing was found
+	Search  *query.SearchResult
+	Metrics *query.MetricsResult
+	Tags    *query.TagsResult
+	Values  *query.TagValuesResult
+	Missing []string // what could not be asked, and why
+}
+
+// Nothing is the answer of those who have nothing.
+func (q *Question) Nothing() *Answer {
+	switch {
+	case q.Search != nil:
+		return &Answer{Search: new(query.SearchResult)}
+	case q.Metrics != nil:
+		return &Answer{Metrics: new(query.MetricsResult)}
+	case q.Tags != nil:
+		return &Answer{Tags: new(query.TagsResult)}
+	case q.Values != nil:
+		return &Answer{Values: new(query.TagValuesResult)}
+	}
+	return &Answer{}
+}
+
+// Excluded is a function that says whether a block is named in Without.
+func (q *Question) Excluded() func(id [16]byte) bool {
+	if len(q.Without) == 0 {
+		return func([16]byte) bool { return false }
+	}
+	ids := make(map[[16]byte]struct{}, len(q.Without))
+	for _, id := range q.Without {
+		ids[id] = struct{}{}
+	}
+	return func(id [16]byte) bool { _, ok := ids[id]; return ok }
+}
+
+// request encodes a question for the wire.
+func (q *Question) request(role Role) (*peerpb.AskRequest, error) {
+	r := &peerpb.AskRequest{Role: role, Tenant: q.Tenant, WithoutBlocks: encodeIDs(q.Without)}
+	var err error
+	encode := func(v any) []byte {
+		var b []byte
+		b, err = json.Marshal(v)
+		return b
+	}
+	switch {
+	case q.Trace != nil:
+		r.Question = &peerpb.AskRequest_TraceId{TraceId: q.Trace[:]}
+	case q.Search != nil:
+		r.Question = &peerpb.AskRequest_Search{Search: encode(q.Search)}
+	case q.Metrics != nil:
+		r.Question = &peerpb.AskRequest_Metrics{Metrics: encode(q.Metrics)}
+	case q.Tags != nil:
+		r.Question = &peerpb.AskRequest_Tags{Tags: encode(q.Tags)}
+	case q.Values != nil:
+		r.Question = &peerpb.AskRequest_TagValues{TagValues: encode(q.Values)}
+	}
+	return r, err
+}
+
+// parseRequest is the reverse of request. Its errors are InvalidArgument.
+func parseRequest(r *peerpb.AskRequest) (Question, error) {
+	q := Question{Tenant: r.GetTenant()}
+	var err error
+	if q.Without, err = decodeIDs(r.GetWithoutBlocks()); err != nil {
+		return q, err
+	}
+	switch x := r.GetQuestion().(type) {
+	case *peerpb.AskRequest_TraceId:
+		if len(x.TraceId) != len(trace.ID{}) {
+			return q, status.Errorf(codes.InvalidArgument, "trace id of %d bytes", len(x.TraceId))
+		}
+		id := trace.ID(x.TraceId)
+		q.Trace = &id
+	case *peerpb.AskRequest_Search:
+		q.Search, err = decode[query.SearchRequest](x.Search)
+	case *peerpb.AskRequest_Metrics:
+		q.Metrics, err = decode[query.MetricsRequest](x.Metrics)
+	case *peerpb.AskRequest_Tags:
+		q.Tags, err = decode[query.TagsRequest](x.Tags)
+	case *peerpb.AskRequest_TagValues:
+		q.Values, err = decode[query.TagValuesRequest](x.TagValues)
+	default:
+		err = status.Error(codes.InvalidArgument, "a question of a kind that this node does not know; it may be older than the asker")
+	}
+	return q, err
+}
+
+func decode[T any](b []byte) (*T, error) {
+	v := new(T)
+	if err := json.Unmarshal(b, v); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "question: %v", err)
+	}
+	return v, nil
+}
+
+func encodeIDs(ids [][16]byte) [][]byte {
+	out := make([][]byte, len(ids))
+	for i := range ids {
+		out[i] = ids[i][:]
+	}
+	return out
+}
+
+func decodeIDs(raw [][]byte) ([][16]byte, error) {
+	out := make([][16]byte, len(raw))
+	for i, b := range raw {
+		if len(b) != len(out[i]) {
+			return nil, status.Errorf(codes.InvalidArgument, "block id of %d bytes", len(b))
+		}
+		out[i] = [16]byte(b)
+	}
+	return out, nil
+}
+
+// reply encodes an answer for the wire.
+func (a *Answer) reply() (*peerpb.AskReply, error) {
+	r := &peerpb.AskReply{Missing: a.Missing}
+	var err error
+	switch {
+	case a.Search != nil:
+		r.Answer, err = a.Search.MarshalBinary()
+	case a.Metrics != nil:
+		r.Answer, err = a.Metrics.MarshalBinary()
+	case a.Tags != nil:
+		r.Answer, err = a.Tags.MarshalBinary()
+	case a.Values != nil:
+		r.Answer, err = a.Values.MarshalBinary()
+	default:
+		r.Answer = a.Trace
+	}
+	return r, err
+}
+
+// parseReply is the reverse of reply, for the answer to q.
+func (q *Question) parseReply(r *peerpb.AskReply) (*Answer, error) {
+	a := &Answer{Missing: r.GetMissing()}
+	var err error
+	switch {
+	case q.Search != nil:
+		a.Search = new(query.SearchResult)
+		err = a.Search.UnmarshalBinary(r.GetAnswer())
+	case q.Metrics != nil:
+		a.Metrics = new(query.MetricsResult)
+		err = a.Metrics.UnmarshalBinary(r.GetAnswer())
+	case q.Tags != nil:
+		a.Tags = new(query.TagsResult)
+		err = a.Tags.UnmarshalBinary(r.GetAnswer())
+	case q.Values != nil:
+		a.Values = new(query.TagValuesResult)
+		err = a.Values.UnmarshalBinary(r.GetAnswer())
+	default:
+		a.Trace = r.GetAnswer()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("answer cannot be read: %w", err)
+	}
+	return a, nil
+}

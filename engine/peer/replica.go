@@ -1,0 +1,52 @@
+package peer
+
+import (
+	"slices"
+
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// mergeReplica adds the answer of a keeper that holds copies of the spans that
+// r was made from. A trace that both found is in both with the same spans, save
+// those that one of the two missed: the larger count stands, and the spans shown
+// are the union.
+func mergeReplica(r, o *query.SearchResult, req *query.SearchRequest) {
+	had := make(map[trace.ID]query.TraceResult, len(r.Traces))
+	for _, t := range r.Traces {
+		had[t.ID] = query.TraceResult{Sets: slices.Clone(t.Sets), Services: slices.Clone(t.Services)}
+	}
+	other := make(map[trace.ID]*query.TraceResult, len(o.Traces))
+	for i := range o.Traces {
+		other[o.Traces[i].ID] = &o.Traces[i]
+	}
+	r.Merge(o, req.Limit, req.SpansPerSet)
+	for i := range r.Traces {
+		t := &r.Traces[i]
+		a, both := had[t.ID]
+		b := other[t.ID]
+		if !both || b == nil {
+			continue
+		}
+		for s := range t.Sets {
+			if sum := t.Sets[s].Matched; s < len(a.Sets) {
+				before := a.Sets[s].Matched
+				t.Sets[s].Matched = max(before, sum-before)
+			}
+		}
+		for s := range t.Services {
+			onceOnly(&t.Services[s], a.Services)
+		}
+	}
+}
+
+// onceOnly takes the sum of two copies back to the larger one.
+func onceOnly(sum *query.ServiceStats, before []query.ServiceStats) {
+	for _, b := range before {
+		if b.Name == sum.Name {
+			sum.Spans = max(b.Spans, sum.Spans-b.Spans)
+			sum.Errors = max(b.Errors, sum.Errors-b.Errors)
+			return
+		}
+	}
+}

@@ -1,0 +1,200 @@
+// Package querier answers one piece of a question: the recent part by asking
+// the keepers, the older part by reading blocks.
+//
+// Start with New and Answer. Keepers of this process and blocks are evaluated
+// together, so that a trace that lies partly in both is seen whole; the answers
+// of other nodes are merged with that. A keeper or block that fails makes the
+// answer smaller, and the reply says which and why; only when nothing at all
+// could be asked is it an error.
+package querier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/query"
+)
+
+// Keeper is a keeper to ask.
+type Keeper struct {
+	ID, Addr string
+	Role     peer.Role
+	// Copies says that other keepers hold copies of the same spans.
+	Copies bool
+	// Tokens is what the keeper answers for in questions that count each span at
+	// one keeper only; nil is everything.
+	Tokens []query.TokenRange
+}
+
+// Plan says whom to ask about recent spans.
+type Plan struct {
+	Ask     []Keeper
+	Local   []query.Source // of keepers in this process that share their spans with nobody
+	Missing []string       // what nobody can answer for, and why
+}
+
+// Keepers says who keeps recent spans now and who answers for which of them.
+type Keepers interface {
+	Plan(q *peer.Question) Plan
+}
+
+// Blocks opens the blocks of the bucket.
+type Blocks interface {
+	Open(ctx context.Context, tenantID string, id [16]byte) (query.Source, error)
+}
+
+// Asker asks a keeper of another node.
+type Asker interface {
+	Ask(ctx context.Context, addr string, role peer.Role, q *peer.Question) (*peer.Answer, error)
+}
+
+// Config bounds the work.
+type Config struct {
+	Threads    int           // goroutines that evaluate one piece
+	Concurrent int           // pieces answered at once; more wait
+	AskTimeout time.Duration // for one keeper
+}
+
+// Querier answers pieces. Safe for concurrent use.
+type Querier struct {
+	cfg     Config
+	keepers Keepers
+	blocks  Blocks
+	asker   Asker
+	log     *slog.Logger
+	slots   chan struct{}
+}
+
+// New makes a querier.
+func New(cfg Config, keepers Keepers, blocks Blocks, asker Asker, log *slog.Logger) *Querier {
+	return &Querier{cfg: cfg, keepers: keepers, blocks: blocks, asker: asker, log: log, slots: make(chan struct{}, max(1, cfg.Concurrent))}
+}
+
+// Answer answers a piece. What could not be asked is named in the answer.
+func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, error) {
+	select {
+	case q.slots <- struct{}{}:
+		defer func() { <-q.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	g := &gathering{q: &p.Question}
+	var wg sync.WaitGroup
+	var local []query.Source
+	if p.Recent {
+		plan := q.keepers.Plan(&p.Question)
+		g.missing, local = plan.Missing, plan.Local
+		for _, k := range plan.Ask {
+			wg.Go(func() { q.ask(ctx, k, &p.Question, g) })
+		}
+	}
+	q.evaluate(ctx, p, local, g)
+	wg.Wait()
+	return g.answer(ctx)
+}
+
+// ask asks one keeper of another node.
+func (q *Querier) ask(ctx context.Context, k Keeper, question *peer.Question, g *gathering) {
+	ctx, cancel := context.WithTimeout(ctx, q.cfg.AskTimeout)
+	defer cancel()
+	if question.Metrics != nil && k.Tokens != nil {
+		part, request := *question, *question.Metrics
+		request.Tokens = k.Tokens
+		part.Metrics, question = &request, &part
+	}
+	a, err := q.asker.Ask(ctx, k.Addr, k.Role, question)
+	if err != nil {
+		g.fail(fmt.Sprintf("recent spans of %s", k.ID), err)
+		return
+	}
+	g.add(a, k.Copies)
+}
+
+// evaluate answers from the blocks of the piece and from sources, together.
+func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.Source, g *gathering) {
+	for _, id := range p.Blocks {
+		b, err := q.blocks.Open(ctx, p.Tenant, id)
+		if err != nil {
+			g.fail(fmt.Sprintf("block %x", id), err)
+			continue
+		}
+		sources = append(sources, b)
+	}
+	if len(sources) == 0 {
+		return
+	}
+	a, err := peer.Evaluate(ctx, &p.Question, sources, q.cfg.Threads)
+	if err != nil {
+		g.fail("blocks", err)
+		return
+	}
+	g.add(a, false)
+}
+
+// gathering merges answers as they come: those of keepers that hold copies of
+// the same spans among themselves, then these with all others.
+type gathering struct {
+	q       *peer.Question
+	mu      sync.Mutex
+	sum     *peer.Answer
+	copies  *peer.Answer
+	missing []string
+	errs    []error
+}
+
+func (g *gathering) add(a *peer.Answer, copies bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	into := &g.sum
+	if copies {
+		into = &g.copies
+	}
+	if *into == nil {
+		*into = a
+	} else if err := g.q.Merge(*into, a, copies); err != nil {
+		g.errs = append(g.errs, err)
+	}
+}
+
+func (g *gathering) fail(what string, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.errs = append(g.errs, err)
+	g.missing = append(g.missing, fmt.Sprintf("%s: %v", what, status.Convert(err).Message()))
+}
+
+// answer is what was gathered. A question that is itself wrong, or over a bound,
+// fails the same way everywhere: that is an error, not a part that is missing.
+func (g *gathering) answer(ctx context.Context) (*peer.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for _, err := range g.errs {
+		switch status.Code(err) {
+		case codes.InvalidArgument, codes.ResourceExhausted:
+			return nil, err
+		}
+	}
+	switch {
+	case g.sum == nil && g.copies == nil && len(g.errs) > 0:
+		return nil, errors.Join(g.errs...)
+	case g.sum == nil && g.copies == nil:
+		g.sum = g.q.Nothing()
+	case g.sum == nil:
+		g.sum = g.copies
+	case g.copies != nil:
+		if err := g.q.Merge(g.sum, g.copies, false); err != nil {
+			return nil, err
+		}
+	}
+	g.sum.Missing = append(g.sum.Missing, g.missing...)
+	return g.sum, nil
+}

@@ -1,0 +1,431 @@
+package query
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// Unit is one independent piece of work of a query: a segment and the rows of it that count.
+type Unit struct {
+	Source string // where the spans come from, for messages
+	info   Info
+	seg    Segment
+	live   Bitmap // nil = all rows
+	parts  []part // of a unit whose segment is put together from several when it runs
+}
+
+// part is some traces of one segment.
+type part struct {
+	p    *piece
+	rows []uint32
+}
+
+// Info is what is known of the unit: rows and bytes for cutting work, times for the order.
+func (u *Unit) Info() *Info { return &u.info }
+
+// segment is the unit's segment; of a joined unit it is built here and belongs to the caller.
+func (u *Unit) segment(ctx context.Context) (Segment, error) {
+	if u.seg != nil {
+		return u.seg, nil
+	}
+	var b MemoryBuilder
+	for _, x := range u.parts {
+		if err := addSpans(ctx, x.p.seg, x.rows, &b); err != nil {
+			return nil, fmt.Errorf("%s: %w", x.p.source, err)
+		}
+	}
+	return b.Build()
+}
+
+// cutting says how the segments of a query become units.
+type cutting struct {
+	tenant     string
+	tokens     []TokenRange // nil = every trace
+	start, end int64        // only segments with a span in [start, end]; 0 = open
+	join       bool         // put traces of several segments together; otherwise only count their spans once
+	candidates *candidates  // of join: which traces can be in the answer
+}
+
+// maxJoined is about how many spans are put together into one segment of their own.
+const maxJoined = 1 << 16
+
+// piece is a segment while it is cut.
+type piece struct {
+	source string
+	seg    Segment
+	info   *Info
+	traces *Traces
+	live   Bitmap
+	split  []splitTrace // its traces that other segments have parts of, by trace number
+}
+
+type splitTrace struct {
+	number uint32 // in the segment
+	joint  int    // among all split traces
+}
+
+// cut makes the units, newest first.
+func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
+	var pieces []*piece
+	for _, src := range sources {
+		for _, seg := range src.Segments() {
+			info := seg.Info()
+			if info.Rows == 0 || c.start != 0 && info.End < c.start || c.end != 0 && info.Start > c.end {
+				continue
+			}
+			pieces = append(pieces, &piece{source: src.Name(), seg: seg, info: info})
+		}
+	}
+	for _, p := range pieces {
+		if err := c.mask(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	joint, err := findSplit(ctx, pieces)
+	if err != nil {
+		return nil, err
+	}
+	var units []*Unit
+	if joint > 0 {
+		if c.join {
+			units, err = c.joinSplit(ctx, pieces, joint)
+		} else {
+			err = dropCopies(ctx, pieces)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range pieces {
+		if p.live == nil || !p.live.Empty() {
+			units = append(units, &Unit{Source: p.source, info: *p.info, seg: p.seg, live: p.live})
+		}
+	}
+	sort.SliceStable(units, func(i, j int) bool { return units[i].Info().End > units[j].Info().End })
+	return units, nil
+}
+
+// mask leaves only the rows of the token ranges, and one of every span that the segment has several times.
+func (c *cutting) mask(ctx context.Context, p *piece) error {
+	if c.tokens != nil {
+		t, err := p.load(ctx)
+		if err != nil {
+			return err
+		}
+		live := NewBitmap(p.info.Rows)
+		for i, id := range t.IDs {
+			if !inRanges(c.tokens, trace.Token(c.tenant, id)) {
+				continue
+			}
+			if t.Perm == nil {
+				live.SetRange(t.Offsets[i], t.Offsets[i+1])
+				continue
+			}
+			for _, row := range t.Perm[t.Offsets[i]:t.Offsets[i+1]] {
+				live.Set(row)
+			}
+		}
+		p.live = live
+	}
+	if p.info.Unique {
+		return nil
+	}
+	t, err := p.load(ctx)
+	if err != nil {
+		return err
+	}
+	all := make([]splitTrace, len(t.IDs))
+	for i := range all {
+		all[i] = splitTrace{uint32(i), i}
+	}
+	return dropSeen(ctx, p, all, make(map[copyKey]struct{}, p.info.Rows))
+}
+
+func inRanges(ranges []TokenRange, token uint32) bool {
+	for _, r := range ranges {
+		if token >= r.First && token <= r.Last {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *piece) load(ctx context.Context) (*Traces, error) {
+	if p.traces == nil {
+		t, err := p.seg.Traces(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.source, err)
+		}
+		p.traces = t
+	}
+	return p.traces, nil
+}
+
+func (p *piece) ensureLive() {
+	if p.live == nil {
+		p.live = NewBitmap(p.info.Rows)
+		p.live.fill(p.info.Rows)
+	}
+}
+
+// findSplit finds the traces that lie in several segments and numbers them. Only segments whose id ranges overlap are
+// looked at.
+func findSplit(ctx context.Context, pieces []*piece) (joint int, err error) {
+	byID := slices.Clone(pieces)
+	sort.SliceStable(byID, func(i, j int) bool { return bytes.Compare(byID[i].info.MinID[:], byID[j].info.MinID[:]) < 0 })
+	for i := 0; i < len(byID); {
+		end, last := i+1, byID[i].info.MaxID
+		for end < len(byID) && bytes.Compare(byID[end].info.MinID[:], last[:]) <= 0 {
+			if bytes.Compare(byID[end].info.MaxID[:], last[:]) > 0 {
+				last = byID[end].info.MaxID
+			}
+			end++
+		}
+		if end-i > 1 {
+			if joint, err = mergeIDs(ctx, byID[i:end], joint); err != nil {
+				return 0, err
+			}
+		}
+		i = end
+	}
+	return joint, nil
+}
+
+// cursor is a place in the sorted trace ids of a piece.
+type cursor struct {
+	p  *piece
+	at int
+}
+
+func (c *cursor) id() *trace.ID { return &c.p.traces.IDs[c.at] }
+
+// mergeIDs walks the sorted ids of all pieces at once, with a heap of cursors.
+func mergeIDs(ctx context.Context, pieces []*piece, joint int) (int, error) {
+	var heap []cursor
+	for _, p := range pieces {
+		t, err := p.load(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if len(t.IDs) > 0 {
+			heap = append(heap, cursor{p: p})
+		}
+	}
+	for i := len(heap)/2 - 1; i >= 0; i-- {
+		sink(heap, i)
+	}
+	var same []cursor
+	for steps := 0; len(heap) > 1; steps++ {
+		if steps&4095 == 0 && ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		id := *heap[0].id()
+		same = same[:0]
+		for len(heap) > 0 && *heap[0].id() == id {
+			same = append(same, heap[0])
+			if heap[0].at++; heap[0].at == len(heap[0].p.traces.IDs) {
+				heap[0] = heap[len(heap)-1]
+				heap = heap[:len(heap)-1]
+			}
+			sink(heap, 0)
+		}
+		if len(same) > 1 {
+			for _, c := range same {
+				c.p.split = append(c.p.split, splitTrace{uint32(c.at), joint})
+			}
+			joint++
+		}
+	}
+	return joint, nil
+}
+
+func sink(heap []cursor, i int) {
+	for {
+		least := i
+		for _, k := range [...]int{2*i + 1, 2*i + 2} {
+			if k < len(heap) && bytes.Compare(heap[k].id()[:], heap[least].id()[:]) < 0 {
+				least = k
+			}
+		}
+		if least == i {
+			return
+		}
+		heap[i], heap[least] = heap[least], heap[i]
+		i = least
+	}
+}
+
+type copyKey struct {
+	joint int
+	span  uint64
+	kind  int64
+}
+
+// dropCopies takes from every piece the spans that an earlier piece has as well.
+func dropCopies(ctx context.Context, pieces []*piece) error {
+	seen := make(map[copyKey]struct{})
+	for _, p := range pieces {
+		if len(p.split) == 0 {
+			continue
+		}
+		if err := dropSeen(ctx, p, p.split, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropSeen takes the spans of the traces that are in seen from the piece and adds the others to seen.
+func dropSeen(ctx context.Context, p *piece, split []splitTrace, seen map[copyKey]struct{}) error {
+	p.ensureLive()
+	var s scan
+	s.begin(ctx, p.seg, p.live)
+	if _, err := s.loadTraces(); err != nil {
+		return err
+	}
+	traces := NewBitmap(len(s.traces.IDs))
+	for _, t := range split {
+		traces.Set(t.number)
+	}
+	rows, err := s.rowsOf(traces)
+	if err != nil {
+		return err
+	}
+	id, err := s.intrinsic(KeySpanID, rows)
+	if err != nil {
+		return err
+	}
+	kind, err := s.intrinsic(KeyKind, rows)
+	if err != nil {
+		return err
+	}
+	var list []uint32
+	for _, t := range split {
+		if err := s.step(); err != nil {
+			return err
+		}
+		list = s.traceRows(t.number, rows, list[:0])
+		for _, row := range list {
+			k := copyKey{t.joint, uint64(id.at(row)), kind.at(row)}
+			if _, dup := seen[k]; dup {
+				p.live.Unset(row)
+			}
+			seen[k] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// joinSplit takes the split traces out of their pieces and puts those that can be in the answer together.
+func (c *cutting) joinSplit(ctx context.Context, pieces []*piece, joint int) ([]*Unit, error) {
+	wanted := NewBitmap(joint)
+	wanted.fill(joint)
+	var err error
+	if c.candidates != nil {
+		if wanted, err = c.candidates.find(ctx, pieces, joint); err != nil {
+			return nil, err
+		}
+	}
+	var units []*Unit
+	unit := &Unit{Source: "traces in several places"}
+	at := make([]int, len(pieces))
+	for next, ok := wanted.Next(0); ok; {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		stop := next + 256
+		unit.collect(pieces, at, wanted, stop)
+		next, ok = wanted.Next(stop)
+		if unit.info.Rows >= maxJoined || !ok && unit.info.Rows > 0 {
+			units = append(units, unit)
+			unit = &Unit{Source: unit.Source}
+		}
+	}
+	for _, p := range pieces {
+		p.removeSplit()
+	}
+	return units, nil
+}
+
+// collect adds the rows of the wanted joint traces below stop; at is the place in each piece's split list, which goes by
+// ascending joint number.
+func (u *Unit) collect(pieces []*piece, at []int, wanted Bitmap, stop uint32) {
+	for i, p := range pieces {
+		var rows []uint32
+		for at[i] < len(p.split) && p.split[at[i]].joint < int(stop) {
+			t := p.split[at[i]]
+			at[i]++
+			if wanted.Has(uint32(t.joint)) {
+				rows = p.appendRows(t.number, rows)
+			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		slices.Sort(rows)
+		u.parts = append(u.parts, part{p, rows})
+		u.info.Rows += len(rows)
+		u.info.Bytes += p.info.Bytes * int64(len(rows)) / int64(p.info.Rows)
+		if u.info.Start == 0 || p.info.Start < u.info.Start {
+			u.info.Start = p.info.Start
+		}
+		u.info.End = max(u.info.End, p.info.End)
+	}
+}
+
+func (p *piece) appendRows(t uint32, dst []uint32) []uint32 {
+	for k := p.traces.Offsets[t]; k < p.traces.Offsets[t+1]; k++ {
+		row := k
+		if p.traces.Perm != nil {
+			row = p.traces.Perm[k]
+		}
+		if p.live == nil || p.live.Has(row) {
+			dst = append(dst, row)
+		}
+	}
+	return dst
+}
+
+// addSpans adds whole spans of a segment to a builder.
+func addSpans(ctx context.Context, seg Segment, rows []uint32, b trace.Visitor) error {
+	resources, err := seg.Table(ctx, ScopeResource)
+	if err != nil {
+		return err
+	}
+	scopes, err := seg.Table(ctx, ScopeInstrumentation)
+	if err != nil {
+		return err
+	}
+	resource, scope := uint32(1<<32-1), uint32(1<<32-1)
+	return seg.Spans(ctx, rows, func(r RawSpan) error {
+		if r.Resource != resource || r.Scope != scope {
+			resource, scope = r.Resource, r.Scope
+			if err := b.Resource(&resources.entries[resource]); err != nil {
+				return err
+			}
+			if err := b.Scope(&scopes.entries[scope]); err != nil {
+				return err
+			}
+		}
+		return b.Span(r.Span)
+	})
+}
+
+func (p *piece) removeSplit() {
+	if len(p.split) == 0 {
+		return
+	}
+	p.ensureLive()
+	var rows []uint32
+	for _, t := range p.split {
+		rows = p.appendRows(t.number, rows[:0])
+		for _, row := range rows {
+			p.live.Unset(row)
+		}
+	}
+}

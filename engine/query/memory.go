@@ -1,0 +1,474 @@
+package query
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// Memory is a [Segment] built from OTLP bytes: the traces that several segments have parts of are put together in one.
+// Its rows are sorted by trace, then by start.
+type Memory struct {
+	info    Info
+	traces  Traces
+	columns map[colKey][]Column
+	tables  [2]*Table
+	spans   []memorySpan
+}
+
+type memorySpan struct {
+	id              trace.ID
+	span, parent    uint64
+	start           int64
+	kind            trace.SpanKind
+	resource, scope uint32
+	raw             []byte
+}
+
+// MemoryBuilder collects spans for a [Memory]. Spans with the same trace id, span id and kind count once. It is a
+// [trace.Visitor]: give it to [trace.Walk]. The bytes are copied. The zero value is ready; not safe for concurrent use.
+type MemoryBuilder struct {
+	spans   []memorySpan
+	seen    map[spanKey]struct{}
+	entries [2][]Entry
+	index   [2]map[string]uint32
+	at      [2]uint32
+	bytes   int
+}
+
+type spanKey struct {
+	id   trace.ID
+	span uint64
+	kind trace.SpanKind
+}
+
+// Resource chooses the resource of the spans that follow.
+func (b *MemoryBuilder) Resource(g *trace.Group) error {
+	b.at[0] = b.entry(0, g)
+	b.at[1] = b.entry(1, &trace.Group{})
+	return nil
+}
+
+// Scope chooses the instrumentation scope of the spans that follow.
+func (b *MemoryBuilder) Scope(g *trace.Group) error {
+	b.at[1] = b.entry(1, g)
+	return nil
+}
+
+func (b *MemoryBuilder) entry(kind int, g *trace.Group) uint32 {
+	if b.index[kind] == nil {
+		b.index[kind] = make(map[string]uint32)
+	}
+	key := fmt.Sprintf("%d %d %s%s%s", len(g.Raw), len(g.SchemaURL), g.Raw, g.SchemaURL, g.Unknown)
+	if i, ok := b.index[kind][key]; ok {
+		return i
+	}
+	i := uint32(len(b.entries[kind]))
+	b.index[kind][key] = i
+	b.entries[kind] = append(b.entries[kind], Entry{Raw: bytes.Clone(g.Raw), SchemaURL: bytes.Clone(g.SchemaURL), Unknown: bytes.Clone(g.Unknown)})
+	b.bytes += len(key) + 100
+	return i
+}
+
+// Span adds one encoded span.
+func (b *MemoryBuilder) Span(raw []byte) error {
+	var s trace.Span
+	if err := trace.DecodeSpan(raw, &s); err != nil {
+		return err
+	}
+	key := spanKey{s.TraceID, binary.BigEndian.Uint64(s.SpanID[:]), s.Kind}
+	if _, dup := b.seen[key]; dup {
+		return nil
+	}
+	if b.seen == nil {
+		b.seen = make(map[spanKey]struct{})
+	}
+	if len(b.entries[0]) == 0 {
+		if err := b.Resource(&trace.Group{}); err != nil {
+			return err
+		}
+	}
+	b.seen[key] = struct{}{}
+	b.bytes += len(raw) + 150
+	b.spans = append(b.spans, memorySpan{
+		id: s.TraceID, span: key.span, parent: binary.BigEndian.Uint64(s.ParentID[:]), start: clampTime(s.Start), kind: s.Kind,
+		resource: b.at[0], scope: b.at[1], raw: bytes.Clone(raw),
+	})
+	return nil
+}
+
+func clampTime(t uint64) int64 { return int64(min(t, math.MaxInt64)) }
+
+// Len is the number of spans so far.
+func (b *MemoryBuilder) Len() int { return len(b.spans) }
+
+// Build makes the segment; the builder must not be used afterwards.
+func (b *MemoryBuilder) Build() (*Memory, error) {
+	sort.SliceStable(b.spans, func(i, j int) bool {
+		x, y := &b.spans[i], &b.spans[j]
+		if c := bytes.Compare(x.id[:], y.id[:]); c != 0 {
+			return c < 0
+		}
+		return x.start < y.start
+	})
+	m := &Memory{spans: b.spans, columns: make(map[colKey][]Column)}
+	var err error
+	if m.tables[0], err = NewTable(ScopeResource, b.entries[0]); err != nil {
+		return nil, err
+	}
+	if m.tables[1], err = NewTable(ScopeInstrumentation, b.entries[1]); err != nil {
+		return nil, err
+	}
+	m.group()
+	w := memoryWriter{m: m, byKey: make(map[Field]*memoryColumn), fields: make(map[Field]struct{})}
+	if err := w.write(); err != nil {
+		return nil, err
+	}
+	m.info.Bytes = int64(b.bytes)
+	return m, nil
+}
+
+// group finds the traces in the sorted spans.
+func (m *Memory) group() {
+	for i := range m.spans {
+		if i == 0 || m.spans[i].id != m.spans[i-1].id {
+			m.traces.IDs = append(m.traces.IDs, m.spans[i].id)
+			m.traces.Offsets = append(m.traces.Offsets, uint32(i))
+		}
+	}
+	m.traces.Offsets = append(m.traces.Offsets, uint32(len(m.spans)))
+	m.info = Info{Rows: len(m.spans), Traces: len(m.traces.IDs), Unique: true}
+	if n := len(m.traces.IDs); n > 0 {
+		m.info.MinID, m.info.MaxID = m.traces.IDs[0], m.traces.IDs[n-1]
+	}
+}
+
+// Info implements [Segment].
+func (m *Memory) Info() *Info { return &m.info }
+
+// Columns implements [Segment].
+func (m *Memory) Columns(dst []Column, scope Scope, key string) []Column {
+	return append(dst, m.columns[colKey{scope, key}]...)
+}
+
+// Table implements [Segment].
+func (m *Memory) Table(_ context.Context, scope Scope) (*Table, error) {
+	if scope == ScopeInstrumentation {
+		return m.tables[1], nil
+	}
+	return m.tables[0], nil
+}
+
+// Traces implements [Segment].
+func (m *Memory) Traces(context.Context) (*Traces, error) { return &m.traces, nil }
+
+// Find implements [Segment].
+func (m *Memory) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
+	i, ok := slices.BinarySearchFunc(m.traces.IDs, id, func(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) })
+	if ok {
+		for row := m.traces.Offsets[i]; row < m.traces.Offsets[i+1]; row++ {
+			dst = append(dst, row)
+		}
+	}
+	return dst, nil
+}
+
+// Spans implements [Segment].
+func (m *Memory) Spans(ctx context.Context, rows []uint32, visit func(RawSpan) error) error {
+	for i, row := range rows {
+		if i&1023 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s := &m.spans[row]
+		if err := visit(RawSpan{Row: row, Resource: s.resource, Scope: s.scope, Span: s.raw}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Segments makes a Memory a [Source] of its own.
+func (m *Memory) Segments() []Segment { return []Segment{m} }
+
+// Name implements [Source].
+func (m *Memory) Name() string { return "memory" }
+
+// memoryColumn is a column of a Memory, while it is filled (sparse) and afterwards.
+type memoryColumn struct {
+	typ   Type
+	vec   Vector
+	dict  *Dict
+	index map[string]uint32
+	count int
+}
+
+// Type implements [Column].
+func (c *memoryColumn) Type() Type { return c.typ }
+
+// Stats implements [Column].
+func (c *memoryColumn) Stats() ColumnStats {
+	st := ColumnStats{Values: c.count}
+	if c.dict != nil {
+		st.Distinct = c.dict.Len()
+	}
+	return st
+}
+
+// Dict implements [Column].
+func (c *memoryColumn) Dict(context.Context) (*Dict, error) { return c.dict, nil }
+
+// Read implements [Column].
+func (c *memoryColumn) Read(ctx context.Context, _ Bitmap, dst *Vector) error {
+	own := dst.own
+	*dst = c.vec
+	dst.own = own
+	return ctx.Err()
+}
+
+// memoryWriter fills the columns, row by row.
+type memoryWriter struct {
+	m      *Memory
+	byKey  map[Field]*memoryColumn
+	fields map[Field]struct{}
+	row    uint32
+}
+
+func (w *memoryWriter) write() error {
+	m := w.m
+	n := len(m.spans)
+	ids, parents, starts := make([]int64, n), make([]int64, n), make([]int64, n)
+	durations, kinds, statuses := make([]int64, n), make([]int64, n), make([]int64, n)
+	resources, scopes := make([]uint32, n), make([]uint32, n)
+	var s trace.Span
+	for i := range m.spans {
+		w.row = uint32(i)
+		x := &m.spans[i]
+		if err := trace.DecodeSpan(x.raw, &s); err != nil {
+			return err
+		}
+		ids[i], parents[i], starts[i] = int64(x.span), int64(x.parent), x.start
+		durations[i] = max(0, clampTime(s.End)-x.start)
+		kinds[i], statuses[i] = int64(s.Kind), int64(s.StatusCode)
+		resources[i], scopes[i] = x.resource, x.scope
+		if i == 0 || x.start < m.info.Start {
+			m.info.Start = x.start
+		}
+		m.info.End = max(m.info.End, x.start+durations[i])
+		w.span(&s)
+	}
+	fixed := func(key string, c *memoryColumn) { m.columns[colKey{ScopeIntrinsic, key}] = []Column{c} }
+	ints := func(key string, v []int64) { fixed(key, &memoryColumn{typ: Int, vec: Vector{Ints: v}, count: n}) }
+	ints(KeySpanID, ids)
+	ints(KeyParentID, parents)
+	ints(KeyStart, starts)
+	ints(KeyDuration, durations)
+	ints(KeyKind, kinds)
+	ints(KeyStatus, statuses)
+	fixed(KeyResource, &memoryColumn{typ: Int, vec: Vector{Codes: resources}, count: n})
+	fixed(KeyScope, &memoryColumn{typ: Int, vec: Vector{Codes: scopes}, count: n})
+	if _, ok := w.byKey[Field{ScopeIntrinsic, KeyName, String}]; !ok {
+		w.column(Field{ScopeIntrinsic, KeyName, String})
+	}
+	w.close()
+	return nil
+}
+
+func (w *memoryWriter) span(s *trace.Span) {
+	w.text(KeyName, String, s.Name)
+	if len(s.StatusMessage) > 0 {
+		w.text(KeyStatusMessage, String, s.StatusMessage)
+	}
+	if len(s.TraceState) > 0 {
+		w.text(KeyTraceState, String, s.TraceState)
+	}
+	for i := range s.Attrs {
+		if firstOf(s.Attrs, i) {
+			w.attr(&s.Attrs[i])
+		}
+	}
+	if len(s.Events) > 0 {
+		w.text(KeyEvents, Bytes, s.Events)
+		for e, err := range trace.EachEvent(s.Events) {
+			if err == nil {
+				w.names(ScopeEvent, e.Attrs)
+			}
+		}
+	}
+	if len(s.Links) > 0 {
+		w.text(KeyLinks, Bytes, s.Links)
+		for l, err := range trace.EachLink(s.Links) {
+			if err == nil {
+				w.names(ScopeLink, l.Attrs)
+			}
+		}
+	}
+}
+
+// firstOf reports that no attribute before i has its key.
+func firstOf(attrs []trace.Attr, i int) bool {
+	for k := range i {
+		if bytes.Equal(attrs[k].Key, attrs[i].Key) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *memoryWriter) names(scope Scope, attrs []trace.Attr) {
+	for i := range attrs {
+		w.fields[Field{scope, string(attrs[i].Key), fieldType(valueOf(&attrs[i].Value))}] = struct{}{}
+	}
+}
+
+// fieldType is the column type that holds a value.
+func fieldType(v value) Type {
+	switch {
+	case !v.set:
+		return Nil
+	case v.list:
+		if len(v.elem) == 0 {
+			return String | Array
+		}
+		return fieldType(v.elem[0]) | Array
+	case v.raw != nil:
+		return Other
+	}
+	return v.columnType()
+}
+
+func (w *memoryWriter) column(f Field) *memoryColumn {
+	c, ok := w.byKey[f]
+	if !ok {
+		c = &memoryColumn{typ: f.Type, vec: Vector{Rows: []uint32{}}}
+		switch f.Type.Elem() {
+		case String, Bytes, Other:
+			c.dict, c.index = &Dict{Offsets: []uint32{0}}, make(map[string]uint32)
+			c.vec.Dict, c.vec.Codes = c.dict, []uint32{}
+		case Float:
+			c.vec.Floats = []float64{}
+		default:
+			c.vec.Ints = []int64{}
+		}
+		if f.Type&Array != 0 {
+			c.vec.Lists = []uint32{0}
+		}
+		w.byKey[f] = c
+	}
+	return c
+}
+
+func (w *memoryWriter) text(key string, typ Type, b []byte) {
+	c := w.column(Field{ScopeIntrinsic, key, typ})
+	c.vec.Rows = append(c.vec.Rows, w.row)
+	c.put(stringValue(b))
+}
+
+func (w *memoryWriter) attr(a *trace.Attr) {
+	v := valueOf(&a.Value)
+	typ := fieldType(v)
+	if typ == Nil {
+		return
+	}
+	f := Field{ScopeSpan, string(a.Key), typ}
+	w.fields[f] = struct{}{}
+	c := w.column(f)
+	c.vec.Rows = append(c.vec.Rows, w.row)
+	if !v.list {
+		c.put(v)
+		return
+	}
+	for _, e := range v.elem {
+		c.put(e)
+	}
+	c.vec.Lists = append(c.vec.Lists, uint32(c.values()))
+}
+
+func (c *memoryColumn) values() int {
+	return max(len(c.vec.Codes), len(c.vec.Ints), len(c.vec.Floats))
+}
+
+// put appends one value.
+func (c *memoryColumn) put(v value) {
+	switch c.typ.Elem() {
+	case String, Bytes, Other:
+		b := v.s
+		if v.raw != nil {
+			b = v.raw
+		}
+		code, ok := c.index[string(b)]
+		if !ok {
+			c.dict.Arena = append(c.dict.Arena, b...)
+			c.dict.Offsets = append(c.dict.Offsets, uint32(len(c.dict.Arena)))
+			code = uint32(c.dict.Len())
+			c.index[string(b)] = code
+		}
+		c.vec.Codes = append(c.vec.Codes, code)
+	case Float:
+		c.vec.Floats = append(c.vec.Floats, v.f)
+	default:
+		c.vec.Ints = append(c.vec.Ints, v.n)
+	}
+}
+
+// close makes frequent columns dense and publishes all of them.
+func (w *memoryWriter) close() {
+	n := len(w.m.spans)
+	keys := make([]Field, 0, len(w.byKey))
+	for f := range w.byKey {
+		keys = append(keys, f)
+	}
+	sort.Slice(keys, func(i, j int) bool { return fieldLess(keys[i], keys[j]) })
+	for _, f := range keys {
+		c := w.byKey[f]
+		c.index = nil
+		c.count = len(c.vec.Rows)
+		if c.vec.Lists == nil && c.dict != nil && c.count*8 > n {
+			codes := make([]uint32, n)
+			for i, row := range c.vec.Rows {
+				codes[row] = c.vec.Codes[i]
+			}
+			c.vec.Codes, c.vec.Rows = codes, nil
+		}
+		k := colKey{f.Scope, f.Key}
+		w.m.columns[k] = append(w.m.columns[k], c)
+	}
+	for f := range w.fields {
+		w.m.info.Fields = append(w.m.info.Fields, f)
+	}
+	for i, t := range w.m.tables {
+		scope := [...]Scope{ScopeResource, ScopeInstrumentation}[i]
+		w.m.info.Fields = appendTableFields(w.m.info.Fields, scope, t)
+	}
+	sort.Slice(w.m.info.Fields, func(i, j int) bool { return fieldLess(w.m.info.Fields[i], w.m.info.Fields[j]) })
+}
+
+func fieldLess(a, b Field) bool {
+	if a.Scope != b.Scope {
+		return a.Scope < b.Scope
+	}
+	if a.Key != b.Key {
+		return a.Key < b.Key
+	}
+	return a.Type < b.Type
+}
+
+// appendTableFields lists the attributes that occur in a table, each once.
+func appendTableFields(dst []Field, scope Scope, t *Table) []Field {
+	seen := map[Field]struct{}{}
+	for i := range t.Len() {
+		for k := range t.attrs[i] {
+			f := Field{scope, string(t.attrs[i][k].Key), fieldType(valueOf(&t.attrs[i][k].Value))}
+			if _, ok := seen[f]; !ok && f.Type != Nil {
+				seen[f] = struct{}{}
+				dst = append(dst, f)
+			}
+		}
+	}
+	return dst
+}

@@ -1,0 +1,356 @@
+package query
+
+import (
+	"bytes"
+	"context"
+	"sort"
+	"sync"
+
+	"github.com/ringctl/ringctl/engine/trace"
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// SearchRequest is a question for traces.
+type SearchRequest struct {
+	Query       string
+	Start, End  int64 // Unix ns; traces with a span in [Start, End] count; 0 = open
+	Limit       int   // most traces in the answer; 0 = DefaultLimit
+	SpansPerSet int   // most spans shown per spanset; 0 = all
+	Tenant      string
+	Tokens      []TokenRange // only traces with these tokens; nil = all
+	// SkipServices leaves out the counts per service, which look at all spans of the traces found.
+	SkipServices bool
+}
+
+// DefaultLimit is the number of traces in an answer when none is asked for.
+const DefaultLimit = 20
+
+// maxResults bounds the traces of an answer.
+const maxResults = 1 << 18
+
+// SearchResult is an answer, or a part of one.
+type SearchResult struct {
+	Traces  []TraceResult // newest first
+	Stats   Stats
+	Partial []string // what is missing and why; empty = complete
+}
+
+// TraceResult is one trace of an answer.
+type TraceResult struct {
+	ID          trace.ID
+	HasRoot     bool
+	RootService string
+	RootName    string
+	Start, End  int64 // Unix ns
+	Sets        []SpanSet
+	Services    []ServiceStats // sorted by name
+}
+
+// SpanSet is one set of matching spans of a trace.
+type SpanSet struct {
+	Spans   []SpanResult // the first by start, at most as many as asked for
+	Matched int          // how many matched
+	Attrs   []Attribute  // values of by() and of aggregates
+}
+
+// SpanResult is one span of an answer.
+type SpanResult struct {
+	ID       trace.SpanID
+	Name     string
+	Start    int64 // Unix ns
+	Duration int64 // ns
+	Attrs    []Attribute
+}
+
+// ServiceStats counts the spans of a service in a trace.
+type ServiceStats struct {
+	Name          string
+	Spans, Errors int
+}
+
+// SearchPlan is a compiled search. Safe for concurrent use: units may run on several threads.
+type SearchPlan struct {
+	req        SearchRequest
+	parsed     *traceql.Query
+	pipe       pipeStage
+	cand       *candidates
+	shown      []*traceql.Attr
+	mostRecent bool
+	scans      sync.Pool
+}
+
+// Prepare compiles a search. Errors are a *traceql.Error, an *UnsupportedError or a *LimitError.
+func Prepare(req SearchRequest) (*SearchPlan, error) {
+	q, err := traceql.Parse(req.Query)
+	if err != nil {
+		return nil, err
+	}
+	if q.Pipeline == nil {
+		return nil, &UnsupportedError{"a metrics query in a search; ask the metrics API"}
+	}
+	if req.Limit == 0 {
+		req.Limit = DefaultLimit
+	}
+	if req.Limit < 0 || req.Limit > maxResults {
+		return nil, &LimitError{"limit of traces"}
+	}
+	p := &SearchPlan{req: req, parsed: q}
+	if p.pipe, err = newPipeline(q.Pipeline); err != nil {
+		return nil, err
+	}
+	if p.cand, err = newCandidates(q.Pipeline); err != nil {
+		return nil, err
+	}
+	if h, ok := q.Hint("most_recent"); ok {
+		p.mostRecent = h.Type == traceql.TypeBool && h.Bool()
+	}
+	p.shown = shownAttrs(q.Pipeline)
+	p.scans.New = func() any { return new(scan) }
+	return p, nil
+}
+
+// MostRecent reports the hint most_recent=true: the answer must be the newest traces, not any.
+func (p *SearchPlan) MostRecent() bool { return p.mostRecent }
+
+// Units cuts the search into independent pieces, newest first.
+func (p *SearchPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
+	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand}
+	return c.cut(ctx, sources)
+}
+
+// Done reports that no unit whose newest span is at end can change the answer any more.
+func (p *SearchPlan) Done(r *SearchResult, end int64) bool {
+	if len(r.Traces) < p.req.Limit {
+		return false
+	}
+	return !p.mostRecent || r.Traces[len(r.Traces)-1].Start > end
+}
+
+// Run evaluates one unit. The result is complete in itself; add it to others with Merge.
+func (p *SearchPlan) Run(ctx context.Context, u *Unit) (*SearchResult, error) {
+	meter := &Meter{}
+	outer := MeterFrom(ctx)
+	ctx = WithMeter(ctx, meter)
+	res := &SearchResult{Stats: Stats{Segments: 1}}
+	seg, err := u.segment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := p.scans.Get().(*scan)
+	defer p.scans.Put(s)
+	s.begin(ctx, seg, u.live)
+	share, err := p.pipe.share(s)
+	if err == nil && share > 0 {
+		err = p.evaluate(s, res)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if share == 0 {
+		res.Stats.Skipped = 1
+	}
+	res.Stats.Traces, res.Stats.Spans = int64(s.info.Traces), int64(s.n)
+	res.Stats.Bytes, res.Stats.Reads = meter.Total()
+	outer.Add(res.Stats.Bytes)
+	return res, nil
+}
+
+func (p *SearchPlan) evaluate(s *scan, res *SearchResult) error {
+	rows := s.bitmap()
+	copy(rows, s.live)
+	out, err := p.pipe.run(s, state{rows: rows})
+	if err != nil || out.rows.Empty() {
+		return err
+	}
+	found, err := p.choose(s, out)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return p.describe(s, found, res)
+}
+
+// foundTrace is a trace of the answer on its way.
+type foundTrace struct {
+	number     uint32
+	start, end int64
+	sets       []spanset
+	matched    []int // spans of each set, also those not shown
+}
+
+// choose picks the newest traces of the state, as many as asked for.
+func (p *SearchPlan) choose(s *scan, in state) ([]foundTrace, error) {
+	traces, err := s.tracesOf(in.rows)
+	if err != nil {
+		return nil, err
+	}
+	sum, err := s.summaries()
+	if err != nil {
+		return nil, err
+	}
+	var found []foundTrace
+	for t, ok := traces.Next(0); ok; t, ok = traces.Next(t + 1) {
+		f := foundTrace{number: t, start: sum.start(t), end: sum.end(t)}
+		if p.req.Start != 0 && f.end < p.req.Start || p.req.End != 0 && f.start > p.req.End {
+			continue
+		}
+		found = append(found, f)
+	}
+	if len(found) > p.req.Limit {
+		sort.Slice(found, func(i, j int) bool {
+			if found[i].start != found[j].start {
+				return found[i].start > found[j].start
+			}
+			return found[i].number < found[j].number
+		})
+		found = found[:p.req.Limit]
+	}
+	sort.Slice(found, func(i, j int) bool { return found[i].number < found[j].number })
+	at := 0
+	for i := range found {
+		f := &found[i]
+		if !in.group {
+			f.sets = []spanset{{f.number, s.traceRows(f.number, in.rows, nil), in.attrs[f.number]}}
+			continue
+		}
+		for at < len(in.sets) && in.sets[at].trace < f.number {
+			at++
+		}
+		for at < len(in.sets) && in.sets[at].trace == f.number {
+			f.sets = append(f.sets, in.sets[at])
+			at++
+		}
+	}
+	return found, nil
+}
+
+// Merge adds another part of the answer. limit and spansPerSet are those of the request.
+func (p *SearchPlan) Merge(into, from *SearchResult) {
+	into.Merge(from, p.req.Limit, p.req.SpansPerSet)
+}
+
+// Merge adds another part of the answer: traces in both become one. Then only the newest limit traces are kept.
+func (r *SearchResult) Merge(o *SearchResult, limit, spansPerSet int) {
+	r.Stats.add(o.Stats)
+	r.Partial = append(r.Partial, o.Partial...)
+	if len(o.Traces) == 0 {
+		return
+	}
+	if len(r.Traces) == 0 {
+		r.Traces = o.Traces
+	} else {
+		at := make(map[trace.ID]int, len(r.Traces))
+		for i := range r.Traces {
+			at[r.Traces[i].ID] = i
+		}
+		for i := range o.Traces {
+			if k, ok := at[o.Traces[i].ID]; ok {
+				r.Traces[k].merge(&o.Traces[i], spansPerSet)
+			} else {
+				r.Traces = append(r.Traces, o.Traces[i])
+			}
+		}
+	}
+	sort.Slice(r.Traces, func(i, j int) bool {
+		a, b := &r.Traces[i], &r.Traces[j]
+		if a.Start != b.Start {
+			return a.Start > b.Start
+		}
+		return bytes.Compare(a.ID[:], b.ID[:]) < 0
+	})
+	if limit > 0 && len(r.Traces) > limit {
+		r.Traces = r.Traces[:limit]
+	}
+}
+
+func (t *TraceResult) merge(o *TraceResult, spansPerSet int) {
+	if o.HasRoot && (!t.HasRoot || o.Start < t.Start) {
+		t.HasRoot, t.RootService, t.RootName = true, o.RootService, o.RootName
+	}
+	t.Start, t.End = min(t.Start, o.Start), max(t.End, o.End)
+	for _, set := range o.Sets {
+		k := t.setLike(set.Attrs)
+		if k < 0 {
+			t.Sets = append(t.Sets, set)
+			continue
+		}
+		t.Sets[k].merge(&set, spansPerSet)
+	}
+	for _, sv := range o.Services {
+		i := sort.Search(len(t.Services), func(i int) bool { return t.Services[i].Name >= sv.Name })
+		if i < len(t.Services) && t.Services[i].Name == sv.Name {
+			t.Services[i].Spans += sv.Spans
+			t.Services[i].Errors += sv.Errors
+			continue
+		}
+		t.Services = append(t.Services, ServiceStats{})
+		copy(t.Services[i+1:], t.Services[i:])
+		t.Services[i] = sv
+	}
+}
+
+// setLike is the set with equal attributes, or -1.
+func (t *TraceResult) setLike(attrs []Attribute) int {
+	for i := range t.Sets {
+		if sameAttributes(t.Sets[i].Attrs, attrs) {
+			return i
+		}
+	}
+	return -1
+}
+
+func sameAttributes(a, b []Attribute) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].Key != b[i].Key || a[i].Value.Kind != b[i].Value.Kind || a[i].Value.Int != b[i].Value.Int ||
+			!bytes.Equal(a[i].Value.Bytes, b[i].Value.Bytes) {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *SpanSet) merge(o *SpanSet, spansPerSet int) {
+	x.Matched += o.Matched
+	for _, sp := range o.Spans {
+		dup := false
+		for i := range x.Spans {
+			dup = dup || x.Spans[i].ID == sp.ID && x.Spans[i].Start == sp.Start && x.Spans[i].Name == sp.Name
+		}
+		if !dup {
+			x.Spans = append(x.Spans, sp)
+		}
+	}
+	sort.SliceStable(x.Spans, func(i, j int) bool { return x.Spans[i].Start < x.Spans[j].Start })
+	if spansPerSet > 0 && len(x.Spans) > spansPerSet {
+		x.Spans = x.Spans[:spansPerSet]
+	}
+}
+
+// Search answers on the calling goroutine. A source that fails makes the answer partial; the end of ctx is an error.
+func Search(ctx context.Context, sources []Source, req SearchRequest) (*SearchResult, error) {
+	p, err := Prepare(req)
+	if err != nil {
+		return nil, err
+	}
+	units, err := p.Units(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	res := &SearchResult{}
+	for _, u := range units {
+		if p.Done(res, u.Info().End) {
+			break
+		}
+		part, err := p.Run(ctx, u)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			part = &SearchResult{Partial: []string{u.Source + ": " + err.Error()}}
+		}
+		p.Merge(res, part)
+	}
+	return res, nil
+}

@@ -1,0 +1,149 @@
+package query
+
+// summary is the trace-level values of a segment's traces: from stored columns, or computed from the rows.
+type summary struct {
+	startCol, endCol, nameCol, serviceCol *Vector // stored
+	starts, ends                          []int64 // computed
+	roots                                 []int32 // row of the root, -1 = none
+	names                                 *Vector
+	services                              [][]byte // per resource
+	resource                              *Vector
+}
+
+// summaries reads the trace columns, or computes all of it when one is missing.
+func (s *scan) summaries() (*summary, error) {
+	if s.sum != nil {
+		return s.sum, nil
+	}
+	sum := &summary{}
+	for _, part := range [...]struct {
+		key string
+		dst **Vector
+	}{{KeyTraceStart, &sum.startCol}, {KeyTraceEnd, &sum.endCol}, {KeyTraceRootName, &sum.nameCol}, {KeyTraceRootService, &sum.serviceCol}} {
+		c := s.columns(ScopeTrace, part.key)
+		if len(c.cols) == 0 {
+			sum = &summary{}
+			break
+		}
+		v, err := s.read(c, 0, nil)
+		if err != nil {
+			return nil, err
+		}
+		*part.dst = v
+	}
+	if sum.serviceCol == nil {
+		if err := s.computeSummaries(sum); err != nil {
+			return nil, err
+		}
+	}
+	s.sum = sum
+	return sum, nil
+}
+
+func (s *scan) computeSummaries(sum *summary) error {
+	t, err := s.loadTraces()
+	if err != nil {
+		return err
+	}
+	var start, duration, parent *Vector
+	for _, part := range [...]struct {
+		key string
+		dst **Vector
+	}{{KeyStart, &start}, {KeyDuration, &duration}, {KeyParentID, &parent}, {KeyName, &sum.names}, {KeyResource, &sum.resource}} {
+		if *part.dst, err = s.intrinsic(part.key, nil); err != nil {
+			return err
+		}
+	}
+	if sum.services, err = s.serviceNames(); err != nil {
+		return err
+	}
+	n := len(t.IDs)
+	sum.starts, sum.ends, sum.roots = make([]int64, n), make([]int64, n), make([]int32, n)
+	for i := range n {
+		if err := s.step(); err != nil {
+			return err
+		}
+		sum.roots[i] = -1
+		first, rootStart := true, int64(0)
+		for k := t.Offsets[i]; k < t.Offsets[i+1]; k++ {
+			row := k
+			if t.Perm != nil {
+				row = t.Perm[k]
+			}
+			from := start.at(row)
+			to := from + duration.at(row)
+			if first || from < sum.starts[i] {
+				sum.starts[i] = from
+			}
+			if first || to > sum.ends[i] {
+				sum.ends[i] = to
+			}
+			first = false
+			if parent.at(row) == 0 && (sum.roots[i] < 0 || from < rootStart) {
+				sum.roots[i], rootStart = int32(row), from
+			}
+		}
+	}
+	return nil
+}
+
+// serviceNames is the service.name of every resource of the table; nil where it is not a string.
+func (s *scan) serviceNames() ([][]byte, error) {
+	t, err := s.table(ScopeResource)
+	if err != nil {
+		return nil, err
+	}
+	if s.services != nil {
+		return s.services, nil
+	}
+	names := make([][]byte, t.Len())
+	for i := range names {
+		if v := t.value(i, "service.name"); v.set && !v.list && v.raw == nil {
+			names[i] = v.s
+		}
+	}
+	s.services = names
+	return names, nil
+}
+
+func (m *summary) start(t uint32) int64 {
+	if m.startCol != nil {
+		return m.startCol.at(t)
+	}
+	return m.starts[t]
+}
+
+func (m *summary) end(t uint32) int64 {
+	if m.endCol != nil {
+		return m.endCol.at(t)
+	}
+	return m.ends[t]
+}
+
+// rootName is nil when the trace has no root here.
+func (m *summary) rootName(t uint32) []byte {
+	if m.nameCol != nil {
+		return m.nameCol.text(t)
+	}
+	if m.roots[t] < 0 {
+		return nil
+	}
+	return orEmpty(m.names.text(uint32(m.roots[t])))
+}
+
+func (m *summary) rootService(t uint32) []byte {
+	if m.serviceCol != nil {
+		return m.serviceCol.text(t)
+	}
+	if m.roots[t] < 0 {
+		return nil
+	}
+	return orEmpty(m.services[m.resource.Codes[m.roots[t]]])
+}
+
+func orEmpty(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
