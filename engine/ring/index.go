@@ -102,6 +102,25 @@ func (x *Index) dropRepeats(prefer func(a, b uint32) uint32) {
 	x.points = x.points[:kept:kept]
 }
 
+// owners tells for each of the lists the index was built from whether any of its
+// tokens stayed its own, and whether any token was repeated.
+func (x *Index) owners(lists [][]uint32) (own []bool, repeats bool) {
+	own = make([]bool, len(lists))
+	total := 0
+	for n, l := range lists {
+		own[n] = len(l) > 0
+		total += len(l)
+	}
+	if total == len(x.points) {
+		return own, false
+	}
+	clear(own)
+	for _, p := range x.points {
+		own[p.Owner] = true
+	}
+	return own, true
+}
+
 // Len is the number of distinct tokens.
 func (x *Index) Len() int { return len(x.points) }
 

@@ -56,7 +56,9 @@ type topology struct {
 	zoneOf []uint32 // zone of each instance
 	placed []uint32 // instances per walk zone that own at least one point
 	named  []bool   // whether the walk zone restricts the walk
-	spread int      // sum of placed
+	// contested: some token has two holders, so that their states decide who
+	// owns it.
+	contested bool
 }
 
 // New builds a snapshot. Tombstones are left out, as readers of a ring never
@@ -111,6 +113,8 @@ func newTopology(instances []Instance, zoneAware bool) *topology {
 	return t
 }
 
+// placeZones counts the instances per walk zone that a walk can meet. One that
+// lost all its tokens to others is not among them.
 func (t *topology) placeZones(lists [][]uint32, zoneAware bool) {
 	walkZones := 1
 	if zoneAware {
@@ -120,14 +124,14 @@ func (t *topology) placeZones(lists [][]uint32, zoneAware bool) {
 	for z := range t.named {
 		t.named[z] = zoneAware && z < len(t.zones) && t.zones[z] != ""
 	}
-	for n, l := range lists {
-		if len(l) == 0 {
-			continue
-		}
-		t.spread++
-		if zoneAware {
+	onRing, contested := t.index.owners(lists)
+	t.contested = contested
+	for n, on := range onRing {
+		switch {
+		case !on:
+		case zoneAware:
 			t.placed[t.zoneOf[n]]++
-		} else {
+		default:
 			t.placed[0]++
 		}
 	}
@@ -156,7 +160,8 @@ func WithHeartbeats(prev *Ring, d *Desc) *Ring {
 		old, i := &prev.instances[n], &instances[n]
 		var ok bool
 		*i, ok = d.Instances[old.ID]
-		if !ok || i.State == Left || i.Zone != old.Zone || !sameTokens(i.Tokens, old.Tokens) {
+		if !ok || i.State == Left || i.Zone != old.Zone || !sameTokens(i.Tokens, old.Tokens) ||
+			prev.topo.contested && i.State != old.State {
 			return New(d, prev.cfg)
 		}
 		i.ID, i.Tokens = old.ID, old.Tokens
