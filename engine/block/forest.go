@@ -23,15 +23,15 @@ type forest struct {
 
 // traceInfo is the summary of one trace.
 type traceInfo struct {
-	id       trace.ID
-	row      uint32 // first row
-	n        uint32
-	start    int64
-	end      int64
-	root     uint32 // code of the root's name, 0 = no root
-	service  uint32 // code of the root's service, 0 = none
-	errors   uint32
-	repeated bool // parents must be looked up: set for traces that were put together
+	id      trace.ID
+	row     uint32 // first row
+	n       uint32
+	start   int64
+	end     int64
+	root    uint32 // code of the root's name, 0 = no root
+	service uint32 // code of the root's service, 0 = none
+	errors  uint32
+	copied  bool // by a merge, together with what is computed for it
 }
 
 // begin makes room for rows rows.
@@ -80,6 +80,9 @@ func (f *forest) parentIDs(rows []uint32, out []int64) ([]uint32, []int64) {
 	var at []int32 // row of the span with that left number
 	for i := range f.traces {
 		t := &f.traces[i]
+		if t.copied {
+			continue
+		}
 		from, to := int(t.row), int(t.row+t.n)
 		at = sized(at, 2*int(t.n)+1)
 		for r := from; r < to; r++ {

@@ -15,14 +15,14 @@ func (m *merger) plan() (int, error) {
 	f := &m.w.forest
 	f.begin(0)
 	m.parts = m.parts[:0]
-	var joins []join
+	var joins []joinedTrace
 	rows := 0
 	for rows < m.o.StripeRows {
 		id, ok := m.smallest()
 		if !ok {
 			break
 		}
-		j := join{id: id, row: rows, trace: len(f.traces)}
+		j := joinedTrace{id: id, row: rows, trace: len(f.traces)}
 		for _, in := range m.inputs {
 			if in.traces == nil || in.traces.IDs[in.next] != id {
 				continue
@@ -37,7 +37,7 @@ func (m *merger) plan() (int, error) {
 				}
 			}
 		}
-		f.traces = append(f.traces, traceInfo{id: id, row: uint32(rows), n: uint32(j.n)})
+		f.traces = append(f.traces, traceInfo{id: id, row: uint32(rows), n: uint32(j.n), copied: true})
 		if len(j.pieces) > 1 {
 			joins = append(joins, j)
 			rows += j.n
@@ -49,7 +49,6 @@ func (m *merger) plan() (int, error) {
 		p.finish()
 	}
 	if len(joins) == 0 {
-		f.grow(rows)
 		return rows, nil
 	}
 	return m.join(joins, rows)
@@ -110,22 +109,17 @@ func (c piece) place(row uint32) int {
 	return int(c.to - c.from)
 }
 
-// join is a trace that is in several inputs.
-type join struct {
+// joinedTrace is a trace that is in several inputs.
+type joinedTrace struct {
 	id     trace.ID
 	trace  int // its place in the stripe
 	row, n int
 	pieces []piece
 }
 
-// joiner holds what is needed of the spans of such traces.
-type joiner struct {
-	members map[*part][]member // by row of the part
-}
-
 // join puts the traces together that are in several inputs. Rows that occur twice
 // are dropped, so all rows are placed anew.
-func (m *merger) join(joins []join, rows int) (int, error) {
+func (m *merger) join(joins []joinedTrace, rows int) (int, error) {
 	for _, j := range joins {
 		for _, c := range j.pieces {
 			for r := c.from; r < c.to; r++ {
@@ -138,21 +132,21 @@ func (m *merger) join(joins []join, rows int) (int, error) {
 		p.within = nil
 		p.finish()
 	}
-	jn := joiner{members: map[*part][]member{}}
+	members := map[*part][]member{} // by row of the part
 	for _, p := range m.parts {
 		if slices.Contains(p.rowMap, joined) {
 			list, err := m.membersOf(p)
 			if err != nil {
 				return 0, err
 			}
-			jn.members[p] = list
+			members[p] = list
 		}
 	}
-	return m.placeAgain(joins, &jn, rows), nil
+	return m.placeAgain(joins, members, rows), nil
 }
 
 // placeAgain numbers all rows of the stripe without those that occur twice.
-func (m *merger) placeAgain(joins []join, jn *joiner, rows int) int {
+func (m *merger) placeAgain(joins []joinedTrace, members map[*part][]member, rows int) int {
 	f, tw := &m.w.forest, &m.w.sorter.twins
 	traces := slices.Clone(f.traces)
 	f.begin(rows)
@@ -163,7 +157,7 @@ func (m *merger) placeAgain(joins []join, jn *joiner, rows int) int {
 	for t := range traces {
 		shift = append(shift, traces[t].row-uint32(out))
 		if len(joins) == 0 || joins[0].trace != t {
-			f.traces = append(f.traces, traceInfo{id: traces[t].id, row: uint32(out), n: traces[t].n})
+			f.traces = append(f.traces, traceInfo{id: traces[t].id, row: uint32(out), n: traces[t].n, copied: true})
 			out += int(traces[t].n)
 			continue
 		}
@@ -171,7 +165,7 @@ func (m *merger) placeAgain(joins []join, jn *joiner, rows int) int {
 		tw.begin(joins[0].n)
 		for _, c := range joins[0].pieces {
 			for r := c.from; r < c.to; r++ {
-				s := &jn.members[c.p][r]
+				s := &members[c.p][r]
 				if !tw.add(s.id, s.kind) {
 					c.p.rowMap[r] = dropped
 					continue
@@ -187,7 +181,6 @@ func (m *merger) placeAgain(joins []join, jn *joiner, rows int) int {
 			s.p.rowMap[s.row] = joined | uint32(out+i)
 		}
 		f.add(traces[t].id, out, spans)
-		f.traces[len(f.traces)-1].repeated = true
 		out += len(where)
 		joins = joins[1:]
 	}
@@ -292,9 +285,6 @@ func eachNumber(v *query.Vector, f func(row int, n int64)) {
 	}
 }
 
-// grow makes room for rows whose columns are copied.
-func (f *forest) grow(rows int) { f.left = sized(f.left, rows) }
-
 // patch adds the computed values of joined traces to the gathered column.
 func (m *merger) patch(n int) {
 	if !computedColumn(n) {
@@ -310,7 +300,7 @@ func (m *merger) patch(n int) {
 	}
 	for i := range f.traces {
 		t := &f.traces[i]
-		if !t.repeated {
+		if t.copied {
 			continue
 		}
 		switch n {
@@ -354,7 +344,7 @@ func (m *merger) patchRoots(n int, c *Column) *Column {
 	for i := range w.forest.traces {
 		t := &w.forest.traces[i]
 		switch {
-		case !t.repeated:
+		case t.copied:
 		case n == ColRootName && t.root != 0:
 			w.gather.setCode(t.row, w.words.Code(m.names.Entry(int(t.root-1))))
 		case n == ColRootService && t.service != 0:
@@ -370,7 +360,7 @@ func (m *merger) learn(n int, c *Column) {
 	k := 0
 	for i := range f.traces {
 		t := &f.traces[i]
-		if t.repeated {
+		if !t.copied {
 			continue
 		}
 		v, ok := c.next(&k, t.row)
@@ -401,4 +391,3 @@ func (c *Column) next(k *int, row uint32) (int64, bool) {
 	}
 	return 0, false
 }
-

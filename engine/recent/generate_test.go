@@ -16,6 +16,7 @@ import (
 type gen struct {
 	*rand.Rand
 	traces [][]byte
+	spans  uint64
 }
 
 func newGen(seed uint64) *gen { return &gen{Rand: rand.New(rand.NewPCG(seed, 7))} }
@@ -84,8 +85,9 @@ func (g *gen) traceID() []byte {
 
 func (g *gen) span(parents map[string][]byte) *tracepb.Span {
 	id := g.traceID()
+	g.spans++
 	s := &tracepb.Span{TraceId: id, SpanId: g.bytes(8), Name: fmt.Sprintf("op %d", g.IntN(9)), Kind: tracepb.Span_SpanKind(g.IntN(7)),
-		StartTimeUnixNano: 1_700_000_000_000_000_000 + uint64(g.IntN(1000)), Attributes: g.attrs(9, 0)}
+		StartTimeUnixNano: 1_700_000_000_000_000_000 + uint64(g.IntN(1000))<<20 + g.spans, Attributes: g.attrs(9, 0)}
 	s.EndTimeUnixNano = s.StartTimeUnixNano + uint64(g.IntN(1_000_000))
 	if g.IntN(30) == 0 {
 		s.EndTimeUnixNano = 0

@@ -141,3 +141,39 @@ func BenchmarkSeal(b *testing.B) {
 		b.ReportMetric(float64(peakMB()), "peak-MB")
 	}
 }
+
+// BenchmarkMerge merges the blocks that BenchmarkSeal left in RINGCTL_BENCH_DIR.
+func BenchmarkMerge(b *testing.B) {
+	dir := os.Getenv("RINGCTL_BENCH_DIR")
+	if dir == "" {
+		b.Skip("RINGCTL_BENCH_DIR names no folder")
+	}
+	names, err := os.ReadDir(filepath.Join(dir, "t"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	cache := block.NewCache(1 << 20)
+	for b.Loop() {
+		var inputs []*block.Block
+		for _, n := range names {
+			in, err := block.Open(b.Context(), folder{dir: dir}, "t", n.Name(), block.OpenOptions{Cache: cache})
+			if err != nil {
+				b.Fatal(err)
+			}
+			inputs = append(inputs, in)
+		}
+		t := cpu()
+		w, err := block.NewWriter(block.WriterOptions{Level: 3, Blooms: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		id, _ := block.NewID()
+		m, err := w.Merge(b.Context(), filepath.Join(dir, "merged", id), inputs, block.MergeOptions{Tenant: "merged", ID: id})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric((cpu()-t).Seconds()/float64(m.Spans)*1e6, "cpu-s/Mspan")
+		b.ReportMetric(float64(m.Bytes())/float64(m.Spans), "B/span")
+		b.ReportMetric(float64(peakMB()), "peak-MB")
+	}
+}
