@@ -44,6 +44,7 @@ type StoreOptions struct {
 type Store struct {
 	codecs  map[string]Codec
 	entries map[string]*entry
+	dropped map[string]uint64 // last versions of dropped keys: a version never comes twice
 	opt     StoreOptions
 }
 
@@ -85,7 +86,7 @@ type Update struct {
 
 // NewStore returns an empty store for values of the given codecs.
 func NewStore(codecs []Codec, opt StoreOptions) *Store {
-	s := &Store{codecs: map[string]Codec{}, entries: map[string]*entry{}, opt: opt}
+	s := &Store{codecs: map[string]Codec{}, entries: map[string]*entry{}, dropped: map[string]uint64{}, opt: opt}
 	for _, c := range codecs {
 		s.codecs[c.ID()] = c
 	}
@@ -158,7 +159,7 @@ func (s *Store) merge(u Update, localCAS bool, now time.Time) (*Change, error) {
 		if u.Deleted {
 			return nil, nil
 		}
-		e = &entry{codec: u.codec}
+		e = &entry{codec: u.codec, version: s.dropped[u.Key]}
 	} else if e.codec.ID() != u.codec.ID() {
 		return nil, fmt.Errorf("key %s: %w: %s, not %s", u.Key, ErrCodecChanged, e.codec.ID(), u.codec.ID())
 	}
@@ -263,6 +264,7 @@ func (s *Store) Expire(now time.Time) []string {
 	for k, e := range s.entries {
 		if e.deleted && now.UnixMilli()-e.updated > s.opt.ObsoleteTimeout.Milliseconds() {
 			delete(s.entries, k)
+			s.dropped[k] = e.version
 			gone = append(gone, k)
 		}
 	}

@@ -419,7 +419,15 @@ func (l *leaf) evalColumn(s *scan, st *leafState, i int, within, out Bitmap) err
 		return s.eachRow(within, out, func(row uint32) bool { return v.Present.Has(row) && l.m.int(v.Ints[row]) })
 	}
 	typ := c.Type()
-	return s.eachRow(within, out, func(row uint32) bool { return l.m.value(v.value(row, typ)) })
+	return s.eachRow(within, out, func(row uint32) bool { return l.test(v.value(row, typ)) })
+}
+
+// test is the matcher on a value of a column; kind and status are stored as numbers.
+func (l *leaf) test(v value) bool {
+	if t := l.m.lit.typ; v.typ == traceql.TypeInt && (t == traceql.TypeKind || t == traceql.TypeStatus) && l.attr.Intrinsic != traceql.NotIntrinsic {
+		v.typ = t
+	}
+	return l.m.value(v)
 }
 
 func (l *leaf) evalSparse(s *scan, v *Vector, set *codeSet, typ Type, within, out Bitmap) error {
@@ -431,7 +439,7 @@ func (l *leaf) evalSparse(s *scan, v *Vector, set *codeSet, typ Type, within, ou
 		if !within.Has(row) {
 			continue
 		}
-		if byCode && set.bits.Has(v.Codes[i]) || !byCode && l.m.value(v.entry(uint32(i), typ)) {
+		if byCode && set.bits.Has(v.Codes[i]) || !byCode && l.test(v.entry(uint32(i), typ)) {
 			out.Set(row)
 		}
 	}
@@ -439,7 +447,7 @@ func (l *leaf) evalSparse(s *scan, v *Vector, set *codeSet, typ Type, within, ou
 }
 
 func (l *leaf) evalLists(s *scan, v *Vector, typ Type, within, out Bitmap) error {
-	return s.eachRow(within, out, func(row uint32) bool { return l.m.value(v.value(row, typ)) })
+	return s.eachRow(within, out, func(row uint32) bool { return l.test(v.value(row, typ)) })
 }
 
 // evalFixed is evalSpan for a fixed column: null entries have a value, and so have rows of a column that is missing.

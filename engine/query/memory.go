@@ -332,9 +332,6 @@ func fieldType(v value) Type {
 	case !v.set:
 		return Nil
 	case v.list:
-		if len(v.elem) == 0 {
-			return String | Array
-		}
 		return fieldType(v.elem[0]) | Array
 	case v.raw != nil:
 		return Other

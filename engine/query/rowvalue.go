@@ -93,11 +93,15 @@ func (s *scan) getter(f traceql.Field, within Bitmap) (getter, error) {
 	return func(uint32) value { return value{} }, nil
 }
 
+// not is !v: of a list, whether a false is in it.
 func not(v value) value {
-	if v.list || v.typ != traceql.TypeBool {
-		return value{}
+	switch {
+	case v.list:
+		return boolValue(compareValues(traceql.OpEq, v, boolValue(false)))
+	case v.typ == traceql.TypeBool:
+		return boolValue(v.n == 0)
 	}
-	return boolValue(v.n == 0)
+	return value{}
 }
 
 func (s *scan) binaryGetter(f *traceql.Binary, within Bitmap) (getter, error) {

@@ -132,8 +132,9 @@ const (
 type Type uint8
 
 // The types. An array column has a list of values per row; its Type has the Array bit set. Other is a value that can
-// be shown and tested for existence but not compared (maps, mixed or nested arrays): its entries are raw OTLP AnyValue
-// messages, like those of no other type.
+// be shown and tested for existence but not compared (maps, empty, mixed or nested arrays): its entries are raw OTLP
+// AnyValue messages, like those of no other type. The empty value is not stored: it counts as not there. Of several
+// attributes of a span with one key, the first counts.
 const (
 	Nil Type = iota
 	String

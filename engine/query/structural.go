@@ -89,7 +89,7 @@ func (o opStage) run(s *scan, in state) (state, error) {
 		rows := s.bitmap()
 		rows.Or(l.rows)
 		rows.Or(r.rows)
-		return state{rows: rows}, nil
+		return state{rows: rows, attrs: in.attrs}, nil
 	}
 	l, r, err := o.sides(s, in)
 	if err != nil || r.Empty() {
@@ -99,9 +99,9 @@ func (o opStage) run(s *scan, in state) (state, error) {
 	if o.op == traceql.OpAnd {
 		rows.Or(l)
 		rows.Or(r)
-		return state{rows: rows}, nil
+		return state{rows: rows, attrs: in.attrs}, nil
 	}
-	return state{rows: rows}, o.relate(s, l, r, rows)
+	return state{rows: rows, attrs: in.attrs}, o.relate(s, l, r, rows)
 }
 
 // sides evaluates both operands, the rarer one first, and leaves only traces that can be in the result: those with

@@ -64,7 +64,7 @@ func valueOf(v *trace.Value) value {
 	return value{set: true, raw: trace.AppendValue(nil, v)}
 }
 
-// elements are the values of an array of one comparable type.
+// elements are the values of an array of one comparable type; an empty one has no type.
 func elements(v *trace.Value) (elem []value, ok bool) {
 	for e, err := range v.Elements() {
 		if err != nil {
@@ -76,7 +76,7 @@ func elements(v *trace.Value) (elem []value, ok bool) {
 		}
 		elem = append(elem, x)
 	}
-	return elem, true
+	return elem, len(elem) > 0
 }
 
 // attribute is the value as it is shown in an answer.
@@ -120,8 +120,13 @@ func (v value) number() (f float64, ok bool) {
 	return float64(v.n), true
 }
 
-// truth is the value of a condition: everything but true is false.
-func (v value) truth() bool { return v.typ == traceql.TypeBool && !v.list && v.n != 0 }
+// truth is the value of a condition: true for true, and for a list with a true in it.
+func (v value) truth() bool {
+	if v.list {
+		return compareValues(traceql.OpEq, v, boolValue(true))
+	}
+	return v.typ == traceql.TypeBool && v.n != 0
+}
 
 // compareValues is a op b for a comparison. Lists: = < > and so on hold when they do for any element, != when it does for all.
 func compareValues(op traceql.Op, a, b value) bool {

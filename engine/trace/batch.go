@@ -86,6 +86,8 @@ type Batch struct {
 	table []uint32 // open addressing over traces, index+1; length a power of two
 	path  [3]int   // resource, scope and span being read, for errors
 	deep  bool     // check contents too
+
+	largest int // the largest field of a span, resource or scope message
 }
 
 // group is one ResourceSpans or ScopeSpans message, and the half-open range of
@@ -147,6 +149,7 @@ func (b *Batch) clear() {
 	b.resources, b.scopes, b.spans = b.resources[:0], b.scopes[:0], b.spans[:0]
 	b.traces, b.bad = b.traces[:0], b.bad[:0]
 	b.rejected = [reasons]int{}
+	b.largest = 0
 	if b.table == nil {
 		b.seed = maphash.MakeSeed()
 		b.table = make([]uint32, firstTable)
@@ -241,7 +244,7 @@ func (b *Batch) readScope(from, to int) *MalformedError {
 // over. This loop is the price of placement, so it is spelled out.
 func (b *Batch) readSpan(start, from, to int) *MalformedError {
 	raw := b.raw[:to]
-	var traceAt, spanAt, attrs int
+	var traceAt, spanAt, attrs, largest int
 	var traceLen, spanLen, parentLen int
 	i := from
 	for i < len(raw) {
@@ -275,6 +278,7 @@ func (b *Batch) readSpan(start, from, to int) *MalformedError {
 			return b.spanError(raw, field)
 		}
 		i = end
+		largest = max(largest, end-begin)
 		switch tag {
 		case 9<<3 | wireBytes:
 			attrs++
@@ -297,6 +301,7 @@ func (b *Batch) readSpan(start, from, to int) *MalformedError {
 			}
 		}
 	}
+	b.largest = max(b.largest, largest)
 	switch {
 	case traceLen != 16 || ID(raw[traceAt:traceAt+16]).IsZero():
 		b.reject(from, BadTraceID)
@@ -315,8 +320,10 @@ func (b *Batch) readSpan(start, from, to int) *MalformedError {
 	return nil
 }
 
-// inspect checks the contents of field f when it is the message num.
+// inspect measures the field f and, when it is the message num, checks its
+// contents.
 func (b *Batch) inspect(f *field, num uint64, m msgID, name string) *MalformedError {
+	b.largest = max(b.largest, f.end-f.from)
 	if !b.deep || f.tag != num<<3|wireBytes {
 		return nil
 	}
@@ -420,6 +427,11 @@ func (b *Batch) TraceSpans(t int) int { return int(b.traces[t].spans) }
 // TraceBytes is the encoded size of the spans of trace t, without the resource
 // and scope messages around them.
 func (b *Batch) TraceBytes(t int) int { return int(b.traces[t].bytes) }
+
+// LargestField bounds the length of every string in the export: none is longer.
+// It is the size of the largest attribute, event, link, name, resource or scope
+// message. While it is within a limit, [Truncate] has nothing to do.
+func (b *Batch) LargestField() int { return b.largest }
 
 // Rejected is how many spans were left out, for any reason.
 func (b *Batch) Rejected() int {

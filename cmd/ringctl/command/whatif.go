@@ -21,7 +21,7 @@ owner? It is decided on the views of all members, in every ring that has one of 
 names the largest batch among them that may stop; the exit code is 1, and the answer is printed all the same.
 
 It is a judgement of this moment: ask again right before each step.`,
-		Example: "  ringctl can-stop ingester-0\n  ringctl can-stop --ring ingester --zone zone-a\n  ringctl can-stop --ring ingester --zone zone-a --max 5 -o json",
+		Example:           "  ringctl can-stop ingester-0\n  ringctl can-stop --ring ingester --zone zone-a\n  ringctl can-stop --ring ingester --zone zone-a --max 5 -o json",
 		ValidArgsFunction: a.completeMembers,
 		RunE: func(c *cobra.Command, args []string) error {
 			req.IDs = args

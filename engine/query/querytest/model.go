@@ -153,6 +153,9 @@ func plain(v *trace.Value) any {
 			}
 			list = append(list, x)
 		}
+		if len(list) == 0 {
+			return opaque{} // of no type
+		}
 		return list
 	}
 	return opaque{}

@@ -131,7 +131,7 @@ func filter(f *traceql.Filter, spans []*span) []*span {
 	}
 	var out []*span
 	for _, s := range spans {
-		if eval(f.Expr, s) == true {
+		if truth(eval(f.Expr, s)) {
 			out = append(out, s)
 		}
 	}
@@ -296,7 +296,7 @@ func aggregate(a *traceql.Aggregate, spans []*span) any {
 			best = v
 		}
 	}
-	if a.Func == traceql.Avg {
+	if a.Func == traceql.Avg && best != nil {
 		return toFloat(best) / float64(len(nums))
 	}
 	return best
@@ -314,12 +314,22 @@ func eval(f traceql.Field, s *span) any {
 		if f.Op == traceql.OpSub {
 			return calculate(traceql.OpSub, int64(0), v)
 		}
-		if b, ok := v.(bool); ok {
-			return !b
-		}
-		return nil
+		return not(v)
 	case *traceql.Binary:
 		return binary2(f, eval(f.Left, s), eval(f.Right, s))
+	}
+	return nil
+}
+
+// truth: a list is true when one of its values is, and not(list) is true when one of them is false.
+func truth(v any) bool { return compare(traceql.OpEq, v, true) }
+
+func not(v any) any {
+	switch v := v.(type) {
+	case bool:
+		return !v
+	case []any:
+		return compare(traceql.OpEq, v, false)
 	}
 	return nil
 }
@@ -336,9 +346,9 @@ func binary2(f *traceql.Binary, l, r any) any {
 	case isNilLit(f.Right):
 		return (l == nil) == (f.Op == traceql.OpEq)
 	case f.Op == traceql.OpAnd:
-		return l == true && r == true
+		return truth(l) && truth(r)
 	case f.Op == traceql.OpOr:
-		return l == true || r == true
+		return truth(l) || truth(r)
 	case f.Op.Arithmetic():
 		return calculate(f.Op, l, r)
 	}

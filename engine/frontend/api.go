@@ -1,0 +1,216 @@
+package frontend
+
+import (
+	"compress/gzip"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// Routes mounts the API on a mux.
+func (f *Frontend) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("/api/echo", func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "echo") //nolint:errcheck // the client is gone
+	})
+	for path, h := range map[string]struct {
+		op     string
+		handle handler
+	}{
+		"/api/traces/{id}":    {"traces", f.traceV1},
+		"/api/v2/traces/{id}": {"traces", f.traceV2},
+		"/api/search":         {"search", f.search},
+	} {
+		mux.Handle(path, f.route(h.op, h.handle))
+	}
+}
+
+// handler writes an answer, or returns an error before it has written anything.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// route bounds, counts and compresses the answers of a handler.
+func (f *Frontend) route(op string, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD, POST")
+			http.Error(w, "ask with GET", http.StatusMethodNotAllowed)
+			return
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(r.Context(), f.cfg.Timeout)
+		defer cancel()
+		z := &zipped{ResponseWriter: w, accepted: strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")}
+		err := h(z, r.WithContext(ctx))
+		result := "completed"
+		if err != nil {
+			result = "failed"
+			f.fail(w, err)
+		} else if err := z.close(); err != nil {
+			result = "canceled"
+		}
+		f.metrics.queries.WithLabelValues(op, result).Inc()
+		f.metrics.duration.WithLabelValues(op).Observe(time.Since(began).Seconds())
+	})
+}
+
+// zipped compresses an answer that is large enough to gain from it.
+type zipped struct {
+	http.ResponseWriter
+	accepted bool
+	zip      *gzip.Writer
+}
+
+// worthZipping is about what fits one packet.
+const worthZipping = 1400
+
+var zippers = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
+
+// body writes the whole body at once.
+func (z *zipped) body(contentType string, b []byte) error {
+	h := z.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Vary", "Accept-Encoding")
+	if !z.accepted || len(b) < worthZipping {
+		_, err := z.Write(b)
+		return err
+	}
+	h.Set("Content-Encoding", "gzip")
+	z.zip = zippers.Get().(*gzip.Writer)
+	z.zip.Reset(z.ResponseWriter)
+	_, err := z.zip.Write(b)
+	return err
+}
+
+func (z *zipped) close() error {
+	if z.zip == nil {
+		return nil
+	}
+	err := z.zip.Close()
+	zippers.Put(z.zip)
+	return err
+}
+
+// write sends a body through the response writer that route made.
+func write(w http.ResponseWriter, contentType string, b []byte) error {
+	return w.(*zipped).body(contentType, b)
+}
+
+const (
+	typeJSON     = "application/json"
+	typeProtobuf = "application/protobuf"
+)
+
+func wantsProtobuf(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), typeProtobuf)
+}
+
+// findTrace reads the parameters of a trace by id and finds it. The first
+// result is never empty without an error.
+func (f *Frontend) findTrace(r *http.Request) (*peer.Answer, error) {
+	tenants, err := f.tenants(r)
+	if err != nil {
+		return nil, err
+	}
+	id, err := trace.ParseID(r.PathValue("id"))
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	v := values{Values: r.URL.Query()}
+	w := v.seconds()
+	if v.err != nil {
+		return nil, v.err
+	}
+	a, err := f.askAll(r.Context(), tenants, peer.Question{Trace: &id}, w)
+	if err != nil {
+		return nil, err
+	}
+	if len(a.Trace) == 0 && len(a.Missing) == 0 {
+		return nil, errNotFound
+	}
+	return a, nil
+}
+
+// traceV1 serves /api/traces/{id}: the trace alone. What is missing is an error
+// here, since there is no place to say so.
+func (f *Frontend) traceV1(w http.ResponseWriter, r *http.Request) error {
+	a, err := f.findTrace(r)
+	if err != nil {
+		return err
+	}
+	if len(a.Trace) == 0 {
+		return unavailable(a.Missing)
+	}
+	if f.cfg.MaxTrace > 0 && len(a.Trace) > f.cfg.MaxTrace {
+		return errTraceTooLarge
+	}
+	if wantsProtobuf(r) {
+		return write(w, typeProtobuf, a.Trace)
+	}
+	b, err := trace.AppendJSON(nil, a.Trace, trace.JSONOptions{Base64IDs: true, EnumNames: true, Batches: true})
+	if err != nil {
+		return err
+	}
+	return write(w, typeJSON, b)
+}
+
+// traceV2 serves /api/v2/traces/{id}: the trace, and whether it is all.
+func (f *Frontend) traceV2(w http.ResponseWriter, r *http.Request) error {
+	a, err := f.findTrace(r)
+	if err != nil {
+		return err
+	}
+	if len(a.Missing) > 0 {
+		f.metrics.partial.WithLabelValues("traces").Inc()
+	}
+	if wantsProtobuf(r) {
+		return write(w, typeProtobuf, traceResponse(a))
+	}
+	b, err := traceJSON(a)
+	if err != nil {
+		return err
+	}
+	return write(w, typeJSON, b)
+}
+
+// Bounds of the search parameters.
+const (
+	defaultSpansPerSet = 3
+	maxSpansPerSet     = 100
+)
+
+// search serves /api/search.
+func (f *Frontend) search(w http.ResponseWriter, r *http.Request) error {
+	tenants, err := f.tenants(r)
+	if err != nil {
+		return err
+	}
+	v := values{Values: r.URL.Query()}
+	req := query.SearchRequest{
+		Query:       v.searchQuery(),
+		Limit:       v.count("limit", f.cfg.DefaultLimit, 1, f.cfg.MaxLimit),
+		SpansPerSet: v.count("spss", defaultSpansPerSet, 1, maxSpansPerSet),
+	}
+	win := v.seconds()
+	if v.err == nil {
+		v.err = checkRange(win, f.cfg.MaxSearch, "query_frontend.max_duration")
+	}
+	if v.err != nil {
+		return v.err
+	}
+	req.Start, req.End = win.start, win.end
+	a, err := f.askAll(r.Context(), tenants, peer.Question{Search: &req}, win)
+	if err != nil {
+		return err
+	}
+	missing := append(a.Missing, a.Search.Partial...)
+	if len(missing) > 0 {
+		f.metrics.partial.WithLabelValues("search").Inc()
+	}
+	return write(w, typeJSON, searchJSON(a.Search, missing))
+}

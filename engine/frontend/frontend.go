@@ -1,0 +1,175 @@
+// Package frontend takes questions, cuts them into pieces for queriers, gathers
+// the answers, and speaks Tempo's HTTP API.
+//
+// Start with New and Handler. ask.go cuts and gathers, api.go has the routes,
+// params.go reads their parameters, and json.go writes their answers.
+package frontend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/tenant"
+)
+
+// Block is a block of the bucket, as the frontend needs to know it.
+type Block struct {
+	ID         [16]byte
+	Start, End int64 // Unix ns
+	Bytes      int64
+}
+
+// Blocks lists the blocks of a tenant with spans in [start, end] (Unix ns; an
+// end of 0 is open), newest first.
+type Blocks interface {
+	Overlapping(tenantID string, start, end int64) []Block
+}
+
+// Queriers lists the addresses of queriers that are up.
+type Queriers interface{ Healthy() []string }
+
+// Answerer asks the querier at an address.
+type Answerer interface {
+	Answer(ctx context.Context, addr string, p *peer.Piece) (*peer.Answer, error)
+}
+
+// Config bounds questions.
+type Config struct {
+	MultiTenant  bool
+	Timeout      time.Duration
+	DefaultLimit int
+	MaxLimit     int
+	MaxSearch    time.Duration // longest time range of a search
+	MaxMetrics   time.Duration // longest time range of a metrics query
+	MaxTrace     int           // bytes of the largest trace given back whole
+}
+
+// Frontend answers questions. Safe for concurrent use.
+type Frontend struct {
+	cfg      Config
+	blocks   Blocks
+	queriers Queriers
+	answerer Answerer
+	load     load
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  metrics
+}
+
+type metrics struct {
+	queries  *prometheus.CounterVec   // op, result
+	duration *prometheus.HistogramVec // op
+	partial  *prometheus.CounterVec   // op
+}
+
+// New makes a frontend.
+func New(cfg Config, blocks Blocks, queriers Queriers, answerer Answerer, now func() time.Time, log *slog.Logger, reg prometheus.Registerer) *Frontend {
+	f := &Frontend{cfg: cfg, blocks: blocks, queriers: queriers, answerer: answerer, now: now, log: log}
+	f.metrics = metrics{
+		queries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tempo_query_frontend_queries_total", Help: "Questions answered, by operation and result."}, []string{"op", "result"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tempo_query_frontend_query_duration_seconds", Help: "Time to answer a question.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}, []string{"op"}),
+		partial: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tempo_query_frontend_partial_answers_total", Help: "Answers with something missing."}, []string{"op"}),
+	}
+	reg.MustRegister(f.metrics.queries, f.metrics.duration, f.metrics.partial)
+	return f
+}
+
+// tenants reads whose spans are asked for. Several are joined with "|".
+func (f *Frontend) tenants(r *http.Request) ([]string, error) {
+	if !f.cfg.MultiTenant {
+		return []string{tenant.Default}, nil
+	}
+	header := r.Header.Get("X-Scope-OrgID")
+	if header == "" {
+		return nil, errNoTenant
+	}
+	ids, err := tenant.Split(header)
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	return ids, nil
+}
+
+var errNoTenant = errors.New("no org id: set the X-Scope-OrgID header to the tenant whose spans you ask for")
+
+// httpCode is the HTTP status of an error.
+func httpCode(err error) int {
+	var b badRequest
+	switch {
+	case errors.As(err, &b):
+		return http.StatusBadRequest
+	case errors.Is(err, errNoTenant):
+		return http.StatusUnauthorized
+	case errors.Is(err, errNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, errTraceTooLarge):
+		return http.StatusUnprocessableEntity
+	}
+	switch status.Code(err) {
+	case codes.InvalidArgument:
+		return http.StatusBadRequest
+	case codes.ResourceExhausted:
+		return http.StatusUnprocessableEntity
+	case codes.NotFound:
+		return http.StatusNotFound
+	case codes.Canceled:
+		return statusClientClosed
+	case codes.DeadlineExceeded:
+		return http.StatusGatewayTimeout
+	case codes.Unavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// statusClientClosed is nginx's code for a client that did not wait.
+const statusClientClosed = 499
+
+var (
+	errNotFound      = errors.New("trace not found")
+	errTraceTooLarge = errors.New("trace is too large")
+)
+
+// message is the text of an error without gRPC's decoration.
+func message(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the query took longer than query_frontend.api_timeout; ask for a shorter time range, or raise it"
+	}
+	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
+		return s.Message()
+	}
+	return strings.TrimPrefix(err.Error(), "frontend: ")
+}
+
+func (f *Frontend) fail(w http.ResponseWriter, err error) {
+	code := httpCode(err)
+	if code >= http.StatusInternalServerError {
+		f.log.Error("question failed", "err", err)
+	}
+	http.Error(w, message(err), code)
+}
+
+// errNoQuerier says that nobody can answer.
+func errNoQuerier() error {
+	return status.Error(codes.Unavailable, "no querier is up; see: ringctl members querier")
+}
+
+// checkRange refuses time ranges that are too long.
+func checkRange(w window, longest time.Duration, key string) error {
+	if longest > 0 && w.end != 0 && time.Duration(w.end-w.start) > longest {
+		return bad("the time range is %s, the longest allowed is %s (%s)", time.Duration(w.end-w.start), longest, key)
+	}
+	return nil
+}
