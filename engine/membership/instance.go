@@ -215,7 +215,7 @@ func (i *Instance) apply(ctx context.Context, ev any) error {
 	for _, n := range e.notes {
 		n.log(ctx, i.log)
 	}
-	if e.save && i.cfg.TokensFile != "" {
+	if e.save && i.cfg.TokensFile != "" && i.cfg.NumTokens > 0 {
 		if err := saveTokens(i.cfg.TokensFile, next.tokens); err != nil {
 			i.log.ErrorContext(ctx, "tokens not saved; a restart would take others", "err", err)
 		}

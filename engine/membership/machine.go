@@ -165,6 +165,7 @@ func (m *machine) register(d *ring.Desc, cur ring.Instance, found bool, now time
 	default:
 		m.takeTokens(d, now, dice, e)
 	}
+	e.save = m.phase != waiting && !slices.Equal(m.tokens, fromFile)
 }
 
 // takeTokens fills up to the wanted number and begins to observe, or to serve if there is nothing to wait for.

@@ -81,6 +81,9 @@ func (s *machineTeller) step(ev any) string {
 	} else if inst, ok := s.d.Instances[s.cfg.ID]; ok {
 		b.WriteString("wrote " + describe(inst, s.now) + "\n")
 	}
+	if e.save && s.cfg.NumTokens > 0 {
+		fmt.Fprintf(&b, "saved %d tokens\n", len(next.tokens))
+	}
 	return b.String()
 }
 

@@ -153,6 +153,9 @@ func (c *cluster) startOwner(a args) string {
 	cfg.DeleteInactiveAfter = a.duration("delete", time.Hour)
 	cfg.CreateOnStartup = a.flag("create", true)
 	cfg.RemoveOwnerOnShutdown = a.flag("remove", true)
+	if w := c.members[a.get("instances", "")]; w != nil {
+		cfg.Instances = w.inst.Ring
+	}
 	if a.flag("marker", false) {
 		cfg.MarkerFile = filepath.Join(c.dir, a.name(0)+".marker")
 	}

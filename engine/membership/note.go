@@ -33,6 +33,7 @@ const (
 	NoteDeleted                       // an abandoned partition was deleted
 	NoteOwnerRemoved                  // we took ourselves off our partition
 	NotePartitionLost                 // our partition is missing and we do not create it
+	NoteOwnerForgot                   // an owner without an instance was removed
 )
 
 var noteWords = [...]struct {
@@ -58,6 +59,7 @@ var noteWords = [...]struct {
 	NoteDeleted:       {"abandoned partition deleted", slog.LevelWarn},
 	NoteOwnerRemoved:  {"ownership removed", slog.LevelInfo},
 	NotePartitionLost: {"own partition is missing", slog.LevelError},
+	NoteOwnerForgot:   {"forgot owner without instance", slog.LevelWarn},
 }
 
 // Note is one thing that happened in a lifecycle. Subject is the instance, owner or partition.

@@ -163,6 +163,9 @@ type stewardStep func(s steward, d *partition.Desc, now time.Time) (steward, eff
 func (p *Partition) apply(ctx context.Context, step stewardStep) error {
 	before := p.steward
 	before.create, before.removeOwner = p.createsPartition(), p.removesOwner()
+	if p.cfg.Instances != nil {
+		before.instances = p.cfg.Instances()
+	}
 	next, e := before, effect{}
 	err := p.store.CAS(ctx, p.cfg.Key, func(d *partition.Desc) (*partition.Desc, bool, error) {
 		if d == nil {

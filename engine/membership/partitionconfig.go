@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/ringctl/ringctl/engine/ring"
 )
 
 // PartitionConfig describes the ownership of one partition. Start from [DefaultPartitionConfig].
@@ -26,6 +28,11 @@ type PartitionConfig struct {
 	// DeleteInactiveAfter is how long other partitions may be inactive and without owners before this
 	// member deletes them. Zero: for ever.
 	DeleteInactiveAfter time.Duration
+	// Instances is the instance ring of the owners, normally the Ring method of the Instance beside this
+	// Partition. With it, owners whose instance has been out of that ring for ForgetOwnersAfter are removed,
+	// since a crashed owner would otherwise keep its partition from ever being deleted. Nil or zero: never.
+	Instances         func() *ring.Ring
+	ForgetOwnersAfter time.Duration
 	// PollInterval is the time between two looks.
 	PollInterval time.Duration
 	// CreateOnStartup creates the partition if it is missing; otherwise Run waits for it.
@@ -38,12 +45,14 @@ type PartitionConfig struct {
 }
 
 // DefaultPartitionConfig has Tempo's values: one owner for 10 s, a look each 5 s, abandoned partitions
-// deleted after 13 h, partition created at the start, owner removed at the end.
+// deleted after 13 h, partition created at the start, owner removed at the end. Ours: owners are forgotten
+// after an hour without their instance, where Instances is given.
 func DefaultPartitionConfig() PartitionConfig {
 	return PartitionConfig{
 		MinOwners:             1,
 		MinOwnersDuration:     10 * time.Second,
 		DeleteInactiveAfter:   13 * time.Hour,
+		ForgetOwnersAfter:     time.Hour,
 		PollInterval:          5 * time.Second,
 		CreateOnStartup:       true,
 		RemoveOwnerOnShutdown: true,
@@ -60,10 +69,12 @@ func (c PartitionConfig) Validate() error {
 	}
 	check(c.Key == "", "the partition ring key is empty")
 	check(c.OwnerID == "", "the owner id is empty")
-	check(c.Partition < 0, "partition %d must not be negative", c.Partition)
+	check(c.Partition < 0 || c.Partition >= ring.MaxSpreadInstances, "partition %d is not between 0 and %d",
+		c.Partition, ring.MaxSpreadInstances-1)
 	check(c.MinOwners < 1, "min owners %d must be at least 1", c.MinOwners)
 	check(c.MinOwnersDuration < 0, "min owners duration %s must not be negative", c.MinOwnersDuration)
 	check(c.DeleteInactiveAfter < 0, "delete inactive after %s must not be negative", c.DeleteInactiveAfter)
+	check(c.ForgetOwnersAfter < 0, "forget owners after %s must not be negative", c.ForgetOwnersAfter)
 	check(c.PollInterval <= 0, "poll interval %s must be positive", c.PollInterval)
 	if len(errs) > 0 {
 		return fmt.Errorf("ownership in partition ring %q: %w", c.Key, errors.Join(errs...))

@@ -1,10 +1,12 @@
 package membership
 
 import (
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/ringctl/ringctl/engine/partition"
+	"github.com/ringctl/ringctl/engine/ring"
 )
 
 // steward is the memory of a partition's owner between two writes; a value, like machine.
@@ -17,6 +19,9 @@ type steward struct {
 	last  partition.Partition // as last seen
 	owned bool                // our owner entry was written once
 	lost  bool                // the partition is missing, and we have said so
+
+	instances *ring.Ring           // where owners are members; nil: not known
+	missing   map[string]time.Time // owners without an instance, since when; replaced, never changed
 }
 
 // reconcile looks after the own partition: it exists, we own it, and it becomes active when enough owners
@@ -97,10 +102,11 @@ func (s *steward) enoughOwners(d *partition.Desc, now time.Time) bool {
 	return n >= s.cfg.MinOwners
 }
 
-// sweep deletes the partitions of others that have been inactive for very long and have no owner left.
-// Locked ones stay: an operator holds them.
+// sweep forgets the owners of others whose instance is gone, and deletes the partitions of others that have
+// been inactive for very long and have no owner left. Locked ones stay: an operator holds them.
 func (s steward) sweep(d *partition.Desc, now time.Time) (steward, effect, error) {
 	var e effect
+	s.forgetOwners(d, now, &e)
 	if s.cfg.DeleteInactiveAfter <= 0 {
 		return s, e, nil
 	}
@@ -121,6 +127,41 @@ func (s steward) sweep(d *partition.Desc, now time.Time) (steward, effect, error
 		}
 	}
 	return s, e, nil
+}
+
+// forgetOwners removes the owners that have had no entry in the instance ring for the configured time. When
+// most owners seem to have none, it is our view that is wrong, and the waiting starts anew.
+func (s *steward) forgetOwners(d *partition.Desc, now time.Time, e *effect) {
+	if s.instances == nil || s.cfg.ForgetOwnersAfter <= 0 {
+		return
+	}
+	missing, owners := map[string]time.Time{}, 0
+	for name, o := range d.Owners {
+		if o.State != partition.OwnerActive {
+			continue
+		}
+		owners++
+		instance, _, _ := partition.OwnerInstance(name)
+		if _, in := s.instances.InstanceByID(instance); in || name == s.cfg.OwnerID {
+			continue
+		}
+		missing[name] = now
+		if since, known := s.missing[name]; known {
+			missing[name] = since
+		}
+	}
+	if len(missing) > max(1, owners/2) {
+		missing = nil
+	}
+	s.missing = missing
+	for _, name := range slices.Sorted(maps.Keys(missing)) {
+		if gone := now.Sub(missing[name]); gone >= s.cfg.ForgetOwnersAfter {
+			id := d.Owners[name].OwnedPartition
+			partition.RemoveOwner(d, name)
+			e.changed = true
+			e.note(NoteOwnerForgot, name, "partition", id, "missing", gone.Truncate(time.Second))
+		}
+	}
 }
 
 // depart takes the owner off, if so configured. An owner dated ahead of our clock becomes a tombstone with
