@@ -506,3 +506,38 @@ func TestTokenIsFNV1(t *testing.T) {
 		}
 	}
 }
+
+// The deepest allowed value passes everywhere, one level more nowhere.
+func TestDepthLimitIsTheSameEverywhere(t *testing.T) {
+	for levels := MaxDepth - 1; levels <= MaxDepth+1; levels++ {
+		v := DoubleValue(1)
+		for i := range levels - 1 {
+			if i%2 == 0 {
+				v = Value{Kind: KindArray, Bytes: AppendElement(nil, &v)}
+			} else {
+				v = Value{Kind: KindMap, Bytes: AppendAttr(nil, 1, &Attr{Key: []byte("k"), Value: v})}
+			}
+		}
+		s := Span{TraceID: ID{1}, SpanID: SpanID{1}, Attrs: []Attr{{Value: v}}}
+		s.Events = AppendEvent(nil, &Event{Attrs: s.Attrs})
+		var b Builder
+		b.AddSpan(&s)
+		raw := b.Append(nil)
+
+		var batch Batch
+		checked := batch.ResetChecked(raw)
+		decoded := DecodeSpan(AppendSpan(nil, &s), &Span{})
+		text, written := AppendJSON(nil, raw, JSONOptions{})
+		_, _, truncated := Truncate(nil, raw, 1)
+		errs := []error{checked, decoded, written, truncated}
+		if written == nil {
+			_, read := FromJSON(nil, text)
+			errs = append(errs, read)
+		}
+		for i, err := range errs {
+			if (err == nil) != (levels <= MaxDepth) {
+				t.Errorf("%d levels, way %d: %v", levels, i, err)
+			}
+		}
+	}
+}

@@ -222,6 +222,9 @@ func check(b []byte, m msgID, depth int) (utf8ok bool, bad *MalformedError) {
 				return false, &MalformedError{Offset: f.start, Path: info.name, Problem: problemCount}
 			}
 		}
+		if info.sub == msgKeyValue && depth < MaxDepth && plainAttr(f.b) && ascii(f.b) {
+			continue // the usual form; with all bytes ASCII its strings are, too
+		}
 		ok, bad := check(f.b, info.sub, depth)
 		if bad != nil {
 			return false, bad.within(info.name, f.from)

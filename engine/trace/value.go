@@ -226,20 +226,22 @@ func plainAttr(b []byte) bool {
 }
 
 // valid is utf8.Valid with a short way for ASCII, which most strings are.
-func valid(b []byte) bool {
+func valid(b []byte) bool { return ascii(b) || utf8.Valid(b) }
+
+func ascii(b []byte) bool {
 	const high = 0x8080808080808080
 	if len(b) < 8 {
 		var all byte
 		for _, c := range b {
 			all |= c
 		}
-		return all < utf8.RuneSelf || utf8.Valid(b)
+		return all < utf8.RuneSelf
 	}
 	all := binary.LittleEndian.Uint64(b[len(b)-8:])
 	for i := 0; i+8 < len(b); i += 8 {
 		all |= binary.LittleEndian.Uint64(b[i:])
 	}
-	return all&high == 0 || utf8.Valid(b)
+	return all&high == 0
 }
 
 // decodeAny reads an AnyValue message on top of what v already holds: of several
