@@ -3,6 +3,7 @@ package gossip
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,6 +40,13 @@ func benchCluster(b *testing.B, n int) []*running {
 		}
 		nodes = append(nodes, start(b, cfg, host{nw, ip(i)}))
 	}
+	b.Cleanup(func() { // all at once: one after the other, each would wait for packets to those already gone
+		var wg sync.WaitGroup
+		for _, n := range nodes {
+			wg.Go(func() { n.kill(b) })
+		}
+		wg.Wait()
+	})
 	await(b, "all members known to all", 5*time.Minute, func() bool {
 		for _, n := range nodes {
 			if len(n.Members()) != len(nodes) {
