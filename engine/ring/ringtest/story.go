@@ -104,7 +104,11 @@ func tell(text string, run func(Command) string) string {
 			c.Body = append(c.Body, l)
 			out.WriteString(l + "\n")
 		}
-		out.WriteString("----\n" + strings.TrimRight(run(c), "\n") + "\n")
+		result := strings.TrimRight(run(c), "\n")
+		if result == "" {
+			result = "(nothing)" // an empty line would end the block
+		}
+		out.WriteString("----\n" + result + "\n")
 	}
 	return out.String()
 }
