@@ -103,7 +103,7 @@ func (l *leaf) share(s *scan) (float64, error) {
 	if st.zero {
 		return 0, nil
 	}
-	return st.share, nil
+	return max(st.share, 1e-9), nil
 }
 
 // state prepares the leaf for the segment, once.
@@ -212,7 +212,7 @@ func (l *leaf) prepareFixed(s *scan, st *leafState) error {
 		return err
 	}
 	if l.matchesNull() {
-		st.zero = false
+		st.zero, st.share = false, 0.5
 		for _, set := range st.sets {
 			if set != nil {
 				set.add(0)

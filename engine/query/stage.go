@@ -179,6 +179,7 @@ func (g groupStage) run(s *scan, in state) (state, error) {
 // its trace's only one. f returns the state of one round; its rows are what is left of the round's sets.
 func (s *scan) inRounds(in state, f func(state) (state, error)) (state, error) {
 	out := state{rows: s.bitmap(), group: true}
+	results := make([]spanset, len(in.sets)) // in the order of in.sets: the sets of a trace stay together
 	left := make([]int, len(in.sets))
 	for i := range left {
 		left[i] = i
@@ -192,12 +193,12 @@ func (s *scan) inRounds(in state, f func(state) (state, error)) (state, error) {
 		var now, later []int
 		last := -1
 		for _, i := range left {
-			if t := int(in.sets[i].trace); t == last {
+			t := int(in.sets[i].trace)
+			if t == last {
 				later = append(later, i)
 				continue
-			} else {
-				last = t
 			}
+			last = t
 			now = append(now, i)
 			for _, row := range in.sets[i].rows {
 				rows.Set(row)
@@ -211,7 +212,7 @@ func (s *scan) inRounds(in state, f func(state) (state, error)) (state, error) {
 			set := in.sets[i]
 			if kept := keep(set.rows, res.rows); len(kept) > 0 {
 				attrs := append(append([]Attribute(nil), set.attrs...), res.attrs[set.trace]...)
-				out.sets = append(out.sets, spanset{set.trace, kept, attrs})
+				results[i] = spanset{set.trace, kept, attrs}
 				for _, row := range kept {
 					out.rows.Set(row)
 				}
@@ -219,6 +220,11 @@ func (s *scan) inRounds(in state, f func(state) (state, error)) (state, error) {
 		}
 		s.used = mark
 		left = later
+	}
+	for _, set := range results {
+		if len(set.rows) > 0 {
+			out.sets = append(out.sets, set)
+		}
 	}
 	return out, nil
 }

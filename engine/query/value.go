@@ -137,6 +137,8 @@ func compareValues(op traceql.Op, a, b value) bool {
 		return overList(op, b.elem, func(x value) bool { return compareValues(op, a, x) })
 	case !a.set || !b.set:
 		return false
+	case op != traceql.OpEq && op != traceql.OpNe && !a.typ.Numeric() && a.typ != traceql.TypeString:
+		return false // equal or not, but without an order
 	}
 	return holds(op, order(a, b))
 }

@@ -14,7 +14,7 @@ type (
 	duration int64
 	status   int64
 	kind     int64
-	opaque   struct{} // a value that can only be there or not
+	opaque   struct{ raw string } // a value that can only be there or not
 )
 
 type span struct {
@@ -141,24 +141,24 @@ func plain(v *trace.Value) any {
 		list := []any{}
 		for e, err := range v.Elements() {
 			if err != nil {
-				return opaque{}
+				return opaque{string(v.Bytes)}
 			}
 			x := plain(&e)
 			switch x.(type) {
 			case nil, opaque, []any:
-				return opaque{}
+				return opaque{string(v.Bytes)}
 			}
 			if len(list) > 0 && reflect.TypeOf(x) != reflect.TypeOf(list[0]) {
-				return opaque{} // lists of several types are not compared
+				return opaque{string(v.Bytes)} // lists of several types are not compared
 			}
 			list = append(list, x)
 		}
 		if len(list) == 0 {
-			return opaque{} // of no type
+			return opaque{string(v.Bytes)} // of no type
 		}
 		return list
 	}
-	return opaque{}
+	return opaque{string(v.Bytes)}
 }
 
 // load reads all messages and builds the trees.

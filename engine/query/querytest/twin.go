@@ -107,6 +107,11 @@ func coalesce(in []set) []set {
 	if len(all) == 0 {
 		return nil
 	}
+	place := map[*span]int{}
+	for i, s := range all[0].trace.spans {
+		place[s] = i
+	}
+	sort.Slice(all, func(i, j int) bool { return place[all[i]] < place[all[j]] })
 	return []set{{spans: all}}
 }
 
@@ -142,11 +147,13 @@ func group(g *traceql.Group, in set) []set {
 	var out []set
 	at := map[string]int{}
 	for _, s := range in.spans {
-		label := "by(" + traceql.FieldString(g.Expr) + ")=" + Show(eval(g.Expr, s))
-		i, ok := at[label]
+		v := eval(g.Expr, s)
+		label := "by(" + traceql.FieldString(g.Expr) + ")=" + Show(v)
+		key := fmt.Sprintf("%T %#v", v, v) // 1 and 1.0 and "1" are different
+		i, ok := at[key]
 		if !ok {
 			i = len(out)
-			at[label] = i
+			at[key] = i
 			out = append(out, set{attrs: append(append([]string(nil), in.attrs...), label)})
 		}
 		out[i].spans = append(out[i].spans, s)
@@ -316,7 +323,11 @@ func eval(f traceql.Field, s *span) any {
 		}
 		return not(v)
 	case *traceql.Binary:
-		return binary2(f, eval(f.Left, s), eval(f.Right, s))
+		l, r := eval(f.Left, s), eval(f.Right, s)
+		if f.Op.Comparison() && (isTraceID(f.Left) || isTraceID(f.Right)) {
+			l, r = trimZeros(l), trimZeros(r)
+		}
+		return binary2(f, l, r)
 	}
 	return nil
 }
@@ -332,6 +343,19 @@ func not(v any) any {
 		return compare(traceql.OpEq, v, false)
 	}
 	return nil
+}
+
+// Leading zeros of trace ids do not count, nor does case.
+func isTraceID(f traceql.Field) bool {
+	a, ok := f.(*traceql.Attr)
+	return ok && (a.Intrinsic == traceql.TraceID || a.Intrinsic == traceql.LinkTraceID)
+}
+
+func trimZeros(v any) any {
+	if s, ok := v.(string); ok {
+		return strings.TrimLeft(strings.ToLower(s), "0")
+	}
+	return v
 }
 
 func isNilLit(f traceql.Field) bool {
@@ -545,6 +569,9 @@ func compare(op traceql.Op, l, r any) bool {
 		return ok && ok2 && regexp.MustCompile("^(?s:"+b+")$").MatchString(a) == (op == traceql.OpMatch)
 	}
 	c, ok := order(l, r)
+	if _, text := l.(string); !text && !isNumber(l) && op != traceql.OpEq && op != traceql.OpNe {
+		return false // bool, status and kind have no order
+	}
 	if !ok {
 		return false
 	}
