@@ -22,9 +22,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/kv/memkv"
+	"github.com/ringctl/ringctl/engine/membership"
 	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/ring"
 	"github.com/ringctl/ringctl/engine/ringapi"
+)
+
+// What the real processes are made of must fit.
+var (
+	_ Gossip     = (*gossip.Cluster)(nil)
+	_ Downscaler = (*membership.Partition)(nil)
 )
 
 // certRequest is a form as a browser with a client certificate sends it.

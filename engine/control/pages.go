@@ -95,6 +95,9 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 func (c *Control) fail(w http.ResponseWriter, r *http.Request, title string, err error) {
 	e := ringapi.AsError(err)
 	status := ringapi.StatusOf(e.Code).HTTP
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, ringapi.Prefix) || wantsJSON(r):
 		writeJSON(w, status, e)
