@@ -9,9 +9,13 @@ import (
 	"github.com/ringctl/ringctl/client"
 )
 
-func writeQuorum(p *patient, r Rule, v *client.Snapshot, of *client.Ring) { quorum(p, r, v, of, of.Write) }
+func writeQuorum(p *patient, r Rule, v *client.Snapshot, of *client.Ring) {
+	quorum(p, r, v, of, of.Write)
+}
 
-func readQuorum(p *patient, r Rule, v *client.Snapshot, of *client.Ring) { quorum(p, r, v, of, of.Read) }
+func readQuorum(p *patient, r Rule, v *client.Snapshot, of *client.Ring) {
+	quorum(p, r, v, of, of.Read)
+}
 
 func quorum(p *patient, r Rule, v *client.Snapshot, of *client.Ring, q *client.Quorum) {
 	if q == nil || q.OK {
