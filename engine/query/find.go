@@ -1,0 +1,59 @@
+package query
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// FindTrace gathers all spans of a trace from all sources as OTLP bytes (TracesData), copies once. Nothing found is
+// no error: the bytes are empty. A source that fails is left out and named in partial; the end of ctx is an error.
+func FindTrace(ctx context.Context, sources []Source, id trace.ID) (otlp []byte, partial []string, err error) {
+	f := finder{}
+	var rows []uint32
+	for _, src := range sources {
+		for _, seg := range src.Segments() {
+			if rows, err = f.find(ctx, seg, id, rows); err == nil {
+				continue
+			}
+			if ctx.Err() != nil {
+				return nil, nil, ctx.Err()
+			}
+			partial = append(partial, fmt.Sprintf("%s: %v", src.Name(), err))
+		}
+	}
+	if f.b.Spans() == 0 {
+		return nil, partial, nil
+	}
+	return f.b.Append(nil), partial, nil
+}
+
+// finder puts the spans of a trace together.
+type finder struct{ b trace.Builder }
+
+func (f *finder) find(ctx context.Context, seg Segment, id trace.ID, rows []uint32) ([]uint32, error) {
+	rows, err := seg.Find(ctx, id, rows[:0])
+	if err != nil || len(rows) == 0 {
+		return rows, err
+	}
+	return rows, addSpans(ctx, seg, rows, f)
+}
+
+// Resource implements trace.Visitor.
+func (f *finder) Resource(g *trace.Group) error {
+	f.b.SetResource(g)
+	return nil
+}
+
+// Scope implements trace.Visitor.
+func (f *finder) Scope(g *trace.Group) error {
+	f.b.SetScope(g)
+	return nil
+}
+
+// Span implements trace.Visitor.
+func (f *finder) Span(raw []byte) error {
+	_, err := f.b.Add(raw)
+	return err
+}
