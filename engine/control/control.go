@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
 	"time"
@@ -88,6 +89,7 @@ type Control struct {
 	log     *slog.Logger
 	now     func() time.Time
 	changes *prometheus.CounterVec
+	pages   map[string]*template.Template
 	rings   map[string]*Ring          // by name and by key
 	parts   map[string]*PartitionRing // by name and by key
 }
@@ -109,7 +111,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Control, err
 	if c.now == nil {
 		c.now = time.Now
 	}
-	var errs []error
+	pages, err := parsePages()
+	c.pages = pages
+	errs := []error{err}
 	for i := range cfg.Rings {
 		r := &c.cfg.Rings[i]
 		errs = append(errs, c.claim(r.Name, r.Key, r.Path, r.Store))

@@ -44,6 +44,7 @@ type holder struct {
 	band       int
 	hue        int
 	tokens     []uint32
+	share      float64 // of its circle; 1 is all
 	sick, idle bool
 }
 
@@ -61,7 +62,7 @@ func drawRing(v ringapi.Ring) drawing {
 	for n, i := range v.Instances {
 		holders = append(holders, holder{
 			title: fmt.Sprintf("%s, %s, %s, %.1f %%", i.ID, zoneName(i.Zone), i.State, i.Ownership),
-			band:  bands[i.Zone], hue: hue(n), tokens: i.Tokens, sick: i.Health != ringapi.Healthy, idle: i.ReadOnly,
+			band:  bands[i.Zone], hue: hue(n), tokens: i.Tokens, share: i.Ownership / 100, sick: i.Health != ringapi.Healthy, idle: i.ReadOnly,
 		})
 	}
 	d.draw(holders, len(v.Zones))
@@ -81,7 +82,7 @@ func drawPartitions(v ringapi.PartitionRing) drawing {
 	for n, p := range v.Partitions {
 		holders = append(holders, holder{
 			title: fmt.Sprintf("partition %d, %s, %.1f %%", p.ID, p.State, p.Ownership),
-			hue:   hue(n), tokens: p.Tokens, sick: p.HealthyOwners == 0, idle: p.State != "ACTIVE",
+			hue:   hue(n), tokens: p.Tokens, share: p.Ownership / 100, sick: p.HealthyOwners == 0, idle: p.State != "ACTIVE",
 		})
 	}
 	d.draw(holders, 1)
@@ -135,11 +136,23 @@ func (d *drawing) draw(holders []holder, bands int) {
 	}
 }
 
-// sectorsOf gives the sectors of each holder of one circle.
+// sectorsOf gives the sectors of each holder of one circle: where its tokens are, or its share in one piece.
+// Without any tokens, all have equal shares.
 func sectorsOf(holders []holder, byShare bool) [][]sector {
 	type point struct {
 		token uint32
 		owner int
+	}
+	out := make([][]sector, len(holders))
+	if byShare {
+		from := 0.0
+		for n, h := range holders {
+			if h.share > 0 {
+				out[n] = []sector{{from, from + h.share}}
+			}
+			from += h.share
+		}
+		return out
 	}
 	var points []point
 	for n, h := range holders {
@@ -147,7 +160,6 @@ func sectorsOf(holders []holder, byShare bool) [][]sector {
 			points = append(points, point{t, n})
 		}
 	}
-	out := make([][]sector, len(holders))
 	if len(points) == 0 {
 		for n := range holders {
 			out[n] = []sector{{float64(n) / float64(len(holders)), float64(n+1) / float64(len(holders))}}
@@ -156,24 +168,11 @@ func sectorsOf(holders []holder, byShare bool) [][]sector {
 	}
 	slices.SortFunc(points, func(a, b point) int { return int(int64(a.token) - int64(b.token)) })
 	const turn = 1 << 32
-	share := make([]float64, len(holders))
 	prev := float64(points[len(points)-1].token)/turn - 1
 	for _, p := range points {
 		at := float64(p.token) / turn
 		out[p.owner] = append(out[p.owner], sector{prev, at})
-		share[p.owner] += at - prev
 		prev = at
-	}
-	if !byShare {
-		return out
-	}
-	from := 0.0
-	for n := range out {
-		out[n] = nil
-		if share[n] > 0 {
-			out[n] = []sector{{from, from + share[n]}}
-		}
-		from += share[n]
 	}
 	return out
 }

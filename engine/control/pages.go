@@ -17,6 +17,11 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
+// style is the style sheet of all pages.
+//
+//go:embed page/style.css
+var style string
+
 // layout is what every page has.
 type layout struct {
 	Title, Cluster, Server, Key, Name string
@@ -38,11 +43,7 @@ func (c *Control) layout(r *http.Request, title, name, key string) layout {
 	l := layout{
 		Title: title, Cluster: c.cfg.Cluster, Server: c.cfg.Server, Name: name, Key: key, Now: now.UTC(),
 		Writable: c.gate.open(), NeedToken: c.gate.certificate(r) == "",
-		CSRF: c.gate.sign(r.URL.Path, now), ShowTokens: r.URL.Query().Get("tokens") == "true",
-	}
-	style, err := pageFiles.ReadFile("page/style.css")
-	if err == nil { // it is compiled in
-		l.Style = template.CSS(style)
+		CSRF: c.gate.sign(r.URL.Path, now), Style: template.CSS(style), ShowTokens: r.URL.Query().Get("tokens") == "true",
 	}
 	add := func(title, path string) {
 		l.Nav = append(l.Nav, navItem{Title: title, Path: path, Here: path == r.URL.Path})
@@ -57,15 +58,27 @@ func (c *Control) layout(r *http.Request, title, name, key string) layout {
 	return l
 }
 
+// pageNames are the pages that can be rendered.
+var pageNames = [...]string{"ring.html", "partition.html", "memberlist.html", "error.html"}
+
+// parsePages reads the templates, each with the layout around it.
+func parsePages() (map[string]*template.Template, error) {
+	pages := map[string]*template.Template{}
+	for _, name := range pageNames {
+		t, err := template.New("layout.html").Funcs(template.FuncMap{"ago": ago, "stamp": stampTime, "margin": margin}).
+			ParseFS(pageFiles, "page/layout.html", "page/"+name)
+		if err != nil {
+			return nil, fmt.Errorf("page %s: %w", name, err)
+		}
+		pages[name] = t
+	}
+	return pages, nil
+}
+
 // render writes one page. The page is made in memory first, so that a fault becomes an error answer.
 func (c *Control) render(w http.ResponseWriter, status int, name string, data any) {
-	t, err := template.New("layout.html").Funcs(template.FuncMap{"ago": ago, "stamp": stampTime, "margin": margin}).
-		ParseFS(pageFiles, "page/layout.html", "page/"+name)
 	var page bytes.Buffer
-	if err == nil {
-		err = t.Execute(&page, data)
-	}
-	if err != nil {
+	if err := c.pages[name].Execute(&page, data); err != nil {
 		c.log.Error("page not made", "page", name, "err", err)
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return

@@ -222,6 +222,17 @@ func TestPagesAreWellFormed(t *testing.T) {
 	}
 }
 
+// TestEmptyRings shows pages before anybody has joined: they must say so, and not fail.
+func TestEmptyRings(t *testing.T) {
+	s := newStage(t)
+	for path, want := range map[string]string{"/ingester/ring": "the ring is empty", "/partition-ring": "no partition is ACTIVE"} {
+		rec := s.get(path, "text/html")
+		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s: %d, without %q", path, rec.Code, want)
+		}
+	}
+}
+
 func TestMemberlistDownload(t *testing.T) {
 	s := newStage(t)
 	furnish(s)
@@ -262,7 +273,7 @@ func TestSectorsCoverTheCircle(t *testing.T) {
 			var want []float64
 			for _, i := range v.Instances {
 				if i.Zone == zone.Name {
-					holders, want = append(holders, holder{tokens: i.Tokens}), append(want, i.Ownership)
+					holders, want = append(holders, holder{tokens: i.Tokens, share: i.Ownership / 100}), append(want, i.Ownership)
 				}
 			}
 			for n, sectors := range sectorsOf(holders, byShare) {
