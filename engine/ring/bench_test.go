@@ -71,6 +71,16 @@ func BenchmarkNew(b *testing.B) {
 			WithHeartbeats(prev, d)
 		}
 	})
+	decoded, err := DecodeValue(EncodeValue(d))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("heartbeats_decoded", func(b *testing.B) { // no token slice in common
+		b.ReportAllocs()
+		for b.Loop() {
+			WithHeartbeats(prev, decoded)
+		}
+	})
 	b.Run("ownership", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -78,12 +78,15 @@ func (i *Instance) IsHealthy(op Operation, timeout time.Duration, now time.Time)
 	return op.Accepts(i.State) && i.Timestamp >= oldestHealthy(timeout, now)
 }
 
+// neverHealthy is a heartbeat older than any timeout, see [Ring.Down].
+const neverHealthy = math.MinInt64
+
 // oldestHealthy is the smallest heartbeat timestamp, in seconds, that is not
 // older than timeout at now. Working in whole seconds keeps far-future and
 // negative timestamps from overflowing.
 func oldestHealthy(timeout time.Duration, now time.Time) int64 {
 	if timeout == 0 {
-		return math.MinInt64
+		return neverHealthy + 1
 	}
 	t := now.Add(-timeout)
 	s := t.Unix()

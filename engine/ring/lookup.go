@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"math"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func (r *Ring) GetRF(key uint32, op Operation, now time.Time, rf int, buf []*Ins
 		return ReplicationSet{}, ErrExpandedReplication
 	}
 	var room [smallWalk]uint32
-	owners := r.walk(r.topo.index.Search(key), op, rf, room[:0])
+	owners := r.walk(r.topo.index.Search(key), op, rf, math.MaxInt, room[:0])
 	oldest := oldestHealthy(r.cfg.HeartbeatTimeout, now)
 	set := ReplicationSet{Instances: buf[:0]}
 	for _, o := range owners {
@@ -87,8 +88,8 @@ const (
 // alone once it has its share of replicas or all its instances were seen; the
 // walk ends when that is so for all zones, or when the set is complete. An
 // instance in a state that op extends on makes the set one larger and does not
-// count as a replica of its zone.
-func (r *Ring) walk(start int, op Operation, rf int, out []uint32) []uint32 {
+// count as a replica of its zone. No more than most owners are looked for.
+func (r *Ring) walk(start int, op Operation, rf, most int, out []uint32) []uint32 {
 	t := r.topo
 	var leftRoom, foundRoom [smallZones]uint32
 	left, found := leftRoom[:], foundRoom[:]
@@ -105,7 +106,7 @@ func (r *Ring) walk(start int, op Operation, rf int, out []uint32) []uint32 {
 	}
 	points := t.index.points
 	seen := seenSet{}
-	for i := start; open > 0 && len(out) < rf; i++ {
+	for i := start; open > 0 && len(out) < min(rf, most); i++ {
 		if i == len(points) {
 			i = 0
 		}

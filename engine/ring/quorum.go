@@ -3,6 +3,7 @@ package ring
 import (
 	"cmp"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"time"
 )
@@ -18,7 +19,8 @@ type QuorumReport struct {
 	// Margins counts the ranges by margin, smallest first.
 	Margins []Margin
 	// Lost are the ranges without quorum, grouped by the unhealthy instances
-	// that cause it, most keys first.
+	// that cause it, most keys first. Where there are many groups the small
+	// ones come combined, as the last.
 	Lost []LostQuorum
 	// Whole is the margin of the whole ring, which limits operations over all
 	// keys: how many instances (with zone awareness: zones) may still fail.
@@ -36,8 +38,10 @@ type Margin struct {
 
 // LostQuorum is a group of token ranges that do not reach their quorum.
 type LostQuorum struct {
-	// Unhealthy are the unhealthy members of these replica sets, sorted.
+	// Unhealthy are the unhealthy members of these replica sets, sorted. When
+	// Combined is set they are the members of many different sets.
 	Unhealthy []string
+	Combined  bool
 	// Missing is the number of healthy replicas that the worst range lacks.
 	Missing int
 	Ranges  int
@@ -59,41 +63,32 @@ func (q *QuorumReport) LostKeys() uint64 {
 // ring, enough instances are healthy.
 func (q *QuorumReport) OK() bool { return q.Ranges > 0 && len(q.Lost) == 0 && q.WholeErr == nil }
 
-// Quorum judges every token range of the ring for op at now.
+// Quorum judges every token range of the ring for op at now. It follows a
+// replica set for 16 members, or four times the replication factor: when so many
+// instances are in a state that op replaces, for example a whole zone that is
+// leaving, margins are a bound instead of exact.
 func (r *Ring) Quorum(op Operation, now time.Time) QuorumReport {
 	var q QuorumReport
 	q.Whole, q.WholeErr = r.wholeMargin(op, now)
 	points := r.topo.index.points
-	oldest := oldestHealthy(r.cfg.HeartbeatTimeout, now)
-	margins, lost := map[int]*Margin{}, map[string]*LostQuorum{}
-	var room [smallWalk]uint32
-	for n, p := range points {
-		keys := TokenRange{First: points[(n+len(points)-1)%len(points)].Token, Last: p.Token - 1}
-		size := uint64(p.Token - keys.First)
-		if len(points) == 1 {
-			size = uint64(keySpace)
-		}
-		owners := r.walk(n, op, r.cfg.ReplicationFactor, room[:0])
-		healthy := 0
-		for _, o := range owners {
-			if v := &r.vitals[o]; v.state&op != 0 && v.timestamp >= oldest {
-				healthy++
-			}
-		}
-		margin := healthy - r.need(r.cfg.ReplicationFactor, len(owners))
-		m := margins[margin]
-		if m == nil {
-			m = &Margin{Margin: margin}
-			margins[margin] = m
-		}
-		m.Ranges++
-		m.Keys += size
-		if margin < 0 {
-			r.noteLost(lost, owners, op, oldest, -margin, keys, size)
-		}
-	}
 	q.Ranges = len(points)
-	q.Margins, q.Lost = sortMargins(margins), sortLost(lost)
+	j := quorumJudge{r: r, op: op, oldest: oldestHealthy(r.cfg.HeartbeatTimeout, now)}
+	most := max(smallWalk, 4*r.cfg.ReplicationFactor)
+	var room [smallWalk]uint32
+	prev := uint32(0)
+	if len(points) > 0 {
+		prev = points[len(points)-1].Token
+	}
+	for n, p := range points {
+		keys := uint64(p.Token - prev)
+		if len(points) == 1 {
+			keys = uint64(keySpace)
+		}
+		j.judge(r.walk(n, op, r.cfg.ReplicationFactor, most, room[:0]), TokenRange{First: prev, Last: p.Token - 1}, keys)
+		prev = p.Token
+	}
+	q.Margins, q.Lost = j.margins, j.groups()
+	slices.SortFunc(q.Margins, func(a, b Margin) int { return cmp.Compare(a.Margin, b.Margin) })
 	if len(q.Margins) > 0 {
 		q.Worst = q.Margins[0].Margin
 	}
@@ -111,47 +106,122 @@ func (r *Ring) wholeMargin(op Operation, now time.Time) (int, error) {
 	return set.MaxErrors, nil
 }
 
-func (r *Ring) noteLost(lost map[string]*LostQuorum, owners []uint32, op Operation, oldest int64, missing int, keys TokenRange, size uint64) {
-	var sick []uint32
+// quorumJudge adds up what is found range by range.
+type quorumJudge struct {
+	r       *Ring
+	op      Operation
+	oldest  int64
+	margins []Margin
+	lost    map[string]*lostGroup // by the numbers of the unhealthy members
+	rest    lostGroup             // what did not fit into lost
+}
+
+// lostGroup is a LostQuorum with numbers of instances in place of ids.
+type lostGroup struct {
+	LostQuorum
+	sick []uint32
+}
+
+func (g *lostGroup) add(missing, ranges int, keys uint64, example TokenRange) {
+	if g.Ranges == 0 {
+		g.Example = example
+	}
+	g.Missing = max(g.Missing, missing)
+	g.Ranges += ranges
+	g.Keys += keys
+}
+
+const (
+	maxLostGroups   = 1 << 12 // told apart while judging
+	shownLostGroups = 64      // reported one by one
+)
+
+func (j *quorumJudge) healthy(owner uint32) bool {
+	v := &j.r.vitals[owner]
+	return v.state&j.op != 0 && v.timestamp >= j.oldest
+}
+
+func (j *quorumJudge) judge(owners []uint32, keys TokenRange, size uint64) {
+	healthy := 0
 	for _, o := range owners {
-		if v := &r.vitals[o]; v.state&op == 0 || v.timestamp < oldest {
+		if j.healthy(o) {
+			healthy++
+		}
+	}
+	margin := healthy - j.r.need(j.r.cfg.ReplicationFactor, len(owners))
+	at := slices.IndexFunc(j.margins, func(m Margin) bool { return m.Margin == margin })
+	if at < 0 {
+		at = len(j.margins)
+		j.margins = append(j.margins, Margin{Margin: margin})
+	}
+	j.margins[at].Ranges++
+	j.margins[at].Keys += size
+	if margin < 0 {
+		j.lose(owners, -margin, keys, size)
+	}
+}
+
+func (j *quorumJudge) lose(owners []uint32, missing int, keys TokenRange, size uint64) {
+	var room [smallWalk]uint32
+	sick := room[:0]
+	for _, o := range owners {
+		if !j.healthy(o) {
 			sick = append(sick, o)
 		}
 	}
 	slices.Sort(sick) // instances are sorted by id, so this sorts the ids
-	var key []byte
+	var keyRoom [4 * smallWalk]byte
+	key := keyRoom[:0]
 	for _, o := range sick {
 		key = binary.BigEndian.AppendUint32(key, o)
 	}
-	l := lost[string(key)]
-	if l == nil {
-		l = &LostQuorum{Example: keys}
-		for _, o := range sick {
-			l.Unhealthy = append(l.Unhealthy, r.instances[o].ID)
+	g := j.lost[string(key)]
+	switch {
+	case g == nil && len(j.lost) == maxLostGroups:
+		g = &j.rest
+		g.include(sick)
+	case g == nil:
+		if j.lost == nil {
+			j.lost = map[string]*lostGroup{}
 		}
-		lost[string(key)] = l
+		g = &lostGroup{sick: slices.Clone(sick)}
+		j.lost[string(key)] = g
 	}
-	l.Missing = max(l.Missing, missing)
-	l.Ranges++
-	l.Keys += size
+	g.add(missing, 1, size, keys)
 }
 
-func sortMargins(m map[int]*Margin) []Margin {
-	var out []Margin
-	for _, v := range m {
-		out = append(out, *v)
+// include adds numbers to the sorted sick.
+func (g *lostGroup) include(sick []uint32) {
+	for _, o := range sick {
+		if at, found := slices.BinarySearch(g.sick, o); !found {
+			g.sick = slices.Insert(g.sick, at, o)
+		}
 	}
-	slices.SortFunc(out, func(a, b Margin) int { return cmp.Compare(a.Margin, b.Margin) })
-	return out
 }
 
-func sortLost(m map[string]*LostQuorum) []LostQuorum {
-	var out []LostQuorum
-	for _, v := range m {
-		out = append(out, *v)
-	}
-	slices.SortFunc(out, func(a, b LostQuorum) int {
-		return cmp.Or(cmp.Compare(b.Keys, a.Keys), slices.Compare(a.Unhealthy, b.Unhealthy))
+// groups gives the lost groups, the largest first and the small ones combined.
+func (j *quorumJudge) groups() []LostQuorum {
+	all := slices.Collect(maps.Values(j.lost))
+	slices.SortFunc(all, func(a, b *lostGroup) int {
+		return cmp.Or(cmp.Compare(b.Keys, a.Keys), slices.Compare(a.sick, b.sick))
 	})
+	rest := &j.rest
+	for len(all) > shownLostGroups {
+		g := all[len(all)-1]
+		all = all[:len(all)-1]
+		rest.add(g.Missing, g.Ranges, g.Keys, g.Example)
+		rest.include(g.sick)
+	}
+	if rest.Ranges > 0 {
+		rest.Combined = true
+		all = append(all, rest)
+	}
+	var out []LostQuorum
+	for _, g := range all {
+		for _, o := range g.sick {
+			g.Unhealthy = append(g.Unhealthy, j.r.instances[o].ID)
+		}
+		out = append(out, g.LostQuorum)
+	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -25,12 +26,12 @@ func (r *Ring) WithoutZone(zone string) *Ring {
 }
 
 // Down is the ring while these instances do not answer: they keep their tokens
-// but their heartbeats are infinitely old. That is what decides a quorum; it
-// needs a heartbeat timeout other than zero.
+// but their heartbeats are older than any timeout, even none. That is what
+// decides a quorum.
 func (r *Ring) Down(ids ...string) *Ring {
 	return r.changed(func(i *Instance) {
 		if slices.Contains(ids, i.ID) {
-			i.Timestamp = 0
+			i.Timestamp = neverHealthy
 		}
 	})
 }
@@ -39,7 +40,7 @@ func (r *Ring) Down(ids ...string) *Ring {
 func (r *Ring) DownZone(zone string) *Ring {
 	return r.changed(func(i *Instance) {
 		if i.Zone == zone {
-			i.Timestamp = 0
+			i.Timestamp = neverHealthy
 		}
 	})
 }
@@ -174,8 +175,8 @@ func MovedKeys(a, b *Ring) Movement {
 			to = min(to, int64(pb[nb].Token))
 		}
 		if to > from {
-			sa := a.walk(na%len(pa), WriteNoExtend, a.cfg.ReplicationFactor, roomA[:0])
-			sb := b.walk(nb%len(pb), WriteNoExtend, b.cfg.ReplicationFactor, roomB[:0])
+			sa := a.walk(na%len(pa), WriteNoExtend, a.cfg.ReplicationFactor, math.MaxInt, roomA[:0])
+			sb := b.walk(nb%len(pb), WriteNoExtend, b.cfg.ReplicationFactor, math.MaxInt, roomB[:0])
 			keys := float64(to - from)
 			if nameInA[sb[0]] != int64(sa[0]) {
 				owner += keys

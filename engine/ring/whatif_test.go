@@ -173,3 +173,56 @@ func TestRandomTokens(t *testing.T) {
 		t.Errorf("minus one tokens gave %v", got)
 	}
 }
+
+func TestDownNeedsNoTimeout(t *testing.T) {
+	r := ring.New(ring.NewDesc(), ring.Config{ReplicationFactor: 3}).WithNew(3, 8, storyNow)
+	if q := r.Quorum(ring.Write, storyNow); !q.OK() || q.Worst != 1 {
+		t.Fatalf("all well: %+v", q)
+	}
+	if q := r.Down("new-0", "new-2").Quorum(ring.Write, storyNow); q.OK() || q.Worst != -1 || q.LostKeys() != 1<<32 {
+		t.Errorf("two of three down: %+v", q)
+	}
+}
+
+// With two zones of three gone every range is lost, for many different pairs of
+// instances. The report stays short and complete.
+func TestQuorumReportStaysShort(t *testing.T) {
+	r := ring.New(ring.NewDesc(), ring.Config{ReplicationFactor: 3, ZoneAwareness: true})
+	for _, zone := range []string{"a", "b", "c"} {
+		r = r.With(ring.Instance{ID: zone, Zone: zone})
+	}
+	r = r.WithNew(87, 32, storyNow).Without("a", "b", "c")
+	q := r.DownZone("a").DownZone("b").Quorum(ring.Write, storyNow)
+	if q.LostKeys() != 1<<32 || q.Worst != -1 || len(q.Lost) != 65 {
+		t.Fatalf("%d keys lost, worst %d, %d groups", q.LostKeys(), q.Worst, len(q.Lost))
+	}
+	ranges := 0
+	for n, l := range q.Lost {
+		ranges += l.Ranges
+		if l.Combined != (n == 64) || !l.Combined && len(l.Unhealthy) != 2 {
+			t.Errorf("group %d: combined %v, %q", n, l.Combined, l.Unhealthy)
+		}
+	}
+	if ranges != q.Ranges {
+		t.Errorf("%d ranges in groups, %d in all", ranges, q.Ranges)
+	}
+}
+
+// A zone that leaves makes the replica sets as large as the zone. The margins
+// are bounds then, but the verdict is the same and comes soon.
+func TestQuorumWithALeavingZone(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	d := ringtest.Desc(rng, ringtest.Shape{Instances: 90, Zones: 3, Tokens: 40, Now: storyNow.Unix()})
+	for id, i := range d.Instances {
+		if i.Zone == "z1" {
+			i.State = ring.Leaving
+			d.Instances[id] = i
+		}
+	}
+	r := ring.New(d, ring.Config{ReplicationFactor: 3, ZoneAwareness: true})
+	q := r.Quorum(ring.Write, storyNow)
+	_, err := r.Get(77, ring.Write, storyNow, nil)
+	if q.LostKeys() != 1<<32 || err == nil {
+		t.Errorf("%d keys lost, a lookup says %v", q.LostKeys(), err)
+	}
+}
