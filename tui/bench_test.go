@@ -83,7 +83,7 @@ func BenchmarkMemory(b *testing.B) {
 		runtime.ReadMemStats(&before)
 		m := largeModel(b)
 		s := large()
-		for i := range 40 {
+		for i := range 12 {
 			other := s.later(1e9 * 10)
 			other.dead = []int{i}
 			m.Update(frameMsg{scene: build(other.snapshot(), m), changed: true})

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,9 +81,12 @@ func printable(s string) string {
 	}, s)
 }
 
+// stillSource is built once: fuzzing is about keys.
+var stillSource = sync.OnceValue(func() *fake { return eventful(noon()) })
+
 // still is a model with a cluster on it, whose commands are not run.
 func still(t testing.TB) *Model {
-	src := eventful(noon())
+	src := stillSource()
 	ctx, cancel := context.WithCancel(context.Background())
 	m := New(ctx, Options{Source: src, Now: func() time.Time { return noon().Add(time.Second) }})
 	t.Cleanup(func() { cancel(); m.Close() })

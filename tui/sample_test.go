@@ -279,3 +279,7 @@ var errOutOfReach = errors.New("pull 10.9.0.1:7946: connection refused")
 func (s sample) clock() time.Time { return s.now }
 
 func build(s *client.Snapshot, m *Model) *scene.Scene { return scene.Build(s, m.live) }
+
+func imagine(s *client.Snapshot, gone map[string]bool) *scene.Impact {
+	return scene.Imagine(scene.Build(s, nil), "collectors/ring", gone)
+}

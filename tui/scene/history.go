@@ -17,7 +17,7 @@ type History struct {
 
 // historyBudget is in tokens and entries, roughly eight bytes each: the values
 // of a ring are shared with nothing, so a large cluster gets a shorter past.
-const historyBudget = 3 << 20
+const historyBudget = 2 << 20
 
 // Add remembers a snapshot. changed says whether it differs from the one before
 // in more than heartbeats; the newest snapshot is kept in any case and replaced

@@ -32,7 +32,7 @@ type PartitionImpact struct {
 
 // sampleAbove is the number of tokens above which not every range is examined:
 // the answer must be there before the key that asked for it is released.
-const sampleAbove = 40_000
+const sampleAbove = 16_000
 
 // Imagine works out what stopping the given members of a ring would do.
 func Imagine(s *Scene, ringKey string, ids map[string]bool) *Impact {

@@ -206,7 +206,8 @@ func newPlacement(r *client.Ring) placement {
 		d.Instances[in.ID] = ring.Instance{ID: in.ID, State: state, Zone: in.Zone, Tokens: in.TokenValues}
 	}
 	// Without a timeout heartbeats are ignored: who is healthy is asked of the snapshot.
-	p.ring = ring.New(d, ring.Config{ReplicationFactor: r.ReplicationFactor, ZoneAwareness: r.ZoneAware})
+	// Ignoring the unhealthy makes every set complete, however small.
+	p.ring = ring.New(d, ring.Config{ReplicationFactor: r.ReplicationFactor, ZoneAwareness: r.ZoneAware, Strategy: ring.IgnoreUnhealthy})
 	p.index = ring.NewIndex(lists, func(a, b uint32) uint32 { return min(a, b) })
 	return p
 }
@@ -225,10 +226,7 @@ func (p *placement) number(id string) int {
 func (p *placement) get(key uint32, set []int) []int {
 	var buf [16]*ring.Instance
 	found, err := p.ring.Get(key, everyone, time.Time{}, buf[:0])
-	if err != nil { // fewer instances than a quorum: then all of them
-		for i := range p.of.Instances {
-			set = append(set, i)
-		}
+	if err != nil { // no tokens: nobody
 		return set
 	}
 	for _, in := range found.Instances {

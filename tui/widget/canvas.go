@@ -71,7 +71,7 @@ func (c Canvas) Text(x, y int, st Style, s string) int {
 	for len(s) > 0 {
 		text, w := nextCluster(s)
 		s = s[len(text):]
-		if g := &c.theme().Glyph; w < 0 || g.SevenBit && text[0] >= utf8.RuneSelf {
+		if g := &c.theme().Glyph; w < 0 || g.SevenBit && (len(text) > 1 || text[0] >= utf8.RuneSelf) {
 			text, w = g.Unprintable, 1
 		}
 		if w == 0 {
@@ -94,9 +94,28 @@ func (c Canvas) put(x, y int, st Style, text string, w int) {
 	if c.background != (Style{}) && st.BG == 0 {
 		st = st.On(c.background)
 	}
+	c.split(x, y)
+	c.split(x+w, y)
 	*c.at(x, y) = cell{text: text, style: st}
 	for i := 1; i < w; i++ {
 		*c.at(x+i, y) = cell{style: st, covered: true}
+	}
+}
+
+// split blanks a wide character that lies across the left edge of a cell: half
+// of it is about to be covered.
+func (c Canvas) split(x, y int) {
+	row := c.cells[(c.y0+y)*c.stride : (c.y0+y+1)*c.stride]
+	at := c.x0 + x
+	if at >= len(row) || !row[at].covered {
+		return
+	}
+	head := at
+	for head > 0 && row[head].covered {
+		head--
+	}
+	for i := head; i < len(row) && (i == head || row[i].covered); i++ {
+		row[i] = cell{style: row[i].style}
 	}
 }
 
@@ -109,12 +128,26 @@ func nextCluster(s string) (string, int) {
 		}
 		return s[:1], 1
 	}
-	text, w := ansi.FirstGraphemeCluster(s, ansi.GraphemeWidth)
-	r, _ := utf8.DecodeRuneInString(text)
-	if hidden(r) {
-		return text, -1
+	n := visible(s)
+	if n == 0 {
+		_, n = utf8.DecodeRuneInString(s)
+		return s[:n], -1
 	}
-	return text, w
+	return ansi.FirstGraphemeCluster(s[:n], ansi.GraphemeWidth)
+}
+
+// longestCluster bounds how far is looked for the end of a grapheme cluster.
+const longestCluster = 64
+
+// visible is the length of the head of s before anything that must not be
+// printed, so that such bytes never become part of a cluster.
+func visible(s string) int {
+	for i, r := range s {
+		if hidden(r) || i >= longestCluster {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // hidden reports runes that would act on the terminal or reorder the text
@@ -240,7 +273,7 @@ func Wrap(s string, w int) []string {
 		line := ""
 		for _, word := range strings.Fields(para) {
 			for Width(word) > w {
-				head := cut(word, w-Width(line)-min(len(line), 1))
+				head := cut(word, w-Width(line)-min(len(line), 1), line == "")
 				if head == "" {
 					lines, line = append(lines, line), ""
 					continue
@@ -265,14 +298,14 @@ func join(line, word string) string {
 	return line + " " + word
 }
 
-// cut is the longest head of s that fits in w columns, at least one cluster
-// when w is positive.
-func cut(s string, w int) string {
+// cut is the longest head of s that fits in w columns; with some, it is at
+// least one cluster, so that there is progress on the narrowest line.
+func cut(s string, w int, some bool) string {
 	n, used := 0, 0
 	for n < len(s) {
 		text, tw := nextCluster(s[n:])
 		tw = max(tw, -tw)
-		if used+tw > w && (n > 0 || w <= 0) {
+		if used+tw > w && (n > 0 || !some) {
 			break
 		}
 		n, used = n+len(text), used+tw
