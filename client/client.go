@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -307,42 +308,52 @@ func (c *Client) pullSome(ctx context.Context, choose func([]string) []string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	names := map[string]string{} // address -> name
-	var addrs []string
-	for _, n := range first.Nodes {
-		if (n.State == gossip.NodeAlive || n.State == gossip.NodeSuspect) && !isGuest(n.Name) {
-			names[n.Addr] = n.Name
-			addrs = append(addrs, n.Addr)
+	asked := &census{names: map[string]string{}}
+	got, failed := c.pullMembers(ctx, choose(asked.take(first)), first)
+	// A seed that is no member in the first view is a member behind a tunnel, or of another island: with several seeds,
+	// or when members cannot be reached at their own address, it is asked too, and so are the members it knows.
+	for _, s := range seeds {
+		if asked.known(s) || len(failed) == 0 && len(seeds) == 1 && len(got) > 0 {
+			continue
 		}
-	}
-	got, failed := c.pullMembers(ctx, choose(addrs), first)
-	if len(failed) > 0 || len(addrs) == 0 {
-		// Members that cannot be reached at their own address may be behind a seed (a tunnel, for example).
-		for _, s := range seeds {
-			if _, isMember := names[s]; isMember {
+		v := first
+		if s != first.From {
+			if v, err = c.dialer(c.cfg.Timeout).Pull(ctx, s); err != nil {
+				failed[s] = err
 				continue
 			}
-			v := first
-			if s != first.From {
-				if v, err = c.dialer(c.cfg.Timeout).Pull(ctx, s); err != nil {
-					failed[s] = err
-					continue
-				}
-			}
-			got = append(got, v)
 		}
+		asked.names[s] = s
+		got = append(got, v)
+		more, lost := c.pullMembers(ctx, choose(asked.take(v)), v)
+		got = append(got, more...)
+		maps.Copy(failed, lost)
 	}
 	named := map[string]error{}
 	for addr, err := range failed {
-		if n, ok := names[addr]; ok {
-			addr = n
-		}
-		named[addr] = err
+		named[or(asked.names[addr], addr)] = err
 	}
 	if len(got) == 0 {
 		return nil, nil, noView(&Unreached{Members: named})
 	}
 	return got, named, nil
+}
+
+// census is the members that were asked already: names by address.
+type census struct{ names map[string]string }
+
+func (c *census) known(addr string) bool { return c.names[addr] != "" }
+
+// take returns the addresses of living members that are new here, and notes them.
+func (c *census) take(v *gossip.View) []string {
+	var out []string
+	for _, n := range v.Nodes {
+		if (n.State == gossip.NodeAlive || n.State == gossip.NodeSuspect) && !isGuest(n.Name) && !c.known(n.Addr) {
+			c.names[n.Addr] = n.Name
+			out = append(out, n.Addr)
+		}
+	}
+	return out
 }
 
 // pullMembers asks all addresses, a few at a time. When the first ones all fail it stops: the addresses are

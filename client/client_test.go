@@ -112,7 +112,7 @@ func TestForgetTellsWhoDidNotHear(t *testing.T) {
 	now := time.Now()
 	d := clienttest.Edit(clienttest.Ring("ingester", 4, 16, now), "ingester-2", clienttest.Aged(now, time.Hour))
 	must(t, cluster.Put(ingester, d))
-	cluster.Deafen("node-1", true)
+	cluster.Deafen("node-1")
 	c := dial(t, client.Config{Seeds: cluster.Seeds()})
 	p, err := c.PlanForget(t.Context(), client.ForgetRequest{Ring: "ingester", IDs: []string{"ingester-2"}})
 	must(t, err)

@@ -113,22 +113,23 @@ func (r *readings) forgetStep(target *Ring, id string) (Step, []Check) {
 		return s, []Check{{Name: "present", Level: Pass, ID: id, Text: "already removed in all views"}}
 	}
 	var checks []Check
-	switch healthOf(&e, r.now, timeout) {
-	case Future:
+	s.Fingerprint = fingerprint(&e, true)
+	switch health := healthOf(&e, r.now, timeout); {
+	case e.State == ring.Left:
+		checks = append(checks, Check{Name: "heartbeat", Level: Pass, ID: id, Text: fmt.Sprintf("removed %s ago, which %d of %d members missed", round(age), alive, len(r.views))})
+	case health == Future:
 		checks = append(checks, Check{Name: "future", Level: Refuse, ID: id, Text: fmt.Sprintf(
 			"its heartbeat is dated %s ahead (%s). Removing it means writing a removal with the same date: every view becomes clean, "+
 				"but an instance with this id cannot register again before that date. Do it only if the id will never come back; "+
 				"otherwise give the instance a new id, or restart all members at once", round(-age), s.Written.Format(time.RFC3339))})
-		s.Fingerprint = fingerprint(&e, true)
-	case Unhealthy:
+	case health == Unhealthy:
 		checks = append(checks, Check{Name: "heartbeat", Level: Pass, ID: id, Text: fmt.Sprintf("last heartbeat %s ago, older than the timeout of %s", round(age), timeout)})
-		s.Fingerprint = fingerprint(&e, true)
 	default:
 		checks = append(checks, Check{Name: "heartbeat", Level: Refuse, ID: id, Text: fmt.Sprintf(
 			"it is alive: last heartbeat %s ago, the timeout is %s. A running instance registers again with its next heartbeat; stop it first", round(age), timeout)})
 		s.Fingerprint = fingerprint(&e, false)
 	}
-	if alive < len(r.views) {
+	if alive < len(r.views) && e.State != ring.Left {
 		checks = append(checks, Check{Name: "views", Level: Warn, ID: id, Text: fmt.Sprintf("only %d of %d views have it", alive, len(r.views))})
 	}
 	tomb := e

@@ -270,19 +270,20 @@ func (c *Cluster) Cut(name string) {
 	n.proxy.refuse(true)
 }
 
-// Heal undoes Cut.
+// Heal undoes Cut and Deafen.
 func (c *Cluster) Heal(name string) {
 	n := c.node(name)
 	n.cut = false
 	n.proxy.refuse(false)
+	n.proxy.mute(false)
 }
 
 // Deafen makes a member lose everything that is sent to it, and keeps it out of Sync, while it still answers questions: it
 // misses what happens elsewhere.
-func (c *Cluster) Deafen(name string, deaf bool) {
+func (c *Cluster) Deafen(name string) {
 	n := c.node(name)
-	n.cut = deaf
-	n.proxy.mute(deaf)
+	n.cut = true
+	n.proxy.mute(true)
 }
 
 // Delay makes a member's port slow.

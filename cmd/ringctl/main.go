@@ -16,7 +16,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := command.Run(ctx, environment())
+	env := environment()
+	env.Top = top
+	code := command.Run(ctx, env)
 	stop()
 	os.Exit(code)
 }

@@ -88,7 +88,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"kill":   onNode(func(c *clienttest.Cluster, n string) error { return c.Kill(n) }),
 		"cut":    onNode(func(c *clienttest.Cluster, n string) error { c.Cut(n); return nil }),
 		"heal":   onNode(func(c *clienttest.Cluster, n string) error { c.Heal(n); return nil }),
-		"deafen": onNode(func(c *clienttest.Cluster, n string) error { c.Deafen(n, true); return nil }),
+		"deafen": onNode(func(c *clienttest.Cluster, n string) error { c.Deafen(n); return nil }),
 		"sync":   cmdSync, "exits": cmdExits, "tidy": cmdTidy,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strings"
 	"time"
@@ -33,22 +34,20 @@ type Env struct {
 
 // Top is what the dashboard needs to know.
 type Top struct {
-	Client *client.Client
-	// Context is the name of the context in use; ReadOnly turns every change off.
-	Context  string
+	// Client asks a running cluster; Recording is used instead where it is set.
+	Client    *client.Client
+	Recording iter.Seq2[*client.Snapshot, error]
+	// Name is the context in use, or where the views come from. ReadOnly turns every change off.
+	Name     string
 	ReadOnly bool
 	// Color is false where the terminal or the user does not want it; ASCII asks for plain characters.
 	Color, ASCII bool
-	// Actor says who makes changes, for the audit log.
-	Audit func(client.Result, error) error
-	In    io.Reader
-	Out   io.Writer
+	// Audit writes a change to the audit log.
+	Audit func(*client.Result, error) error
+	// In and Out are the terminal.
+	In  io.Reader
+	Out io.Writer
 }
-
-// errShown is an error whose words were already printed; only its code counts.
-type errShown struct{ code client.Code }
-
-func (e errShown) Error() string { return e.code.Meaning() }
 
 // Run executes a command line and returns the exit code.
 func Run(ctx context.Context, env Env) int {
@@ -67,9 +66,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {
 		return client.CodeOK.Exit()
 	}
-	var shown errShown
-	if errors.As(err, &shown) {
-		return shown.code.Exit()
+	var nagios errNagios
+	if errors.As(err, &nagios) {
+		return nagios.exit
 	}
 	code := client.CodeOf(err)
 	var typed *client.Error

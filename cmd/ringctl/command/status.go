@@ -52,13 +52,13 @@ The exit code is 1 when the worst verdict is CRITICAL (see --fail-on).`,
 		Example: "  ringctl status\n  ringctl status -o wide\n  ringctl status -o json | jq '.items[] | select(.verdict != \"OK\")'\n  ringctl status --watch",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			limit, ok := map[string]int{"warning": client.Warning.Rank(), "critical": client.Critical.Rank(), "never": 100}[failOn]
-			if !ok {
-				return usage("--fail-on is warning, critical or never, not %q", failOn)
+			limit, err := severityRank(failOn)
+			if err != nil {
+				return err
 			}
 			var worst client.Verdict
 			var problem string
-			err := a.show(c, func(s *client.Snapshot) (*render.Document, error) {
+			err = a.show(c, func(s *client.Snapshot) (*render.Document, error) {
 				worst, problem = s.Verdict, s.Problem
 				return statusDocument(s), nil
 			})

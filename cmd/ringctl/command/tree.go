@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,12 +16,16 @@ import (
 
 // commands are all commands by group: look, ask, change, other.
 func (a *app) commands() [4][]*cobra.Command {
-	return [4][]*cobra.Command{
-		{a.statusCommand(), a.ringsCommand(), a.membersCommand(), a.tokensCommand(), a.partitionsCommand(), a.watchCommand()},
-		{a.lookupCommand()},
+	all := [4][]*cobra.Command{
+		{a.statusCommand(), a.ringsCommand(), a.membersCommand(), a.tokensCommand(), a.partitionsCommand(), a.viewsCommand(), a.diffCommand(), a.watchCommand()},
+		{a.lookupCommand(), a.doctorCommand(), a.explainCommand(), a.simulateCommand(), a.canStopCommand(), a.waitCommand(), a.checkCommand()},
 		{a.forgetCommand(), a.partitionCommand()},
 		{a.contextCommand(), a.versionCommand(), a.completionCommand(), a.manCommand()},
 	}
+	if a.env.Top != nil {
+		all[0] = append(all[0], a.topCommand())
+	}
+	return all
 }
 
 // runRoot is ringctl without a command: the dashboard on a terminal, else help.
@@ -42,11 +47,15 @@ func (a *app) runTop(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return a.env.Top(c.Context(), Top{
-		Client: cl, Context: a.context, ReadOnly: a.chosen.ReadOnly, Color: a.outColor(), ASCII: a.env.Getenv("RINGCTL_ASCII") != "",
-		Audit: func(r client.Result, err error) error { return a.audit(&r, "top", err) },
-		In:    a.env.Stdin, Out: a.env.Stdout,
-	})
+	t := a.top()
+	t.Client, t.Name, t.ReadOnly = cl, or(a.context, strings.Join(append(cl.Config().Seeds, cl.Config().HTTP...), ",")), a.chosen.ReadOnly
+	return a.env.Top(c.Context(), t)
+}
+
+// top is what every dashboard gets.
+func (a *app) top() Top {
+	return Top{Color: a.outColor(), ASCII: a.env.Getenv("RINGCTL_ASCII") != "", In: a.env.Stdin, Out: a.env.Stdout,
+		Audit: func(r *client.Result, err error) error { return a.audit(r, "ringctl top", err) }}
 }
 
 func (a *app) topCommand() *cobra.Command {

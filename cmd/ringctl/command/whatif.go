@@ -85,7 +85,7 @@ func (a *app) simulateCommand() *cobra.Command {
 		Short: "What if members are lost, added, or the settings change?",
 		Long: `What would happen to a ring: which quorum falls, which partitions lose their last healthy owner, how much data moves, how evenly
 keys are owned afterwards. Nothing is changed. The exit code is 1 when a quorum or a partition would be lost.`,
-		Example: "  ringctl simulate ingester --lose ingester-0,ingester-1\n  ringctl simulate ingester --lose-zone zone-a\n  ringctl simulate ingester --add 3\n  ringctl simulate ingester --rf 2\n  ringctl simulate ingester --tokens 512 --loads",
+		Example: "  ringctl simulate ingester --lose ingester-0,ingester-1\n  ringctl simulate ingester --lose-zone zone-a\n  ringctl simulate ingester --add 3\n  ringctl simulate ingester --replication-factor 2\n  ringctl simulate ingester --tokens 512 --loads",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeRings,
 		RunE: func(c *cobra.Command, args []string) error {
 			w.Ring = args[0]

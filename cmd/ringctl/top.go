@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/client/doctor"
+	"github.com/ringctl/ringctl/cmd/ringctl/command"
+	"github.com/ringctl/ringctl/tui"
+)
+
+// top opens the dashboard on a cluster, or on a recording.
+func top(ctx context.Context, t command.Top) error {
+	about := tui.About{Name: t.Name}
+	if t.ReadOnly {
+		about.ReadOnly = "the context is read-only"
+	}
+	var source tui.Source
+	if t.Recording != nil {
+		source = tui.NewReplay(t.Name, t.Recording, examine)
+	} else {
+		source = audited{Source: tui.NewSource(t.Client, about, examine), log: t.Audit}
+	}
+	return tui.Run(ctx, tui.Options{Source: source, In: t.In, Out: t.Out, Env: os.Environ(), ASCII: t.ASCII, NoColor: !t.Color})
+}
+
+// examine applies the doctor's rules for the dashboard.
+func examine(views []*client.Snapshot) []tui.Finding {
+	var out []tui.Finding
+	for _, f := range doctor.Diagnose(views, doctor.Options{}) {
+		out = append(out, tui.Finding{Rule: f.Rule, Severity: f.Severity, Ring: f.Ring, Subject: f.Subject, Cause: f.Cause, Evidence: f.Evidence, Fix: f.Fix})
+	}
+	return out
+}
+
+// audited writes every change made in the dashboard to the audit log.
+type audited struct {
+	tui.Source
+	log func(*client.Result, error) error
+}
+
+func (a audited) Apply(ctx context.Context, p *client.Plan, report func(client.Progress)) (*client.Result, error) {
+	res, err := a.Source.Apply(ctx, p, report)
+	if res != nil {
+		err = errors.Join(err, a.log(res, err))
+	}
+	return res, err
+}
