@@ -213,7 +213,7 @@ func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near
 	r := raw{rows: s.info.Rows, leaf: leaf, v: &sc.vals}
 	first, last, all := wanted(l.pages, within)
 	r.partial = !all
-	r.sparse = r.partial || leaf.Optional && ch.Nulls > 0
+	r.sparse = r.partial || leaf.List != "" || leaf.Optional && ch.Nulls > 0
 	if first < 0 {
 		return use(&r)
 	}
@@ -263,7 +263,7 @@ func (s *segment) page(sc *scratch, r *raw, n int, p *pq.PageInfo, buf []byte) e
 	if err := sc.dec.Page(r.v, r.leaf, s.chunk(n), *p, buf, entries); err != nil {
 		return err
 	}
-	if ch := s.chunk(n); r.sparse && (!r.leaf.Optional || ch.Nulls == 0) {
+	if ch := s.chunk(n); r.sparse && r.leaf.List == "" && (!r.leaf.Optional || ch.Nulls == 0) {
 		for k := range p.Rows {
 			r.v.Rows = append(r.v.Rows, uint32(p.First+k))
 		}

@@ -123,6 +123,8 @@ type Columns struct {
 	// Trace is the place in IDs of each row's trace.
 	Trace []uint32
 	IDs   []trace.ID
+	// Held marks traces, by place in IDs, that Seal leaves out; nil for none.
+	Held []bool
 	// Start is the start of each span in Unix ns.
 	Start []int64
 	// Fixed holds the fixed columns that a span itself has: span and parent id,

@@ -14,34 +14,59 @@ import (
 // are values in disguise; they are stored and found by nobody's list.
 const maxFields = 20000
 
-// fieldSet collects the attribute keys of a block.
-type fieldSet struct {
+// FieldSet collects the attribute keys of spans. It can follow Columns that grow.
+// The zero value is empty.
+type FieldSet struct {
 	m map[query.Field]struct{}
+	// What Update has looked at already.
+	over, events, links, resources, scopes int
 }
 
-func (s *fieldSet) reset() { s.m = make(map[query.Field]struct{}, 128) }
+func (s *FieldSet) reset() { *s = FieldSet{m: make(map[query.Field]struct{}, 128)} }
 
-func (s *fieldSet) add(scope query.Scope, key string, t query.Type, n int) {
+// Update adds what is new in c since the last call with an earlier state of the
+// same Columns.
+func (s *FieldSet) Update(c *Columns) {
+	if s.m == nil {
+		s.reset()
+	}
+	for i := range c.Attrs {
+		s.add(query.ScopeSpan, c.Attrs[i].Key, c.Attrs[i].Type, c.Attrs[i].Len())
+	}
+	s.addOverflow(&c.Fixed[ColOverflowKey], &c.Fixed[ColOverflowValue])
+	s.addRaw(&c.Fixed[ColEvents], &c.Fixed[ColLinks])
+	t := newTables(c.Resources[s.resources:], c.Scopes[s.scopes:])
+	s.resources, s.scopes = len(c.Resources), len(c.Scopes)
+	s.addTables(t)
+}
+
+// Fields lists the keys in a fixed order.
+func (s *FieldSet) Fields() []query.Field {
+	m := Meta{Fields: s.list()}
+	return m.fields()
+}
+
+func (s *FieldSet) add(scope query.Scope, key string, t query.Type, n int) {
 	if n > 0 && len(s.m) < maxFields {
 		s.m[query.Field{Scope: scope, Key: key, Type: t}] = struct{}{}
 	}
 }
 
-// has avoids a string for keys that are known.
-func (s *fieldSet) addBytes(scope query.Scope, key []byte, t query.Type) {
+// addBytes makes no string of keys that are known.
+func (s *FieldSet) addBytes(scope query.Scope, key []byte, t query.Type) {
 	if _, ok := s.m[query.Field{Scope: scope, Key: string(key), Type: t}]; !ok && utf8.Valid(key) {
 		s.add(scope, string(key), t, 1)
 	}
 }
 
-func (s *fieldSet) attrs(scope query.Scope, attrs []trace.Attr) {
+func (s *FieldSet) attrs(scope query.Scope, attrs []trace.Attr) {
 	for i := range attrs {
 		s.addBytes(scope, attrs[i].Key, TypeOf(&attrs[i].Value))
 	}
 }
 
 // addTables adds the keys of resources and scopes.
-func (s *fieldSet) addTables(t *tables) {
+func (s *FieldSet) addTables(t *tables) {
 	for i := range t.resources {
 		s.attrs(query.ScopeResource, t.resources[i].Attrs)
 	}
@@ -51,10 +76,10 @@ func (s *fieldSet) addTables(t *tables) {
 }
 
 // addRaw adds the keys of events and links; malformed ones add none.
-func (s *fieldSet) addRaw(events, links *Column) {
+func (s *FieldSet) addRaw(events, links *Column) {
 	if d := events.Dict; d != nil {
-		for i := range d.Len() {
-			for e, err := range trace.EachEvent(d.Entry(i)) {
+		for ; s.events < d.Len(); s.events++ {
+			for e, err := range trace.EachEvent(d.Entry(s.events)) {
 				if err != nil {
 					break
 				}
@@ -63,8 +88,8 @@ func (s *fieldSet) addRaw(events, links *Column) {
 		}
 	}
 	if d := links.Dict; d != nil {
-		for i := range d.Len() {
-			for l, err := range trace.EachLink(d.Entry(i)) {
+		for ; s.links < d.Len(); s.links++ {
+			for l, err := range trace.EachLink(d.Entry(s.links)) {
 				if err != nil {
 					break
 				}
@@ -75,31 +100,19 @@ func (s *fieldSet) addRaw(events, links *Column) {
 }
 
 // addOverflow adds the keys of an overflow list.
-func (s *fieldSet) addOverflow(key, value *Column) {
-	for e := range key.Codes {
+func (s *FieldSet) addOverflow(key, value *Column) {
+	var dec anyDecoder
+	for ; s.over < len(key.Codes); s.over++ {
+		e := s.over
 		var v trace.Value
-		if err := decodeAny(value.Dict.Entry(int(value.Codes[e]-1)), &v); err == nil {
+		if err := dec.decode(value.Dict.Entry(int(value.Codes[e]-1)), &v); err == nil {
 			s.addBytes(query.ScopeSpan, key.Dict.Entry(int(key.Codes[e]-1)), TypeOf(&v))
 		}
 	}
 }
 
-// Fields lists the attribute keys of all scopes, in a fixed order.
-func (c *Columns) Fields() []query.Field {
-	var s fieldSet
-	s.reset()
-	for i := range c.Attrs {
-		s.add(query.ScopeSpan, c.Attrs[i].Key, c.Attrs[i].Type, c.Attrs[i].Len())
-	}
-	s.addOverflow(&c.Fixed[ColOverflowKey], &c.Fixed[ColOverflowValue])
-	s.addRaw(&c.Fixed[ColEvents], &c.Fixed[ColLinks])
-	s.addTables(newTables(c.Resources, c.Scopes))
-	m := Meta{Fields: s.list()}
-	return m.fields()
-}
-
 // list returns the fields in a fixed order.
-func (s *fieldSet) list() []Field {
+func (s *FieldSet) list() []Field {
 	out := make([]Field, 0, len(s.m))
 	for f := range s.m {
 		out = append(out, Field{f.Scope.String(), f.Key, typeName(f.Type)})
@@ -149,11 +162,6 @@ func arrayType(v *trace.Value) query.Type {
 		return query.String | query.Array // an empty list of anything
 	}
 	return t | query.Array
-}
-
-// decodeAny reads an encoded AnyValue message by way of an attribute around it.
-func decodeAny(raw []byte, v *trace.Value) error {
-	return (&anyDecoder{}).decode(raw, v)
 }
 
 // anyDecoder wraps AnyValue messages into a resource with one attribute, which is

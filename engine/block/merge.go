@@ -99,7 +99,7 @@ type part struct {
 const joined = 1 << 31
 
 func (m *merger) run(inputs []*Block) (*Meta, error) {
-	fields := fieldSet{}
+	fields := FieldSet{}
 	fields.reset()
 	for _, b := range inputs {
 		in := &mergeInput{b: b, group: -1}

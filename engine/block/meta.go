@@ -25,8 +25,11 @@ const Version = 1
 // MaxMeta is the largest meta.json that is read.
 const MaxMeta = 16 << 20
 
-// NewID makes a block id: a UUID of version 7, so that names sort by time.
-func NewID() (string, error) {
+// ID is a block id: a UUID of version 7 as text, so that ids sort by time.
+type ID = string
+
+// NewID makes a block id.
+func NewID() (ID, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return "", fmt.Errorf("make block id: %w", err)
@@ -63,10 +66,7 @@ type Meta struct {
 	Fields []Field `json:"fields"`
 	// Replaces lists the blocks whose spans are all in this one. While one of
 	// them still exists, readers leave it out.
-	Replaces []string `json:"replaces,omitempty"`
-	// Cut says which part of a write-ahead log the block ends; only in blocks
-	// that have not left their writer.
-	Cut json.RawMessage `json:"cut,omitempty"`
+	Replaces []ID `json:"replaces,omitempty"`
 }
 
 // Group is one row group: what a reader knows before it reads.

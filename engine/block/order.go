@@ -78,6 +78,12 @@ func (s *sorter) layout(c *Columns, f *forest, service []uint32) int {
 	out := 0
 	for place, t := range s.byRank {
 		rows := s.order[s.from[place]:s.from[place+1]]
+		if c.Held != nil && c.Held[t] {
+			for _, r := range rows {
+				s.rowMap[r] = dropped
+			}
+			continue
+		}
 		if len(rows) == 0 {
 			continue
 		}

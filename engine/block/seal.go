@@ -4,22 +4,19 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
 )
 
 // SealOptions names the block that Seal writes.
 type SealOptions struct {
 	Tenant, ID string
 	Created    time.Time
-	// Cut becomes Meta.Cut.
-	Cut []byte
 }
 
 // Seal sorts the columns and writes them as a block into dir, a folder that must
 // not exist; on error nothing is left of it. The columns are only read. The
 // files are durable on return, the name dir is not: the caller syncs its parent.
 func (w *Writer) Seal(dir string, c *Columns, o SealOptions) (*Meta, error) {
-	out, err := w.create(dir, Meta{Tenant: o.Tenant, ID: o.ID, Created: o.Created.UTC(), Cut: o.Cut})
+	out, err := w.create(dir, Meta{Tenant: o.Tenant, ID: o.ID, Created: o.Created.UTC()})
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +43,10 @@ func (w *Writer) seal(out *output, c *Columns) (*Meta, error) {
 		return nil, err
 	}
 	w.fields.reset()
+	w.fields.Update(c)
 	if err := w.sealAttrs(out, c, rows); err != nil {
 		return nil, err
 	}
-	w.fields.addTables(tables)
-	w.fields.addRaw(&c.Fixed[ColEvents], &c.Fixed[ColLinks])
 	if err := out.addGroups(&w.stripe, w.forest.groups(cuts)); err != nil {
 		return nil, err
 	}
@@ -161,12 +157,10 @@ func (w *Writer) sealAttrs(out *output, c *Columns, rows int) error {
 	w.over.begin()
 	w.over.addList(&c.Fixed[ColOverflowKey], &c.Fixed[ColOverflowValue], w.sorter.rowMap, 0, nil)
 	for i := range c.Attrs {
-		w.fields.add(query.ScopeSpan, c.Attrs[i].Key, c.Attrs[i].Type, c.Attrs[i].Len())
 		if !keep[i] {
 			w.over.addAttr(&c.Attrs[i], w.sorter.rowMap)
 		}
 	}
-	w.fields.addOverflow(&c.Fixed[ColOverflowKey], &c.Fixed[ColOverflowValue])
 	if err := w.over.put(&w.stripe, out.pq); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ type Writer struct {
 	over   overflow
 	ids    pq.Dict
 	words  pq.Interner
-	fields fieldSet
+	fields FieldSet
 	remap  []uint32
 }
 

@@ -56,6 +56,7 @@ type head struct {
 	bytes  int // of values, about
 	oldest int64
 	newest int64
+	known  known
 }
 
 // column holds the values of one sparse column, or of a dense one without rows.
@@ -89,7 +90,7 @@ func newHead() *head {
 
 // reset empties the head. Columns without a value in the last round are given up.
 func (h *head) reset() {
-	h.rows, h.bytes = 0, 0
+	h.rows, h.bytes, h.known = 0, 0, known{}
 	h.trace, h.ids, h.touched = h.trace[:0], h.ids[:0], h.touched[:0]
 	clear(h.slots)
 	for _, s := range []*[]int64{&h.start, &h.duration, &h.span, &h.parent} {

@@ -127,7 +127,7 @@ func TestNothingIsLost(t *testing.T) {
 		cols := h.columns()
 		got := facts{}
 		for _, id := range g.traces {
-			got.add(t, traceOf(t, &segment{cols: cols}, trace.ID(id)))
+			got.add(t, traceOf(t, newSegment(cols, 1, h.knownOf(cols)), trace.ID(id)))
 		}
 		want.compare(t, got)
 

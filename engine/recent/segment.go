@@ -27,27 +27,51 @@ type segment struct {
 	err    error
 }
 
-// newSegment makes the segment of a snapshot; fields and bounds cost one pass.
-func newSegment(cols *block.Columns, bytes int64) *segment {
+// newSegment makes the segment of a snapshot.
+func newSegment(cols *block.Columns, bytes int64, k *known) *segment {
 	s := &segment{cols: cols}
-	s.info = query.Info{Rows: cols.Rows, Traces: len(cols.IDs), Bytes: bytes, Fields: cols.Fields()}
-	duration := cols.Fixed[block.ColDuration].Ints
-	for i, start := range cols.Start {
-		end := start + max(duration[i], 0)
-		if i == 0 {
-			s.info.Start, s.info.End = start, end
-		}
-		s.info.Start, s.info.End = min(s.info.Start, start), max(s.info.End, end)
-	}
-	for i, id := range cols.IDs {
-		if i == 0 || compareIDs(id, s.info.MinID) < 0 {
-			s.info.MinID = id
-		}
-		if i == 0 || compareIDs(id, s.info.MaxID) > 0 {
-			s.info.MaxID = id
-		}
-	}
+	s.info = query.Info{Rows: cols.Rows, Traces: len(cols.IDs), Bytes: bytes, Fields: k.fields, Start: k.start, End: k.end, MinID: k.low, MaxID: k.high}
 	return s
+}
+
+// known is what a head has found out about its spans for snapshots; each
+// snapshot looks only at what is new.
+type known struct {
+	rows, ids  int
+	start, end int64
+	low, high  trace.ID
+	set        block.FieldSet
+	fields     []query.Field
+}
+
+// knownOf brings known up to date with a snapshot and returns a copy.
+func (h *head) knownOf(cols *block.Columns) *known {
+	k := &h.known
+	duration := cols.Fixed[block.ColDuration].Ints
+	for ; k.rows < cols.Rows; k.rows++ {
+		start := cols.Start[k.rows]
+		end := start + max(duration[k.rows], 0)
+		if k.rows == 0 {
+			k.start, k.end = start, end
+		}
+		k.start, k.end = min(k.start, start), max(k.end, end)
+	}
+	for ; k.ids < len(cols.IDs); k.ids++ {
+		id := cols.IDs[k.ids]
+		if k.ids == 0 {
+			k.low, k.high = id, id
+		}
+		if compareIDs(id, k.low) < 0 {
+			k.low = id
+		}
+		if compareIDs(id, k.high) > 0 {
+			k.high = id
+		}
+	}
+	k.set.Update(cols)
+	out := *k
+	out.fields = k.set.Fields()
+	return &out
 }
 
 func compareIDs(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) }
