@@ -178,10 +178,10 @@ func (r *Ring) Ownership() []Ownership {
 	for n, p := range r.partitions {
 		out[n] = Ownership{ID: p.ID, State: p.State}
 	}
-	points := r.all.Points()
-	for n, p := range points {
-		keys := uint64(p.Token - points[(n+len(points)-1)%len(points)].Token)
-		if len(points) == 1 {
+	for n, count := 0, r.all.Len(); n < count; n++ {
+		p := r.all.At(n)
+		keys := uint64(p.Token - r.all.At((n+count-1)%count).Token)
+		if count == 1 {
 			keys = math.MaxUint32 + 1
 		}
 		out[p.Owner].Tokens++
@@ -259,9 +259,8 @@ type shardWalk struct {
 // draw takes the first active partition from start on, and on the way those
 // that changed since until, each of which makes the shard one larger.
 func (w *shardWalk) draw(start int) (found bool) {
-	points := w.r.all.Points()
-	for n := range points {
-		owner := points[(start+n)%len(points)].Owner
+	for n, count := 0, w.r.all.Len(); n < count; n++ {
+		owner := w.r.all.At((start + n) % count).Owner
 		p := &w.r.partitions[owner]
 		if w.verdict[owner] != unseen {
 			continue

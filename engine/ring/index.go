@@ -1,7 +1,6 @@
 package ring
 
 import (
-	"cmp"
 	"math/bits"
 	"slices"
 )
@@ -9,11 +8,20 @@ import (
 // Point is one token on the ring and the number of its owner.
 type Point struct{ Token, Owner uint32 }
 
+// point is a [Point] packed into one number, token first, so that sorting and
+// comparing are single instructions.
+type point uint64
+
+func newPoint(token, owner uint32) point { return point(token)<<32 | point(owner) }
+
+func (p point) token() uint32 { return uint32(p >> 32) }
+func (p point) owner() uint32 { return uint32(p) }
+
 // Index finds the owner of a key among sorted tokens. The top bits of a key
 // select a bucket of a few points, so a search touches two cache lines. It is
 // immutable once built and safe for concurrent use.
 type Index struct {
-	points []Point
+	points []point
 	starts []uint32 // first point of each bucket, plus the end
 	shift  uint8    // key >> shift is the bucket
 }
@@ -30,7 +38,7 @@ func NewIndex(lists [][]uint32, prefer func(a, b uint32) uint32) Index {
 	if total > 4 {
 		width = bits.Len(uint(total-1)) - 2 // two to four points per bucket
 	}
-	x := Index{points: make([]Point, total), shift: uint8(32 - width)}
+	x := Index{points: make([]point, total), shift: uint8(32 - width)}
 	x.scatter(lists, 1<<width)
 	repeats := x.sortBuckets()
 	if repeats {
@@ -55,7 +63,7 @@ func (x *Index) scatter(lists [][]uint32, buckets int) {
 	for owner, l := range lists {
 		for _, t := range l {
 			at := &starts[t>>x.shift+1]
-			x.points[*at] = Point{Token: t, Owner: uint32(owner)}
+			x.points[*at] = newPoint(t, uint32(owner))
 			*at++
 		}
 	}
@@ -63,24 +71,81 @@ func (x *Index) scatter(lists [][]uint32, buckets int) {
 }
 
 func (x *Index) sortBuckets() (repeats bool) {
-	const small = 24
 	for b := 0; b+1 < len(x.starts); b++ {
 		p := x.points[x.starts[b]:x.starts[b+1]]
-		if len(p) > small {
-			slices.SortFunc(p, func(a, b Point) int { return cmp.Compare(a.Token, b.Token) })
+		switch {
+		case len(p) < 2:
+			continue
+		case len(p) <= 4:
+			sort4(p)
+		case len(p) <= 8:
+			sort8(p)
+		default:
+			slices.Sort(p)
 		}
 		for i := 1; i < len(p); i++ {
-			v, j := p[i], i
-			for ; j > 0 && p[j-1].Token > v.Token; j-- {
-				p[j] = p[j-1]
-			}
-			p[j] = v
-			if j > 0 && p[j-1].Token == v.Token {
+			if p[i-1].token() == p[i].token() {
 				repeats = true
 			}
 		}
 	}
 	return repeats
+}
+
+// sort4 sorts two to four points. Nearly all buckets are that small, and their
+// order is random, so comparing without branches is worth its lines.
+func sort4(p []point) {
+	a, b, c, d := p[0], p[1], last, last
+	if len(p) > 2 {
+		c = p[2]
+	}
+	if len(p) > 3 {
+		d = p[3]
+	}
+	a, b, c, d = order4(a, b, c, d)
+	p[0], p[1] = a, b
+	if len(p) > 2 {
+		p[2] = c
+	}
+	if len(p) > 3 {
+		p[3] = d
+	}
+}
+
+// last sorts behind all points.
+const last = ^point(0)
+
+func order4(a, b, c, d point) (_, _, _, _ point) {
+	a, b = min(a, b), max(a, b)
+	c, d = min(c, d), max(c, d)
+	a, c = min(a, c), max(a, c)
+	b, d = min(b, d), max(b, d)
+	b, c = min(b, c), max(b, c)
+	return a, b, c, d
+}
+
+// sort8 sorts five to eight points: two sorted halves, then a bitonic merge.
+func sort8(p []point) {
+	q := [8]point{4: last, 5: last, 6: last, 7: last}
+	copy(q[:], p)
+	a, b, c, d := order4(q[0], q[1], q[2], q[3])
+	h, g, f, e := order4(q[4], q[5], q[6], q[7]) // falling from e to h
+	a, e = min(a, e), max(a, e)
+	b, f = min(b, f), max(b, f)
+	c, g = min(c, g), max(c, g)
+	d, h = min(d, h), max(d, h)
+	a, b, c, d = bitonic4(a, b, c, d)
+	e, f, g, h = bitonic4(e, f, g, h)
+	q = [8]point{a, b, c, d, e, f, g, h}
+	copy(p, q[:])
+}
+
+func bitonic4(a, b, c, d point) (_, _, _, _ point) {
+	a, c = min(a, c), max(a, c)
+	b, d = min(b, d), max(b, d)
+	a, b = min(a, b), max(a, b)
+	c, d = min(c, d), max(c, d)
+	return a, b, c, d
 }
 
 func (x *Index) dropRepeats(prefer func(a, b uint32) uint32) {
@@ -89,8 +154,8 @@ func (x *Index) dropRepeats(prefer func(a, b uint32) uint32) {
 		to := x.starts[b+1]
 		x.starts[b] = kept
 		for _, p := range x.points[from:to] {
-			if last := kept; last > x.starts[b] && x.points[last-1].Token == p.Token {
-				x.points[last-1].Owner = prefer(x.points[last-1].Owner, p.Owner)
+			if kept > x.starts[b] && x.points[kept-1].token() == p.token() {
+				x.points[kept-1] = newPoint(p.token(), prefer(x.points[kept-1].owner(), p.owner()))
 				continue
 			}
 			x.points[kept] = p
@@ -116,7 +181,7 @@ func (x *Index) owners(lists [][]uint32) (own []bool, repeats bool) {
 	}
 	clear(own)
 	for _, p := range x.points {
-		own[p.Owner] = true
+		own[p.owner()] = true
 	}
 	return own, true
 }
@@ -125,10 +190,7 @@ func (x *Index) owners(lists [][]uint32) (own []bool, repeats bool) {
 func (x *Index) Len() int { return len(x.points) }
 
 // At is the nth point in order of tokens.
-func (x *Index) At(n int) Point { return x.points[n] }
-
-// Points are all points in order of tokens; not to be changed.
-func (x *Index) Points() []Point { return x.points }
+func (x *Index) At(n int) Point { return Point{Token: x.points[n].token(), Owner: x.points[n].owner()} }
 
 // Search gives the first point whose token is greater than key, wrapping around
 // to 0. The index must not be empty.
@@ -137,13 +199,13 @@ func (x *Index) Search(key uint32) int {
 	from, to := x.starts[b], x.starts[b+1]
 	for to-from > 16 {
 		mid := from + (to-from)/2
-		if x.points[mid].Token <= key {
+		if x.points[mid].token() <= key {
 			from = mid + 1
 		} else {
 			to = mid
 		}
 	}
-	for from < to && x.points[from].Token <= key {
+	for from < to && x.points[from].token() <= key {
 		from++
 	}
 	if int(from) == len(x.points) {

@@ -110,7 +110,7 @@ func (r *Ring) walk(start int, op Operation, rf, most int, out []uint32) []uint3
 		if i == len(points) {
 			i = 0
 		}
-		o := points[i].Owner
+		o := points[i].owner()
 		v := &r.vitals[o]
 		z := v.zone
 		if found[z] >= share || seen.has(o, out) {

@@ -35,18 +35,18 @@ func (r *Ring) Ownership() []Owner {
 		last[z], first[z] = -1, -1
 	}
 	for n, p := range points {
-		z := t.zoneOf[p.Owner]
-		owners[p.Owner].Tokens++
+		z := t.zoneOf[p.owner()]
+		owners[p.owner()].Tokens++
 		if last[z] < 0 {
 			first[z] = n
 		} else {
-			owners[p.Owner].Range += uint64(int64(p.Token) - last[z])
+			owners[p.owner()].Range += uint64(int64(p.token()) - last[z])
 		}
-		last[z] = int64(p.Token)
+		last[z] = int64(p.token())
 	}
 	for z, n := range first {
 		if n >= 0 {
-			owners[points[n].Owner].Range += uint64(keySpace + int64(points[n].Token) - last[z])
+			owners[points[n].owner()].Range += uint64(keySpace + int64(points[n].token()) - last[z])
 		}
 	}
 	for n := range owners {
@@ -104,16 +104,16 @@ func (x *Index) Ranges(among, mine func(owner uint32) bool) []TokenRange {
 	}
 	prev, firstOwner, any := uint32(0), uint32(0), false
 	for _, p := range x.points {
-		if !among(p.Owner) {
+		if !among(p.owner()) {
 			continue
 		}
 		if !any {
-			firstOwner, any = p.Owner, true
+			firstOwner, any = p.owner(), true
 		}
-		if mine(p.Owner) {
-			add(prev, p.Token)
+		if mine(p.owner()) {
+			add(prev, p.token())
 		}
-		prev = p.Token
+		prev = p.token()
 	}
 	if any && mine(firstOwner) {
 		// The keys from the last token on wrap around to the first owner.

@@ -77,15 +77,15 @@ func (r *Ring) Quorum(op Operation, now time.Time) QuorumReport {
 	var room [smallWalk]uint32
 	prev := uint32(0)
 	if len(points) > 0 {
-		prev = points[len(points)-1].Token
+		prev = points[len(points)-1].token()
 	}
 	for n, p := range points {
-		keys := uint64(p.Token - prev)
+		keys := uint64(p.token() - prev)
 		if len(points) == 1 {
 			keys = uint64(keySpace)
 		}
-		j.judge(r.walk(n, op, r.cfg.ReplicationFactor, most, room[:0]), TokenRange{First: prev, Last: p.Token - 1}, keys)
-		prev = p.Token
+		j.judge(r.walk(n, op, r.cfg.ReplicationFactor, most, room[:0]), TokenRange{First: prev, Last: p.token() - 1}, keys)
+		prev = p.token()
 	}
 	q.Margins, q.Lost = j.margins, j.groups()
 	slices.SortFunc(q.Margins, func(a, b Margin) int { return cmp.Compare(a.Margin, b.Margin) })

@@ -223,5 +223,5 @@ func (r *Ring) Owner(key uint32) *Instance {
 	if x.Len() == 0 {
 		return nil
 	}
-	return &r.instances[x.points[x.Search(key)].Owner]
+	return &r.instances[x.points[x.Search(key)].owner()]
 }

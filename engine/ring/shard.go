@@ -124,7 +124,7 @@ func (w *shardWalk) draw(start int, in func(owner uint32) bool) (found bool) {
 		if at >= len(points) {
 			at -= len(points)
 		}
-		owner := points[at].Owner
+		owner := points[at].owner()
 		i := &w.r.instances[owner]
 		if w.chosen[owner] || !in(owner) || !w.includes(i) {
 			continue

@@ -382,3 +382,38 @@ func members(r *ring.Ring) []string {
 	}
 	return out
 }
+
+// Buckets of every size must come out sorted, with one owner per token.
+func TestIndexIsSorted(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		lists := make([][]uint32, 1+rng.IntN(5))
+		space := uint32(1) << (1 + rng.IntN(32) - rng.IntN(2)) // crowded to sparse; 0 means all
+		want := map[uint32]uint32{}
+		for owner := range lists {
+			for range rng.IntN(60) {
+				tok := rng.Uint32()
+				if space > 0 {
+					tok %= space
+				}
+				lists[owner] = append(lists[owner], tok)
+				if o, ok := want[tok]; !ok || uint32(owner) < o {
+					want[tok] = uint32(owner)
+				}
+			}
+		}
+		x := ring.NewIndex(lists, func(a, b uint32) uint32 { return min(a, b) })
+		if x.Len() != len(want) {
+			t.Fatalf("seed %d: %d points, want %d", seed, x.Len(), len(want))
+		}
+		for n := range x.Len() {
+			p := x.At(n)
+			if n > 0 && x.At(n-1).Token >= p.Token || want[p.Token] != p.Owner {
+				t.Fatalf("seed %d: point %d is %+v after %+v, owner should be %d", seed, n, p, x.At(max(0, n-1)), want[p.Token])
+			}
+			if at := x.Search(p.Token - 1); x.At(at).Token != p.Token && p.Token > 0 {
+				t.Fatalf("seed %d: the key before token %d finds %+v", seed, p.Token, x.At(at))
+			}
+		}
+	}
+}

@@ -90,7 +90,7 @@ func (r *Ring) WithNew(n, tokens int, now time.Time) *Ring {
 	}
 	taken := map[uint32]struct{}{}
 	for _, p := range r.topo.index.points {
-		taken[p.Token] = struct{}{}
+		taken[p.token()] = struct{}{}
 	}
 	var added []Instance
 	for k := range n {
@@ -169,10 +169,10 @@ func MovedKeys(a, b *Ring) Movement {
 	for na, nb, from := 0, 0, int64(0); from < keySpace; {
 		to := keySpace
 		if na < len(pa) {
-			to = min(to, int64(pa[na].Token))
+			to = min(to, int64(pa[na].token()))
 		}
 		if nb < len(pb) {
-			to = min(to, int64(pb[nb].Token))
+			to = min(to, int64(pb[nb].token()))
 		}
 		if to > from {
 			sa := a.walk(na%len(pa), WriteNoExtend, a.cfg.ReplicationFactor, math.MaxInt, roomA[:0])
@@ -189,10 +189,10 @@ func MovedKeys(a, b *Ring) Movement {
 			}
 		}
 		from = to
-		for na < len(pa) && int64(pa[na].Token) <= to {
+		for na < len(pa) && int64(pa[na].token()) <= to {
 			na++
 		}
-		for nb < len(pb) && int64(pb[nb].Token) <= to {
+		for nb < len(pb) && int64(pb[nb].token()) <= to {
 			nb++
 		}
 	}
