@@ -89,11 +89,11 @@ func (m *Model) poll() tea.Cmd {
 		views, err := src.Views(ctx)
 		if len(views) == 0 && before != nil {
 			stale := *before
-			stale.Err = errorText(err)
+			stale.Err, stale.Failed = errorText(err), true
 			return pollMsg{gen: gen, poll: &stale}
 		}
 		p := scene.NewPoll(opts.Now(), views, src.Examine(views))
-		p.Err = errorText(err)
+		p.Err, p.Failed = errorText(err), len(views) == 0
 		return pollMsg{gen: gen, poll: p}
 	}
 }

@@ -37,8 +37,10 @@ type Poll struct {
 	// Disputes are the differences of every view from the largest group's.
 	Disputes []Dispute
 	Findings []Finding
-	// Err says why the round failed, in words; the rest may be from before.
-	Err string
+	// Err says who did not answer, in words. When Failed, nobody did, and the rest
+	// is from the round before.
+	Err    string
+	Failed bool
 }
 
 // Dispute is one field in which members disagree with the majority.

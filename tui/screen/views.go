@@ -115,10 +115,14 @@ func (v *Views) headline(c widget.Canvas, p *scene.Poll, env Env) {
 	x := c.Text(0, 0, st.With(widget.Bold), sym+" "+word)
 	c.In(x+2, 0, c.W-x-2, t.Strong, text)
 	asked := fmt.Sprintf("  %s asked %s ago", count(len(p.Views), "member"), since(env.Now, p.At))
-	if p.Err != "" {
-		asked += "; the last round failed: " + p.Err
+	switch {
+	case p.Failed:
+		c.In(0, 1, c.W, t.Warn, asked+"; nobody answered since: "+p.Err)
+	case p.Err != "":
+		c.In(0, 1, c.W, t.Warn, asked+"; "+p.Err)
+	default:
+		c.In(0, 1, c.W, t.Dim, asked)
 	}
-	c.In(0, 1, c.W, t.Dim, asked)
 }
 
 // splits are the lines that describe islands, none when there is one.
