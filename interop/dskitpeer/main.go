@@ -23,7 +23,7 @@ import (
 
 // request names a node and what to do there.
 type request struct {
-	Op   string // start, stop, set, fill, forget, ring, members, add_partition, change_partition, lock, partitions
+	Op   string // start, stop, set, fill, forget, ring, members, add_partition, change_partition, lock, partitions, bench
 	Node string
 
 	Label, Compression        string
@@ -44,6 +44,7 @@ type answer struct {
 	Members    int                 `json:",omitempty"`
 	Instances  map[string]instance `json:",omitempty"`
 	Partitions map[string]part     `json:",omitempty"`
+	Bench      map[string]float64  `json:",omitempty"`
 }
 
 type instance struct {
@@ -89,8 +90,12 @@ func main() {
 type peer struct{ nodes map[string]*node }
 
 func (p peer) do(req request) (answer, error) {
-	if req.Op == "start" {
+	switch req.Op {
+	case "start":
 		return p.start(req)
+	case "bench":
+		figures, err := bench(req.Count)
+		return answer{Bench: figures}, err
 	}
 	n := p.nodes[req.Node]
 	if n == nil {
