@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/ringctl/ringctl/cmd/ringctl/command"
@@ -17,7 +18,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	env := environment()
-	env.Top = top
+	env.Top, env.Extra = top, []*cobra.Command{demoCommand(env)}
 	code := command.Run(ctx, env)
 	stop()
 	os.Exit(code)

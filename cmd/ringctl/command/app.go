@@ -62,6 +62,7 @@ func (a *app) root() *cobra.Command {
 		Short:             "Show and operate the rings of a cluster",
 		Long:              rootLong + "\n\n" + exitCodes(),
 		Example:           rootExample,
+		Version:           readBuild().Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              a.unknown,
@@ -72,7 +73,8 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &client.Error{Code: client.CodeUsage, Err: flagHint(c, err), Hint: c.CommandPath() + " --help lists the flags"}
 	})
-	root.SuggestionsMinimumDistance = 2
+	root.SetHelpTemplate(helpTemplate)
+	root.SetUsageTemplate(usageTemplate)
 	a.addGlobals(root.PersistentFlags())
 	root.AddGroup(
 		&cobra.Group{ID: "look", Title: "Look:"},
