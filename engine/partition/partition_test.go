@@ -204,8 +204,10 @@ func TestDerivedTokens(t *testing.T) {
 			t.Fatalf("key %d: %d, with stored tokens %d, from the previous snapshot %d", key, a, b, c)
 		}
 	}
-	if p, _ := next.Partition(1); &p.Tokens[0] != &mustPartition(t, r, 1).Tokens[0] {
-		t.Error("derived tokens were computed again")
+	for _, id := range []int32{1, 3} { // with a scheme, and without tokens
+		if &mustPartition(t, next, id).Tokens[0] != &mustPartition(t, r, id).Tokens[0] {
+			t.Errorf("derived tokens of %d were computed again", id)
+		}
 	}
 }
 

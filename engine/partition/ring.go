@@ -18,8 +18,9 @@ var ErrNoActivePartition = errors.New("no active partition found")
 type Ring struct {
 	partitions []Partition // sorted by id, with their effective tokens
 	owners     map[int32][]string
-	active     ring.Index // points of the active partitions, owner = position
-	all        ring.Index // points of all partitions
+	active     ring.Index         // points of the active partitions, owner = position
+	all        ring.Index         // points of all partitions
+	derived    map[int32][]uint32 // tokens that were computed, for Next
 }
 
 // New builds a snapshot. Tombstones are left out, as readers never see them. A
@@ -33,7 +34,7 @@ func New(d *Desc) *Ring { return build(d, nil) }
 func (r *Ring) Next(d *Desc) *Ring { return build(d, r) }
 
 func build(d *Desc, prev *Ring) *Ring {
-	r := &Ring{owners: map[int32][]string{}}
+	r := &Ring{owners: map[int32][]string{}, derived: map[int32][]uint32{}}
 	derive := deriver{prev: prev}
 	for id, p := range d.Partitions {
 		if p.State == Deleted {
@@ -42,6 +43,7 @@ func build(d *Desc, prev *Ring) *Ring {
 		p.ID = id
 		if p.Derived() {
 			p.Tokens = derive.tokens(id)
+			r.derived[id] = p.Tokens
 		}
 		r.partitions = append(r.partitions, p)
 	}
@@ -95,8 +97,8 @@ type deriver struct {
 
 func (d *deriver) tokens(id int32) []uint32 {
 	if d.prev != nil {
-		if p, ok := d.prev.Partition(id); ok && p.Derived() {
-			return p.Tokens
+		if tokens, ok := d.prev.derived[id]; ok {
+			return tokens
 		}
 	}
 	if d.spreader == nil {

@@ -2,8 +2,10 @@ package ring_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,4 +142,41 @@ func FuzzDecodeValue(f *testing.F) {
 			t.Fatalf("own value differs: %v", err)
 		}
 	})
+}
+
+// Tokens of every length, padded ones too, against the standard library.
+func TestPackedTokensLikeUvarint(t *testing.T) {
+	for seed := range uint64(500) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		var packed []byte
+		var want []uint32
+		for range rng.IntN(40) {
+			v := rng.Uint64() >> rng.IntN(64)
+			if rng.IntN(8) > 0 {
+				v = uint64(uint32(v))
+			}
+			packed = binary.AppendUvarint(packed, v)
+			if rng.IntN(6) == 0 && len(packed) > 0 && v < 1<<49 { // a longer encoding of the same number
+				packed[len(packed)-1] |= 0x80
+				packed = append(packed, 0)
+			}
+			want = append(want, uint32(v))
+		}
+		field := binary.AppendUvarint(ring.AppendTag(nil, 6, ring.WireBytes), uint64(len(packed)))
+		r := ring.NewReader(append(field, packed...))
+		if !r.Next() {
+			t.Fatal(r.Err())
+		}
+		got := r.Tokens(nil)
+		if r.Err() != nil || !slices.Equal(got, want) {
+			t.Fatalf("seed %d: %v (%v), want %v", seed, got, r.Err(), want)
+		}
+		r = ring.NewReader(ring.AppendTokensField(nil, 6, want))
+		if r.Next() {
+			got = r.Tokens(nil)
+		}
+		if len(want) > 0 && !slices.Equal(got, want) {
+			t.Fatalf("seed %d: written %v, want %v", seed, got, want)
+		}
+	}
 }

@@ -237,6 +237,11 @@ func appendTokens(dst []uint32, b []byte) ([]uint32, error) {
 	pos := 0
 	for pos+8 <= len(b) {
 		w := binary.LittleEndian.Uint64(b[pos:])
+		if w&0x8080808080 == 0x80808080 { // five bytes, as nearly always
+			dst = append(dst, uint32(w&0x7f|w>>1&0x3f80|w>>2&0x1fc000|w>>3&0xfe00000|w>>4&0xf0000000))
+			pos += 5
+			continue
+		}
 		size := (bits.TrailingZeros64(^w&0x8080808080808080) + 1) / 8
 		if size > 5 || size == 0 {
 			break
@@ -300,28 +305,24 @@ func AppendTokensField(b []byte, num int32, tokens []uint32) []byte {
 	if len(tokens) == 0 {
 		return b
 	}
-	size := tokensSize(tokens)
-	b = binary.AppendUvarint(AppendTag(b, num, WireBytes), uint64(size))
-	b = slices.Grow(b, size+8)
-	out := b[len(b) : len(b)+size+8] // room to write eight bytes for the last too
-	n := 0
-	for _, t := range tokens {
-		w := uint64(t)
-		w = w&0x7f | w&0x3f80<<1 | w&0x1fc000<<2 | w&0xfe00000<<3 | w&0xf0000000<<4
-		bytes := (bits.Len32(t|1) + 6) / 7
-		w |= 0x8080808080808080 & (1<<(8*bytes-8) - 1)
-		binary.LittleEndian.PutUint64(out[n:], w)
-		n += bytes
-	}
-	return b[:len(b)+size]
-}
-
-func tokensSize(tokens []uint32) int {
-	n := 0
-	for _, t := range tokens {
-		n += (bits.Len32(t|1) + 6) / 7
-	}
-	return n
+	b = slices.Grow(b, binary.MaxVarintLen32+5*len(tokens)+2*binary.MaxVarintLen64)
+	return AppendMessageField(b, num, func(b []byte) []byte {
+		out := b[len(b):cap(b)] // has room to write eight bytes for the last token too
+		n := 0
+		for _, t := range tokens {
+			w := uint64(t)
+			w = w&0x7f | w&0x3f80<<1 | w&0x1fc000<<2 | w&0xfe00000<<3 | w&0xf0000000<<4
+			if t >= 1<<28 { // fifteen of sixteen random tokens
+				binary.LittleEndian.PutUint64(out[n:], w|0x80808080)
+				n += 5
+				continue
+			}
+			size := (bits.Len32(t|1)*9 + 64) >> 6
+			binary.LittleEndian.PutUint64(out[n:], w|0x80808080&(1<<(8*size-8)-1))
+			n += size
+		}
+		return b[:len(b)+n]
+	})
 }
 
 // AppendMessageField appends body as a length-delimited field, empty or not.
