@@ -173,3 +173,34 @@ func TestCaret(t *testing.T) {
 		t.Errorf("got\n%s", err.(*Error).Caret())
 	}
 }
+
+func TestParseAttr(t *testing.T) {
+	for text, want := range map[string]string{
+		"resource.service.name": "resource.service.name", ".x": ".x", "name": "name", "span:name": "name",
+		`span."a b"`: `span."a b"`, "event:name": "event:name", " .x ": ".x",
+	} {
+		if a, err := ParseAttr(text); err != nil || a.String() != want {
+			t.Errorf("%s: %v, %v", text, a, err)
+		}
+	}
+	for _, text := range []string{"", "x", ".x .y", "1", ".a + 1", "{ .a }", "(.a", "-.a"} {
+		if a, err := ParseAttr(text); err == nil {
+			t.Errorf("%s: accepted as %s", text, a)
+		}
+	}
+}
+
+func TestParseLenient(t *testing.T) {
+	for text, want := range map[string]string{
+		`{ .a = 1 && .b = }`:           `{ .a = 1 }`,
+		`{ .a = 1 && .b = 2 }`:         `{ .a = 1 && .b = 2 }`,
+		`{ .a = 1 && .b = && .c = "x `: `{ .a = 1 }`,
+		`{ .a = }`:                     `{ }`,
+		``:                             `{ }`,
+		`{} | rate()`:                  `{ }`,
+	} {
+		if got := ParseLenient(text).String(); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package traceql
 
 import (
 	"fmt"
+	"strings"
 )
 
 // Limits of a query. They bound the work of parsing, not what can sensibly be asked.
@@ -321,3 +322,45 @@ func (p *parser) hints() ([]Hint, *Error) {
 		}
 	}
 }
+
+// ParseAttr reads one attribute or intrinsic, like resource.service.name, .x or span:name. The error is an *Error.
+func ParseAttr(text string) (*Attr, error) {
+	if len(text) > MaxQueryBytes {
+		return nil, errorAt("", 0, "the name is too long", "")
+	}
+	p := &parser{lex: lexer{query: text}}
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	a, err := p.attr()
+	if err != nil {
+		return nil, err
+	}
+	if p.tok.kind != tokEnd {
+		return nil, p.trailing()
+	}
+	return a, nil
+}
+
+// ParseLenient reads the condition of one spanset while it is being typed: trailing matchers that do not parse are
+// dropped, and when nothing is left it matches every span.
+func ParseLenient(text string) *Query {
+	everything := &Query{Pipeline: &Pipeline{Stages: []Stage{&Filter{}}}}
+	if len(text) > MaxQueryBytes {
+		return everything
+	}
+	for range maxTrailing {
+		if q, err := Parse(text); err == nil && q.Pipeline != nil {
+			return q
+		}
+		i := max(strings.LastIndex(text, "&&"), strings.LastIndex(text, "||"))
+		if i < 0 {
+			break
+		}
+		text = text[:i] + "}"
+	}
+	return everything
+}
+
+// maxTrailing bounds the matchers that ParseLenient drops.
+const maxTrailing = 8

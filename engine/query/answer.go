@@ -1,0 +1,377 @@
+package query
+
+import (
+	"fmt"
+	"math"
+	"sort"
+
+	"github.com/ringctl/ringctl/engine/trace"
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// MetricsAnswer is the finished answer of a metrics query.
+type MetricsAnswer struct {
+	Start, Step int64    // ns; value i of a series is for (Start+i·Step, Start+(i+1)·Step], its time stamp the end
+	Series      []Series // sorted by labels
+	Stats       Stats
+	Partial     []string // what is missing and why; empty = complete
+}
+
+// Stamp is the time of value i in Unix ns.
+func (a *MetricsAnswer) Stamp(i int) int64 { return a.Start + int64(i+1)*a.Step }
+
+// Series is one line of the answer.
+type Series struct {
+	Labels    []Attribute // a missing group value is the string nil
+	Values    []float64   // NaN = no point
+	Exemplars []Exemplar
+}
+
+// Answer finishes a merged result.
+func (p *MetricsPlan) Answer(r *MetricsResult) *MetricsAnswer {
+	out := &MetricsAnswer{Start: p.v.start, Step: p.v.step, Stats: r.Stats, Partial: append([]string(nil), r.Partial...)}
+	if len(r.Legs) != len(p.legs) {
+		return out
+	}
+	next := 0
+	out.Series = p.expr(p.query.Metric, r, &next)
+	for i := range out.Series {
+		s := &out.Series[i]
+		for k := range s.Labels {
+			if isNilLabel(s.Labels[k].Value) {
+				s.Labels[k].Value = trace.StringValue([]byte("nil"))
+			}
+		}
+	}
+	sortSeries(out.Series)
+	if limit := p.req.MaxSeries; limit > 0 && len(out.Series) > limit {
+		out.Partial = append(out.Partial, fmt.Sprintf("%d series, only %d are shown", len(out.Series), limit))
+		out.Series = out.Series[:limit]
+	}
+	return out
+}
+
+func sortSeries(list []Series) {
+	keys := make([]string, len(list))
+	order := make([]int, len(list))
+	for i := range list {
+		keys[i], order[i] = string(labelsKey(nil, list[i].Labels)), i
+	}
+	sort.SliceStable(order, func(i, j int) bool { return keys[order[i]] < keys[order[j]] })
+	sorted := make([]Series, len(list))
+	for i, k := range order {
+		sorted[i] = list[k]
+	}
+	copy(list, sorted)
+}
+
+// expr computes an expression; next is the leg of the next function.
+func (p *MetricsPlan) expr(m traceql.MetricExpr, r *MetricsResult, next *int) []Series {
+	switch m := m.(type) {
+	case *traceql.MetricPipe:
+		*next++
+		return p.leg(m, &r.Legs[*next-1])
+	case *traceql.MetricOp:
+		return p.arithmetic(m, r, next)
+	case *traceql.MetricSecond:
+		in := p.expr(m.Expr, r, next)
+		if m.Op.Comparison() {
+			return filterValues(in, m)
+		}
+		return topK(in, m.N, m.Op == traceql.OpTopK, p.v.n)
+	}
+	return nil
+}
+
+// leg computes the series of one function.
+func (p *MetricsPlan) leg(m *traceql.MetricPipe, l *MetricsLeg) []Series {
+	var out []Series
+	unit := 1.0
+	if m.Attr != nil && m.Attr.Intrinsic.Type() == traceql.TypeDuration {
+		unit = 1e-9
+	}
+	for i := range l.Series {
+		ps := &l.Series[i]
+		switch m.Func {
+		case traceql.QuantileOverTime:
+			for _, q := range m.Args {
+				out = append(out, Series{Labels: with(ps.Labels, Attribute{"p", trace.DoubleValue(q)}), Values: quantiles(ps.Buckets, q, unit, p.v.n)})
+			}
+		case traceql.HistogramOverTime:
+			out = append(out, histograms(ps, unit, p.v.n)...)
+		default:
+			out = append(out, Series{Labels: with(ps.Labels), Values: p.values(m, ps, unit)})
+		}
+	}
+	if m.Func == traceql.Compare {
+		return topCompared(out, m.TopN)
+	}
+	p.attach(out, l, m, unit)
+	for i := range out {
+		if len(out[i].Labels) == 0 {
+			out[i].Labels = []Attribute{{LabelName, trace.StringValue([]byte(m.Func.String()))}}
+		}
+	}
+	return out
+}
+
+// with is a copy of labels with more at the end.
+func with(labels []Attribute, more ...Attribute) []Attribute {
+	return append(append([]Attribute(nil), labels...), more...)
+}
+
+func (p *MetricsPlan) values(m *traceql.MetricPipe, ps *PartialSeries, unit float64) []float64 {
+	out := make([]float64, p.v.n)
+	for i := range out {
+		n := 0.0
+		if i < len(ps.Counts) {
+			n = ps.Counts[i]
+		}
+		switch m.Func {
+		case traceql.Rate:
+			out[i] = n / (float64(p.v.step) / 1e9)
+		case traceql.CountOverTime, traceql.Compare:
+			out[i] = n
+		default:
+			if n == 0 || i >= len(ps.Values) {
+				out[i] = math.NaN()
+				continue
+			}
+			out[i] = ps.Values[i] * unit
+			if m.Func == traceql.AvgOverTime {
+				out[i] /= n
+			}
+		}
+	}
+	return out
+}
+
+// quantiles computes one quantile for every step.
+func quantiles(b []Bucket, q, unit float64, steps int) []float64 {
+	out := make([]float64, steps)
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	for len(b) > 0 {
+		n := 1
+		for n < len(b) && b[n].Step == b[0].Step {
+			n++
+		}
+		if int(b[0].Step) < steps {
+			out[b[0].Step] = quantile(b[:n], q) * unit
+		}
+		b = b[n:]
+	}
+	return out
+}
+
+// quantile interpolates inside of the bucket that the rank falls into.
+func quantile(b []Bucket, q float64) float64 {
+	total := 0.0
+	for i := range b {
+		total += float64(b[i].Count)
+	}
+	rank := q * total
+	for i := range b {
+		n := float64(b[i].Count)
+		if rank > n && i < len(b)-1 {
+			rank -= n
+			continue
+		}
+		lo, hi := bucketRange(b[i].Bucket)
+		if lo > hi {
+			lo, hi = hi, lo
+		}
+		return lo + (hi-lo)*min(1, rank/n)
+	}
+	return math.NaN()
+}
+
+// histograms makes one series per power of two.
+func histograms(ps *PartialSeries, unit float64, steps int) []Series {
+	at := map[float64]int{}
+	var out []Series
+	for _, b := range ps.Buckets {
+		if int(b.Step) >= steps {
+			continue
+		}
+		bound := upperPower(b.Bucket) * unit
+		i, ok := at[bound]
+		if !ok {
+			i = len(out)
+			at[bound] = i
+			out = append(out, Series{Labels: with(ps.Labels, Attribute{LabelBucket, trace.DoubleValue(bound)}), Values: make([]float64, steps)})
+		}
+		out[i].Values[b.Step] += float64(b.Count)
+	}
+	return out
+}
+
+// upperPower is the upper bound of the power of two that a bucket lies in.
+func upperPower(b uint16) float64 {
+	from, to := bucketRange(b)
+	if from == 0 {
+		return 0
+	}
+	if from < 0 {
+		return -math.Exp2(math.Floor(math.Log2(-from)))
+	}
+	return math.Exp2(math.Ceil(math.Log2(to)))
+}
+
+// attach gives the exemplars to their series.
+func (p *MetricsPlan) attach(out []Series, l *MetricsLeg, m *traceql.MetricPipe, unit float64) {
+	if len(l.Exemplars) == 0 || len(out) == 0 {
+		return
+	}
+	at := map[string]int{}
+	for i := len(out) - 1; i >= 0; i-- {
+		own := out[i].Labels
+		if m.Func == traceql.QuantileOverTime || m.Func == traceql.HistogramOverTime {
+			own = own[:len(own)-1]
+		}
+		at[string(labelsKey(nil, own))] = i
+	}
+	for _, e := range l.Exemplars {
+		i, ok := at[string(labelsKey(nil, e.Labels))]
+		x := indexer{v: p.v, lo: math.MaxInt64}
+		step := x.of(e.Time)
+		if !ok || step < 0 {
+			continue
+		}
+		if math.IsNaN(e.Value) {
+			e.Value = out[i].Values[step]
+		} else {
+			e.Value *= unit
+		}
+		out[i].Exemplars = append(out[i].Exemplars, e)
+	}
+}
+
+func filterValues(in []Series, m *traceql.MetricSecond) []Series {
+	bound := m.Value.Value.AsFloat()
+	if m.Value.Value.Type == traceql.TypeDuration {
+		bound /= 1e9
+	}
+	var out []Series
+	for _, s := range in {
+		any := false
+		for i, v := range s.Values {
+			if math.IsNaN(v) || !holds(m.Op, orderFloats(v, bound)) {
+				s.Values[i] = math.NaN()
+				continue
+			}
+			any = true
+		}
+		if any {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// topK keeps, at every step, the n series with the largest (or smallest) values; ties go by labels.
+func topK(in []Series, n int, largest bool, steps int) []Series {
+	sortSeries(in)
+	keep := make([]bool, len(in))
+	list := make([]int, 0, len(in))
+	for step := range steps {
+		list = list[:0]
+		for i := range in {
+			if !math.IsNaN(in[i].Values[step]) {
+				list = append(list, i)
+			}
+		}
+		sort.SliceStable(list, func(a, b int) bool {
+			x, y := in[list[a]].Values[step], in[list[b]].Values[step]
+			return largest && x > y || !largest && x < y
+		})
+		for rank, i := range list {
+			if rank < n {
+				keep[i] = true
+			} else {
+				in[i].Values[step] = math.NaN()
+			}
+		}
+	}
+	var out []Series
+	for i := range in {
+		if keep[i] {
+			out = append(out, in[i])
+		}
+	}
+	return out
+}
+
+// arithmetic joins the series of both sides by their labels. A side with one series without labels goes with all.
+func (p *MetricsPlan) arithmetic(m *traceql.MetricOp, r *MetricsResult, next *int) []Series {
+	if n, ok := m.Left.(*traceql.Number); ok {
+		return each(p.expr(m.Right, r, next), func(v float64) float64 { return calculate(m.Op, n.Value.AsFloat(), v) })
+	}
+	left := p.expr(m.Left, r, next)
+	if n, ok := m.Right.(*traceql.Number); ok {
+		return each(left, func(v float64) float64 { return calculate(m.Op, v, n.Value.AsFloat()) })
+	}
+	right := p.expr(m.Right, r, next)
+	var out []Series
+	switch {
+	case unlabelled(right):
+		for _, s := range left {
+			out = append(out, join(m.Op, s, s.Values, right[0].Values))
+		}
+	case unlabelled(left):
+		for _, s := range right {
+			out = append(out, join(m.Op, s, left[0].Values, s.Values))
+		}
+	default:
+		at := map[string]int{}
+		for i := range right {
+			at[string(labelsKey(nil, right[i].Labels))] = i
+		}
+		for _, s := range left {
+			if i, ok := at[string(labelsKey(nil, s.Labels))]; ok {
+				out = append(out, join(m.Op, s, s.Values, right[i].Values))
+			}
+		}
+	}
+	return out
+}
+
+func unlabelled(list []Series) bool {
+	return len(list) == 1 && (len(list[0].Labels) == 0 || len(list[0].Labels) == 1 && list[0].Labels[0].Key == LabelName)
+}
+
+func each(list []Series, f func(float64) float64) []Series {
+	for i := range list {
+		for k, v := range list[i].Values {
+			list[i].Values[k] = f(v)
+		}
+		list[i].Labels = withoutName(list[i].Labels)
+	}
+	return list
+}
+
+func join(op traceql.Op, s Series, a, b []float64) Series {
+	out := Series{Labels: withoutName(s.Labels), Values: make([]float64, len(a))}
+	for i := range a {
+		out.Values[i] = calculate(op, a[i], b[i])
+	}
+	return out
+}
+
+// withoutName drops the label of a lone series: what was computed is no longer that function.
+func withoutName(labels []Attribute) []Attribute {
+	if len(labels) == 1 && labels[0].Key == LabelName {
+		return nil
+	}
+	return labels
+}
+
+// calculate has no result for a division by zero.
+func calculate(op traceql.Op, a, b float64) float64 {
+	f := traceql.FloatArithmetic(op, a, b)
+	if math.IsInf(f, 0) {
+		return math.NaN()
+	}
+	return f
+}

@@ -1,0 +1,184 @@
+package query
+
+import (
+	"sort"
+
+	"github.com/ringctl/ringctl/engine/trace"
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// Labels of compare().
+const (
+	LabelName   = "__name__"
+	LabelBucket = "__bucket"
+	labelType   = "__meta_type"
+	labelError  = "__meta_error"
+	tooMany     = "__too_many_values__"
+)
+
+// comparing is compare(): how often each value of each attribute occurs in the selected spans and in the others.
+type comparing struct {
+	selection  pred
+	start, end int64 // selected are only spans that start in [start, end]; both 0 = all
+	top        int
+}
+
+func newComparing(m *traceql.MetricPipe) (*comparing, error) {
+	p, err := newPred(m.Selection.Expr)
+	return &comparing{selection: p, start: m.Start, end: m.End, top: m.TopN}, err
+}
+
+// maxCompared bounds the values of one attribute that a unit reports.
+const maxCompared = 1000
+
+// comparedAttrs is what is compared: every span and resource attribute of the segment, and some intrinsics.
+func comparedAttrs(info *Info) []*traceql.Attr {
+	var out []*traceql.Attr
+	for _, i := range [...]traceql.Intrinsic{traceql.Name, traceql.Status, traceql.StatusMessage, traceql.Kind, traceql.TraceRootName, traceql.TraceRootService} {
+		out = append(out, &traceql.Attr{Intrinsic: i})
+	}
+	seen := map[colKey]bool{}
+	for _, f := range info.Fields {
+		scope := traceql.ScopeSpan
+		if f.Scope == ScopeResource {
+			scope = traceql.ScopeResource
+		}
+		k := colKey{f.Scope, f.Key}
+		if (f.Scope == ScopeSpan || f.Scope == ScopeResource) && !seen[k] {
+			seen[k] = true
+			out = append(out, &traceql.Attr{Scope: scope, Name: f.Key})
+		}
+	}
+	return out
+}
+
+func (c *comparing) run(s *scan, v intervals, rows Bitmap, out *MetricsLeg) error {
+	start, err := s.intrinsic(KeyStart, rows)
+	if err != nil {
+		return err
+	}
+	selected := s.bitmap()
+	if err := c.selection.eval(s, rows, selected); err != nil {
+		return err
+	}
+	at := indexer{v: v, lo: 1<<63 - 1}
+	steps := make([]int32, s.n)
+	inside := s.bitmap()
+	err = s.eachRow(rows, inside, func(row uint32) bool {
+		t := start.at(row)
+		if c.end != 0 && (t < c.start || t > c.end) {
+			selected.Unset(row)
+		}
+		steps[row] = int32(at.of(t))
+		return steps[row] >= 0
+	})
+	if err != nil {
+		return err
+	}
+	attrs := comparedAttrs(s.info)
+	keep := min(maxCompared, max(c.top, maxCells/(2*v.n*len(attrs)+1)))
+	for _, a := range attrs {
+		mark := s.used
+		if err := c.attribute(s, a, inside, selected, steps, v.n, keep, out); err != nil {
+			return err
+		}
+		s.used = mark
+	}
+	return nil
+}
+
+// attribute counts the values of one attribute.
+func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, steps []int32, n, keep int, out *MetricsLeg) error {
+	col, err := s.labelColumn(a, rows)
+	if err != nil {
+		return err
+	}
+	totals := [2][]int{make([]int, len(col.values)), make([]int, len(col.values))}
+	side := func(row uint32) int {
+		if selected.Has(row) {
+			return 1
+		}
+		return 0
+	}
+	for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
+		totals[side(row)][col.number[col.codes[row]]]++
+	}
+	for i, name := range [...]string{"baseline", "selection"} {
+		place := c.pickValues(&col, totals[i], keep)
+		series := make([]PartialSeries, len(place)+1)
+		total := &series[len(place)]
+		*total = PartialSeries{Labels: compareLabels(name+"_total", a, trace.Value{}), Counts: make([]float64, n)}
+		for value, k := range place {
+			series[k] = PartialSeries{Labels: compareLabels(name, a, col.values[value].shown()), Counts: make([]float64, n)}
+		}
+		any := false
+		for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
+			value := col.number[col.codes[row]]
+			if side(row) != i || !col.values[value].set {
+				continue
+			}
+			any = true
+			total.Counts[steps[row]]++
+			if k, ok := place[value]; ok {
+				series[k].Counts[steps[row]]++
+			}
+		}
+		if !any {
+			continue
+		}
+		out.Series = append(out.Series, series...)
+		if len(place) == keep {
+			out.Series = append(out.Series, PartialSeries{
+				Labels: append(compareLabels(name, a, trace.Value{}), Attribute{labelError, trace.StringValue([]byte(tooMany))}), Counts: make([]float64, n)})
+		}
+	}
+	return s.ctx.Err()
+}
+
+// pickValues numbers the most frequent values.
+func (c *comparing) pickValues(col *labelColumn, totals []int, keep int) map[uint32]int {
+	var list []uint32
+	for v, n := range totals {
+		if n > 0 && col.values[v].set {
+			list = append(list, uint32(v))
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return totals[list[i]] > totals[list[j]] })
+	place := map[uint32]int{}
+	for i, v := range list[:min(len(list), keep)] {
+		place[v] = i
+	}
+	return place
+}
+
+func compareLabels(kind string, a *traceql.Attr, v trace.Value) []Attribute {
+	return []Attribute{{labelType, trace.StringValue([]byte(kind))}, {a.String(), v}}
+}
+
+// topCompared keeps the most frequent values of each attribute and side; totals and errors stay.
+func topCompared(series []Series, top int) []Series {
+	type group struct{ kind, attr string }
+	by := map[group][]int{}
+	var out []Series
+	totals := make([]float64, len(series))
+	for i := range series {
+		for _, v := range series[i].Values {
+			totals[i] += v
+		}
+		l := series[i].Labels
+		kind := string(l[0].Value.Bytes)
+		if len(l) > 2 || kind == "baseline_total" || kind == "selection_total" {
+			out = append(out, series[i])
+			continue
+		}
+		g := group{kind, l[1].Key}
+		by[g] = append(by[g], i)
+	}
+	for _, list := range by {
+		sort.SliceStable(list, func(i, j int) bool { return totals[list[i]] > totals[list[j]] })
+		for _, i := range list[:min(len(list), top)] {
+			out = append(out, series[i])
+		}
+	}
+	return out
+}

@@ -1,0 +1,334 @@
+package query
+
+import (
+	"fmt"
+	"math"
+	"sort"
+
+	"github.com/ringctl/ringctl/engine/trace"
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// MetricsResult is an answer before its last steps, or a part of one: parts can be merged, then [MetricsResult.Answer]
+// computes averages, quantiles, arithmetic and filters.
+type MetricsResult struct {
+	Start, Step int64 // ns; interval i is (Start+i·Step, Start+(i+1)·Step]
+	Steps       int
+	Exemplars   int // most exemplars of a leg
+	Legs        []MetricsLeg
+	Stats       Stats
+	Partial     []string // what is missing and why; empty = complete
+}
+
+// MetricsLeg is one metrics function of the query; arithmetic has several, from left to right.
+type MetricsLeg struct {
+	Func      traceql.MetricFunc
+	Series    []PartialSeries
+	Exemplars []Exemplar
+}
+
+// PartialSeries is one group. Values are parallel to the steps; which ones are in use depends on the function:
+//
+//	rate, count, compare   Counts
+//	min, max               Values, where Counts is not 0
+//	sum, avg               Values, Counts
+//	quantile, histogram    Buckets
+type PartialSeries struct {
+	Labels  []Attribute // in the order of by(…)
+	Counts  []float64
+	Values  []float64
+	Buckets []Bucket // sorted by step, then bucket
+}
+
+// Bucket counts the values of a step that fall into one bucket; see bucketOf.
+type Bucket struct {
+	Step   uint32
+	Bucket uint16
+	Count  uint64
+}
+
+// Exemplar is one span behind a series.
+type Exemplar struct {
+	Labels []Attribute // of its series
+	Trace  trace.ID
+	Time   int64   // Unix ns
+	Value  float64 // NaN: that of the series at this time
+}
+
+// Buckets are a sixteenth of a power of two wide, so a quantile is off by at most a few percent. Bucket zeroBucket holds
+// 0, the ones above positive numbers, the ones below negative numbers.
+const (
+	subBuckets = 16
+	minExp     = -32 // smaller magnitudes share the first bucket
+	maxExp     = 64
+	zeroBucket = subBuckets * (maxExp - minExp)
+	numBuckets = 2*zeroBucket + 1
+)
+
+// bucketOf is the bucket of a finite number.
+func bucketOf(f float64) uint16 {
+	if f == 0 {
+		return zeroBucket
+	}
+	b := math.Float64bits(math.Abs(f))
+	k := int(b>>48) - (1023+minExp)*subBuckets // exponent and four bits of the fraction
+	k = min(max(k, 0), zeroBucket-1)
+	if f < 0 {
+		return uint16(zeroBucket - 1 - k)
+	}
+	return uint16(zeroBucket + 1 + k)
+}
+
+// bucketRange is the range of a bucket, the bound that is nearer to 0 first.
+func bucketRange(b uint16) (from, to float64) {
+	if b == zeroBucket {
+		return 0, 0
+	}
+	k, sign := int(b)-zeroBucket-1, 1.0
+	if b < zeroBucket {
+		k, sign = zeroBucket-1-int(b), -1.0
+	}
+	edge := func(k int) float64 {
+		return math.Float64frombits(uint64(k+(1023+minExp)*subBuckets) << 48)
+	}
+	return sign * edge(k), sign * edge(k+1)
+}
+
+// seriesAcc collects the values of one unit by series and step.
+type seriesAcc struct {
+	fn      traceql.MetricFunc
+	steps   int
+	n       int // series so far
+	counts  []float64
+	values  []float64
+	dense   []uint32          // counts by step and bucket, of a single series
+	buckets map[uint64]uint64 // by series, step and bucket
+}
+
+// maxDense bounds the counters of a dense histogram.
+const maxDense = 4 << 20
+
+func newAccumulator(m *traceql.MetricPipe, steps int, single bool) (*seriesAcc, error) {
+	a := &seriesAcc{fn: m.Func, steps: steps}
+	if !a.histogram() {
+		return a, nil
+	}
+	if single && steps*numBuckets <= maxDense {
+		a.dense, a.n = make([]uint32, steps*numBuckets), 1
+	} else {
+		a.buckets = make(map[uint64]uint64)
+	}
+	return a, nil
+}
+
+func (a *seriesAcc) histogram() bool {
+	return a.fn == traceql.QuantileOverTime || a.fn == traceql.HistogramOverTime
+}
+
+// grow makes room for a new series.
+func (a *seriesAcc) grow(series uint32) error {
+	a.n = int(series) + 1
+	if a.n > maxSeries || a.n*a.steps > maxCells {
+		return &LimitError{fmt.Sprintf("the groups of by() give more than %d series or %d values; group by less, filter more, or ask for a longer step", maxSeries, maxCells)}
+	}
+	if a.histogram() {
+		return nil
+	}
+	a.counts = extend(a.counts, a.n*a.steps)
+	if a.fn != traceql.Rate && a.fn != traceql.CountOverTime {
+		a.values = extend(a.values, a.n*a.steps)
+	}
+	return nil
+}
+
+func extend(s []float64, n int) []float64 {
+	if n <= cap(s) {
+		return s[:n]
+	}
+	out := make([]float64, n, 2*n)
+	copy(out, s)
+	return out
+}
+
+func (a *seriesAcc) count(series uint32, step int) error {
+	if int(series) >= a.n {
+		if err := a.grow(series); err != nil {
+			return err
+		}
+	}
+	a.counts[int(series)*a.steps+step]++
+	return nil
+}
+
+func (a *seriesAcc) add(series uint32, step int, v float64) error {
+	if a.fn == traceql.HistogramOverTime && v != 0 {
+		// The bounds of the answer are upper bounds: a power of two belongs to the bucket below.
+		v = math.Float64frombits(math.Float64bits(v) - 1)
+	}
+	if a.dense != nil {
+		a.dense[step*numBuckets+int(bucketOf(v))]++
+		return nil
+	}
+	if int(series) >= a.n {
+		if err := a.grow(series); err != nil {
+			return err
+		}
+	}
+	if a.buckets != nil {
+		a.buckets[(uint64(series)*uint64(a.steps)+uint64(step))*numBuckets+uint64(bucketOf(v))]++
+		if len(a.buckets) > maxCells {
+			return &LimitError{"the groups of by() give too many histograms; group by less or ask for a longer step"}
+		}
+		return nil
+	}
+	i := int(series)*a.steps + step
+	a.counts[i]++
+	switch {
+	case a.fn == traceql.SumOverTime || a.fn == traceql.AvgOverTime:
+		a.values[i] += v
+	case a.counts[i] == 1 || a.fn == traceql.MinOverTime && v < a.values[i] || a.fn == traceql.MaxOverTime && v > a.values[i]:
+		a.values[i] = v
+	}
+	return nil
+}
+
+// finish makes the series.
+func (a *seriesAcc) finish(out *MetricsLeg, labels *labeler) {
+	out.Series = make([]PartialSeries, a.n)
+	for i := range out.Series {
+		p := &out.Series[i]
+		p.Labels = labels.shown(uint32(i))
+		from, to := i*a.steps, (i+1)*a.steps
+		if a.counts != nil {
+			p.Counts = a.counts[from:to:to]
+		}
+		if a.values != nil {
+			p.Values = a.values[from:to:to]
+		}
+	}
+	for i, n := range a.dense {
+		if n > 0 {
+			out.Series[0].Buckets = append(out.Series[0].Buckets, Bucket{uint32(i / numBuckets), uint16(i % numBuckets), uint64(n)})
+		}
+	}
+	for k, n := range a.buckets {
+		cell := k / numBuckets
+		p := &out.Series[cell/uint64(a.steps)]
+		p.Buckets = append(p.Buckets, Bucket{uint32(cell % uint64(a.steps)), uint16(k % numBuckets), n})
+	}
+	if a.buckets != nil {
+		for i := range out.Series {
+			sortBuckets(out.Series[i].Buckets)
+		}
+	}
+	if a.dense != nil && len(out.Series[0].Buckets) == 0 {
+		out.Series = nil
+	}
+}
+
+func sortBuckets(b []Bucket) {
+	sort.Slice(b, func(i, j int) bool {
+		if b[i].Step != b[j].Step {
+			return b[i].Step < b[j].Step
+		}
+		return b[i].Bucket < b[j].Bucket
+	})
+}
+
+// Merge adds another part of the answer to the same request. Series over the bound are left out and the answer is
+// marked as partial.
+func (r *MetricsResult) Merge(o *MetricsResult) {
+	r.Stats.add(o.Stats)
+	r.Partial = append(r.Partial, o.Partial...)
+	if len(o.Legs) == 0 {
+		return
+	}
+	if len(r.Legs) == 0 {
+		r.Start, r.Step, r.Steps, r.Exemplars, r.Legs = o.Start, o.Step, o.Steps, o.Exemplars, o.Legs
+		return
+	}
+	if r.Start != o.Start || r.Step != o.Step || r.Steps != o.Steps || len(r.Legs) != len(o.Legs) {
+		r.Partial = append(r.Partial, "a part of the answer is for other steps")
+		return
+	}
+	for i := range r.Legs {
+		if !r.Legs[i].merge(&o.Legs[i], r.Steps, r.Exemplars) {
+			r.Partial = append(r.Partial, fmt.Sprintf("more than %d series: some are left out", maxSeries))
+		}
+	}
+}
+
+// merge reports false when series were left out.
+func (l *MetricsLeg) merge(o *MetricsLeg, steps, exemplars int) bool {
+	complete := true
+	at := make(map[string]int, len(l.Series))
+	var key []byte
+	for i := range l.Series {
+		key = labelsKey(key[:0], l.Series[i].Labels)
+		at[string(key)] = i
+	}
+	for i := range o.Series {
+		key = labelsKey(key[:0], o.Series[i].Labels)
+		if k, ok := at[string(key)]; ok {
+			l.Series[k].merge(&o.Series[i], l.Func)
+			continue
+		}
+		if len(l.Series) >= maxSeries || (len(l.Series)+1)*steps > 2*maxCells {
+			complete = false
+			continue
+		}
+		l.Series = append(l.Series, o.Series[i])
+	}
+	l.Exemplars = append(l.Exemplars, o.Exemplars...)
+	if len(l.Exemplars) > exemplars { // keep some of all parts
+		kept := make([]Exemplar, exemplars)
+		for i := range kept {
+			kept[i] = l.Exemplars[i*len(l.Exemplars)/exemplars]
+		}
+		l.Exemplars = kept
+	}
+	return complete
+}
+
+func (p *PartialSeries) merge(o *PartialSeries, fn traceql.MetricFunc) {
+	for i := range p.Values {
+		if i >= len(o.Values) || o.Counts[i] == 0 {
+			continue
+		}
+		switch {
+		case fn == traceql.SumOverTime || fn == traceql.AvgOverTime:
+			p.Values[i] += o.Values[i]
+		case p.Counts[i] == 0 || fn == traceql.MinOverTime && o.Values[i] < p.Values[i] || fn == traceql.MaxOverTime && o.Values[i] > p.Values[i]:
+			p.Values[i] = o.Values[i]
+		}
+	}
+	for i := range p.Counts {
+		if i < len(o.Counts) {
+			p.Counts[i] += o.Counts[i]
+		}
+	}
+	p.Buckets = mergeBuckets(p.Buckets, o.Buckets)
+}
+
+func mergeBuckets(a, b []Bucket) []Bucket {
+	if len(a) == 0 {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	out := make([]Bucket, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		x, y := uint64(a[0].Step)<<16|uint64(a[0].Bucket), uint64(b[0].Step)<<16|uint64(b[0].Bucket)
+		switch {
+		case x < y:
+			out, a = append(out, a[0]), a[1:]
+		case x > y:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			a[0].Count += b[0].Count
+			out, a, b = append(out, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
