@@ -25,7 +25,9 @@ var tabs = [...]struct{ name, title string }{
 func (m *Model) onKey(key, text string) tea.Cmd {
 	switch {
 	case key == "ctrl+c":
-		return tea.Quit
+		return m.interrupt()
+	case m.tooSmall():
+		return m.smallKey(key)
 	case m.dialog != nil:
 		return m.dialogKey(key, text)
 	case m.prompt.mode != promptOff:
@@ -42,6 +44,28 @@ func (m *Model) onKey(key, text string) tea.Cmd {
 	return m.globalKey(key)
 }
 
+// interrupt leaves. While a change is on its way it takes a second time.
+func (m *Model) interrupt() tea.Cmd {
+	if m.dialog != nil && m.dialog.Phase() == screen.Applying && !m.warned {
+		m.warned = true
+		m.say("a change is on its way; ctrl+c again leaves without seeing how it ends")
+		return nil
+	}
+	return tea.Quit
+}
+
+// smallKey is what can be done in a window that is too small to see what one
+// does: leave.
+func (m *Model) smallKey(key string) tea.Cmd {
+	switch {
+	case key == "q" && m.dialog == nil:
+		return tea.Quit
+	case key == "esc" && m.dialog != nil:
+		return m.dialogKey(key, "")
+	}
+	return nil
+}
+
 func (m *Model) dialogKey(key, text string) tea.Cmd {
 	confirmed, closed := m.dialog.HandleKey(key, text)
 	if closed {
@@ -49,6 +73,7 @@ func (m *Model) dialogKey(key, text string) tea.Cmd {
 		m.planGen++
 	}
 	if confirmed {
+		m.warned = false
 		return m.apply(m.dialog.Plan())
 	}
 	return nil

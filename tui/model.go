@@ -65,6 +65,8 @@ type Model struct {
 	prompt  prompt
 	toast   toast
 	spinner int
+	// warned is true once ctrl+c was pressed during a change.
+	warned bool
 
 	// lastPoll is the latest answer of all members.
 	lastPoll                  *scene.Poll

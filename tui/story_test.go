@@ -20,7 +20,7 @@ import (
 // TestStories plays the scripts in testdata/*.txt. A script is a list of
 // commands, each followed by a line of dashes and what it shows:
 //
-//	source troubled|calm|readonly|unreachable|refused   start a dashboard
+//	source NAME              start a dashboard, see storySource
 //	keys j enter D           press keys
 //	type yes                 type a text
 //	paste yes                paste a text
@@ -97,6 +97,14 @@ func storySource(name string) *fake {
 		f.plan = func(c Change) (*client.Plan, error) {
 			p := samplePlan(c)
 			p.Checks = append(p.Checks, client.Check{Name: "alive", Level: client.Refuse, Text: "it sent a heartbeat 3s ago"})
+			return p, nil
+		}
+	case "many":
+		f.plan = func(c Change) (*client.Plan, error) {
+			p := samplePlan(c)
+			for i := range 30 {
+				p.Checks = append(p.Checks, client.Check{Name: "owner", Level: client.Pass, Text: fmt.Sprintf("partition %d keeps an owner", i)})
+			}
 			return p, nil
 		}
 	case "recorded":

@@ -31,7 +31,7 @@ func (m *Model) View() tea.View {
 
 func (m *Model) draw() string {
 	c := widget.NewCanvas(m.width, m.height, m.theme)
-	if m.width < minWidth || m.height < minHeight {
+	if m.tooSmall() {
 		screen.Notice(c, m.theme.Warn, "a little more room, please",
 			fmt.Sprintf("the window is %d by %d; %d by %d is needed", m.width, m.height, minWidth, minHeight))
 		return c.String()
@@ -54,6 +54,8 @@ func (m *Model) draw() string {
 	}
 	return c.String()
 }
+
+func (m *Model) tooSmall() bool { return m.width < minWidth || m.height < minHeight }
 
 func (m *Model) body(c widget.Canvas) {
 	if m.shown == nil {
@@ -89,9 +91,9 @@ func (m *Model) header(c widget.Canvas) {
 	t := m.theme
 	c.Fill(t.Header)
 	x := c.Text(1, 0, t.Strong.On(t.Header), "ringctl")
-	x = c.Text(x+2, 0, t.Header, m.about.Name)
 	right, st := m.freshness()
 	room := c.W - widget.Width(right) - 3
+	x = c.Text(x+2, 0, t.Header, c.Fit(m.about.Name, min(room/2, 48)-x))
 	if m.shown != nil {
 		sep := " " + t.Glyph.Separator + " "
 		info := sep + "view of " + m.shown.Snap.From

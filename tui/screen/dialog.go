@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/tui/widget"
@@ -33,6 +34,9 @@ type Dialog struct {
 	progress client.Progress
 	result   *client.Result
 	err      error
+	// top is the first line of the checks that is shown, more how many there are
+	// beyond the room there is.
+	top, more int
 }
 
 // NewDialog starts a dialog that waits for its checks.
@@ -74,7 +78,7 @@ func (d *Dialog) HandleKey(key, text string) (confirmed, closed bool) {
 		return false, true
 	case d.phase == Done && (key == "enter" || key == "q"):
 		return false, true
-	case d.phase != Asking:
+	case d.scroll(key) || d.phase != Asking:
 		return false, false
 	case key == "enter":
 		if strings.TrimSpace(d.input.Value()) != d.Wanted() {
@@ -85,6 +89,24 @@ func (d *Dialog) HandleKey(key, text string) (confirmed, closed bool) {
 	}
 	d.input.HandleKey(key, text)
 	return false, false
+}
+
+// scroll moves through checks that do not fit.
+func (d *Dialog) scroll(key string) bool {
+	switch key {
+	case "down":
+		d.top++
+	case "up":
+		d.top--
+	case "pgdown":
+		d.top += 8
+	case "pgup":
+		d.top -= 8
+	default:
+		return false
+	}
+	d.top = min(max(d.top, 0), d.more)
+	return true
 }
 
 // Title names the change in words.
@@ -100,17 +122,24 @@ func (d *Dialog) Title() string {
 // View draws the dialog in the middle of the canvas, over what is there.
 func (d *Dialog) View(c widget.Canvas, env Env, spinner int) {
 	w := min(c.W-4, 84)
-	lines := d.lines(c.Theme, w-6, spinner)
-	h := min(len(lines)+4, c.H)
+	upper, lower := d.lines(c.Theme, w-6, spinner)
+	h := min(len(upper)+len(lower)+4, c.H)
 	box := c.Sub((c.W-w)/2, max((c.H-h)/2, 0), w, h)
 	box.Fill(widget.Style{})
 	in := box.Box(d.Title(), d.ringName()).Inset(2).Below(1)
-	first := max(len(lines)-in.H+1, 0)
-	if d.phase != Asking {
-		first = 0
-	}
-	for y, l := range lines[min(first, len(lines)):] {
+	room := max(in.H-1-len(lower), 0)
+	d.more = max(len(upper)-room, 0)
+	d.top = min(d.top, d.more)
+	shown := upper[d.top:min(d.top+room, len(upper))]
+	for y, l := range shown {
 		in.Spans(0, y, l...)
+	}
+	if d.more > 0 {
+		text := fmt.Sprintf(" lines %d-%d of %d, %s %s scroll ", d.top+1, d.top+len(shown), len(upper), c.Theme.Glyph.Up, c.Theme.Glyph.Down)
+		box.Text(2, box.H-1, c.Theme.Accent, text)
+	}
+	for y, l := range lower {
+		in.Spans(0, len(shown)+y, l...)
 	}
 }
 
@@ -123,25 +152,24 @@ func (d *Dialog) ringName() string {
 
 type line = []widget.Span
 
-func (d *Dialog) lines(t *widget.Theme, w, spinner int) []line {
-	var out []line
+// lines are what may scroll, and below it what is always in sight.
+func (d *Dialog) lines(t *widget.Theme, w, spinner int) (upper, lower []line) {
 	if d.plan == nil && d.err == nil {
-		return []line{{{Style: t.Info, Text: t.Glyph.Spinner[spinner%len(t.Glyph.Spinner)] + " reading the views and checking"}}}
+		return nil, []line{{{Style: t.Info, Text: t.Glyph.Spinner[spinner%len(t.Glyph.Spinner)] + " reading the views and checking"}}}
 	}
 	if d.plan != nil && d.result == nil {
-		out = append(out, d.planLines(t, w)...)
+		upper = d.planLines(t, w)
 	}
 	switch d.phase {
 	case Asking:
-		out = append(out, nil, d.question(t), line{{Style: t.Accent, Text: "> "}, {Style: t.Strong, Text: d.input.Value()}, {Style: t.Strong.With(widget.Reverse), Text: " "}},
-			nil, line{{Style: t.Dim, Text: "enter does it once the words are there, esc leaves everything as it is"}})
+		typed := line{{Style: t.Accent, Text: "> "}, {Style: t.Strong, Text: d.input.Value()}, {Style: t.Strong.With(widget.Reverse), Text: " "}}
+		lower = []line{nil, d.question(t), typed, nil, {{Style: t.Dim, Text: "enter does it once the words are there, esc leaves everything as it is"}}}
 	case Applying:
-		out = append(out, nil, d.progressLine(t, w, spinner))
+		lower = []line{nil, d.progressLine(t, spinner)}
 	case Done:
-		out = append(out, d.outcome(t, w)...)
-		out = append(out, nil, line{{Style: t.Dim, Text: "esc closes this"}})
+		lower = append(d.outcome(t, w), nil, line{{Style: t.Dim, Text: "esc closes this"}})
 	}
-	return out
+	return upper, lower
 }
 
 func (d *Dialog) planLines(t *widget.Theme, w int) []line {
@@ -205,7 +233,7 @@ func (d *Dialog) question(t *widget.Theme) line {
 	return line{{Style: t.Warn, Text: "This one is serious. "}, {Style: t.Text, Text: "Type "}, {Style: t.Marked, Text: d.Wanted()}, {Style: t.Text, Text: " to go on."}}
 }
 
-func (d *Dialog) progressLine(t *widget.Theme, w, spinner int) line {
+func (d *Dialog) progressLine(t *widget.Theme, spinner int) line {
 	p := d.progress
 	head := t.Glyph.Spinner[spinner%len(t.Glyph.Spinner)] + " "
 	if p.Total == 0 {
@@ -240,9 +268,9 @@ func (d *Dialog) outcome(t *widget.Theme, w int) []line {
 func (d *Dialog) resultLines(t *widget.Theme, w int) []line {
 	r := d.result
 	if r.Converged == r.Total {
-		return wrapped(t.Good, t.Glyph.Good+" done  ", t.Text, fmt.Sprintf("all %d members agree, after %s", r.Total, r.Took), w)
+		return wrapped(t.Good, t.Glyph.Good+" done  ", t.Text, fmt.Sprintf("all %d members agree, after %s", r.Total, took(r)), w)
 	}
-	out := wrapped(t.Warn, t.Glyph.Warn+" sent  ", t.Text, fmt.Sprintf("%d of %d members agree after %s; these do not:", r.Converged, r.Total, r.Took), w)
+	out := wrapped(t.Warn, t.Glyph.Warn+" sent  ", t.Text, fmt.Sprintf("%d of %d members agree after %s; these do not:", r.Converged, r.Total, took(r)), w)
 	for i, l := range r.Laggards {
 		if i == 6 {
 			out = append(out, line{{Style: t.Dim, Text: fmt.Sprintf("  and %d more", len(r.Laggards)-6)}})
@@ -251,6 +279,15 @@ func (d *Dialog) resultLines(t *widget.Theme, w int) []line {
 		out = append(out, wrapped(t.Warn, "  "+l.Member+"  ", t.Text, l.ID+": "+l.Has, w)...)
 	}
 	return out
+}
+
+// took is how long a change took, with the digits that matter.
+func took(r *client.Result) string {
+	d := time.Duration(r.Took)
+	if d > time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
 }
 
 // Outcome is the result in one line, for the event feed.

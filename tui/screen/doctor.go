@@ -73,6 +73,9 @@ func (d *Doctor) HandleKey(key string) (Action, bool) {
 		}
 		return Yank{What: "command", Text: f.Fix}, true
 	case "enter":
+		if f.Ring == "" {
+			return Say{Text: "this finding is about the cluster, not about one ring"}, true
+		}
 		return Open{Screen: "ring", Ring: f.Ring, ID: f.Subject}, true
 	}
 	return nil, false

@@ -527,9 +527,9 @@ func (o *Overview) gossip(c widget.Canvas) {
 		}
 		st, word := state(in.Theme, m.State), m.State
 		if m.Guest {
-			st, word = in.Theme.Info, "guest"
+			word += " guest"
 		}
-		x := in.In(0, i+2, 8, st, word)
+		x := in.In(0, i+2, 14, st, word)
 		in.In(x, i+2, in.W-x, in.Theme.Text, m.Name+"  "+m.Addr)
 	}
 }

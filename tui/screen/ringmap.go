@@ -254,16 +254,15 @@ func (r *Ring) explain(c widget.Canvas, ring *client.Ring, m *scene.Map) {
 		f.put(widget.Span{Style: st, Text: sym + " "}, widget.Span{Style: t.Text, Text: in.ID})
 	}
 	f.line(0)
-	st, text := t.Good, fmt.Sprintf("%d of %d needed for a write", a.Healthy, a.Need)
+	st, verdict := t.Good, fmt.Sprintf("write: %d to spare", a.Margin())
 	switch {
 	case a.Margin() < 0:
-		st, text = t.Bad, "no write quorum: "+text
+		st, verdict = t.Bad, t.Glyph.Bad+" no write quorum"
 	case a.Margin() == 0:
-		st, text = t.Warn, text+", none to spare"
-	default:
-		text += fmt.Sprintf(", %d to spare", a.Margin())
+		st, verdict = t.Warn, "write: none to spare"
 	}
-	f.put(widget.Span{Style: st, Text: c.Fit(text, c.W)})
+	f.put(widget.Span{Style: st, Text: verdict})
+	f.put(widget.Span{Style: t.Dim, Text: fmt.Sprintf("%d healthy, %d needed", a.Healthy, a.Need)})
 	f.line(0)
 	r.legend(&f, ring, t)
 }
