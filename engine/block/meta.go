@@ -136,7 +136,7 @@ func parseScope(s string) query.Scope {
 	return query.ScopeNone
 }
 
-// ParseMeta reads a meta.json and checks what the rest of the package relies on.
+// ParseMeta reads a meta.json and checks it.
 func ParseMeta(b []byte) (*Meta, error) {
 	if len(b) > MaxMeta {
 		return nil, fmt.Errorf("parse %s: larger than %d bytes", MetaName, MaxMeta)
@@ -145,20 +145,25 @@ func ParseMeta(b []byte) (*Meta, error) {
 	if err := json.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("parse %s: %w", MetaName, err)
 	}
+	return m, m.Check()
+}
+
+// Check makes sure of what the rest of the package relies on.
+func (m *Meta) Check() error {
 	if m.Version != Version {
-		return nil, fmt.Errorf("parse %s: format version %d, this build reads %d", MetaName, m.Version, Version)
+		return fmt.Errorf("check %s: format version %d, this build reads %d", MetaName, m.Version, Version)
 	}
 	var rows int64
 	for _, g := range m.Groups {
 		if g.Rows <= 0 || g.Traces <= 0 || g.Traces > g.Rows {
-			return nil, fmt.Errorf("parse %s: row group of %d rows and %d traces", MetaName, g.Rows, g.Traces)
+			return fmt.Errorf("check %s: row group of %d rows and %d traces", MetaName, g.Rows, g.Traces)
 		}
 		rows += int64(g.Rows)
 	}
 	if rows != m.Spans || m.DataIndex < 4 || m.DataIndex > m.DataBytes || m.ResourcesBytes < 0 {
-		return nil, fmt.Errorf("parse %s: %d rows in groups, %d spans, %d bytes", MetaName, rows, m.Spans, m.DataBytes)
+		return fmt.Errorf("check %s: %d rows in groups, %d spans, %d bytes", MetaName, rows, m.Spans, m.DataBytes)
 	}
-	return m, nil
+	return nil
 }
 
 // Encode is the content of meta.json.

@@ -1,0 +1,2 @@
+// Package catalog knows which blocks exist now.
+package catalog
