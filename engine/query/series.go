@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/ringctl/ringctl/engine/trace"
@@ -221,9 +222,17 @@ func (a *seriesAcc) finish(out *MetricsLeg, labels *labeler) {
 			sortBuckets(out.Series[i].Buckets)
 		}
 	}
-	if a.dense != nil && len(out.Series[0].Buckets) == 0 {
-		out.Series = nil
+	out.Series = slices.DeleteFunc(out.Series, func(p PartialSeries) bool { return p.empty() })
+}
+
+// empty reports a group whose spans have no value.
+func (p *PartialSeries) empty() bool {
+	for _, n := range p.Counts {
+		if n != 0 {
+			return false
+		}
 	}
+	return len(p.Buckets) == 0
 }
 
 func sortBuckets(b []Bucket) {

@@ -225,3 +225,35 @@ func randomScalar(r *rand.Rand) string {
 	}
 	return agg() + op + pick(r, "0", "1", "2", "3", "1.5", "-1", "1ms")
 }
+
+// RandomMetrics makes the text of a metrics query with one function.
+func RandomMetrics(r *rand.Rand) string {
+	q := "{ " + RandomFilter(r, r.Intn(2)) + " }"
+	switch r.Intn(4) {
+	case 0:
+		q = "{ }"
+	case 1:
+		q += pick(r, " && ", " >> ", " || ") + "{ }"
+	}
+	at := pick(r, "duration", ".a", "span.b", ".c", "trace:duration")
+	switch r.Intn(8) {
+	case 0, 1:
+		q += " | rate()"
+	case 2:
+		q += " | count_over_time()"
+	case 3:
+		q += " | quantile_over_time(" + at + ", " + pick(r, "0", ".5", ".9, .99", "1") + ")"
+	case 4:
+		q += " | histogram_over_time(" + at + ")"
+	default:
+		q += " | " + pick(r, "min", "max", "sum", "avg") + "_over_time(" + at + ")"
+	}
+	if r.Intn(2) == 0 {
+		by := []string{pick(r, "resource.service.name", "name", ".a", "span.b", "status", "kind", "rootName", "event.a", "parent.a", "resource.region")}
+		if r.Intn(3) == 0 {
+			by = append(by, pick(r, "span.svc", "resource.a", "instrumentation:name"))
+		}
+		q += " by (" + strings.Join(by, ", ") + ")"
+	}
+	return q
+}
