@@ -93,7 +93,7 @@ func joinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger, nw netw
 		return nil, errors.Join(fmt.Errorf("join as guest: %w", err), t.Shutdown())
 	}
 	if err := g.join(ctx, seeds); err != nil {
-		// The members may have us in their list although we got no answer.
+		g.retract(t, seeds)
 		return nil, errors.Join(fmt.Errorf("join as guest: %w", err), g.Leave(context.WithoutCancel(ctx)))
 	}
 	return g, nil
@@ -130,7 +130,7 @@ func resolveAll(ctx context.Context, names []string) ([]string, error) {
 	var out []string
 	var errs []error
 	for _, n := range names {
-		addrs, err := Resolve(ctx, n)
+		addrs, err := resolver{net.DefaultResolver}.addresses(ctx, n)
 		out, errs = append(out, addrs...), append(errs, err)
 	}
 	if len(out) == 0 {
@@ -201,6 +201,16 @@ func (g *Guest) join(ctx context.Context, seeds []string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrJoin, errors.Join(errs...))
+}
+
+// retract tells the seeds that the guest is gone. A seed reads who joins before it answers: when the answer is lost, it
+// has the guest in its list, and the guest knows no member to say goodbye to.
+func (g *Guest) retract(t *transport, seeds []string) {
+	gone := appendDead(nil, firstIncarnation, g.name)
+	for _, s := range seeds {
+		// A packet has no answer: what can be done has been done, and the seeds find out by themselves otherwise.
+		_, _ = t.WriteTo(gone, s)
+	}
 }
 
 // Events returns what the guest hears. The channel is closed when the guest has left. A reader that is too slow misses

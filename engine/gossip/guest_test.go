@@ -3,7 +3,11 @@ package gossip
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,5 +119,45 @@ func TestGuestAccusesNobody(t *testing.T) {
 				t.Errorf("%s has lost members: %d", n.Name(), got)
 			}
 		}
+	})
+}
+
+// deaf is a network on which answers are lost: what a conn reads after the first dial ends in an error.
+type deaf struct {
+	host
+	dials *atomic.Int32
+}
+
+type deafConn struct{ net.Conn }
+
+func (c deafConn) Read([]byte) (int, error) {
+	if _, err := io.Copy(io.Discard, c.Conn); err != nil {
+		return 0, err
+	}
+	return 0, errors.New("the answer is lost")
+}
+
+func (d deaf) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	c, err := d.host.Dial(ctx, addr)
+	if err != nil || d.dials.Add(1) == 1 {
+		return c, err
+	}
+	return deafConn{c}, nil
+}
+
+// A join whose answer is lost leaves the guest in the list of the seed: it must take that back.
+func TestHalfJoinIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw, nodes := simulate(t, 3, nil)
+		await(t, "three members", time.Minute, func() bool { return len(nodes[0].Members()) == 3 && len(nodes[2].Members()) == 3 })
+		_, err := joinAsGuest(t.Context(), GuestConfig{Name: "guest", Label: "test", Seeds: []string{nodes[0].Addr()},
+			BindAddr: "10.9.9.9", Timeout: 5 * time.Second}, quiet(), deaf{host{nw, "10.9.9.9"}, new(atomic.Int32)})
+		if !errors.Is(err, ErrJoin) {
+			t.Fatalf("got %v", err)
+		}
+		await(t, "the seed knows that the guest has left", 10*time.Second, func() bool {
+			view, err := (Dialer{Label: "test", Dial: host{nw, "10.9.9.8"}.Dial}).Pull(t.Context(), nodes[0].Addr())
+			return err == nil && slices.ContainsFunc(view.Nodes, func(n Node) bool { return n.Name == "guest" && n.State == NodeLeft })
+		})
 	})
 }

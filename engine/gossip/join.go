@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,11 +27,15 @@ func (c *Cluster) Joined() <-chan struct{} { return c.joined }
 // leaves, and returns nil. It returns an error early when the address is wrong or when joining fails and the
 // settings say that this is fatal.
 func (c *Cluster) Run(ctx context.Context) error {
-	if err := c.checkAdvertised(ctx); err != nil {
-		return fmt.Errorf("gossip: %w", err)
+	err := c.checkAdvertised(ctx)
+	if err == nil {
+		err = c.fastJoin(ctx)
 	}
-	if err := c.fastJoin(ctx); err != nil {
-		return fmt.Errorf("gossip: %w", err)
+	if ctx.Err() != nil {
+		return c.Leave()
+	}
+	if err != nil {
+		return fmt.Errorf("gossip: %w", errors.Join(err, c.Leave()))
 	}
 	c.mu.Lock()
 	c.settled = true
@@ -114,6 +119,7 @@ func (c *Cluster) checkAdvertised(ctx context.Context) error {
 	addr := c.Addr()
 	d := Dialer{Label: c.cfg.ClusterLabel, TLS: c.tls, Timeout: c.cfg.StreamTimeout, Dial: c.net.Dial}
 	view, err := d.Pull(ctx, addr)
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -121,11 +127,11 @@ func (c *Cluster) checkAdvertised(ctx context.Context) error {
 		return nil
 	case err == nil:
 		return fmt.Errorf("%w: another member answers at %s; check advertise_addr and advertise_port", ErrAdvertise, addr)
-	case isLocal(addr) && !errors.Is(err, ErrTimeout):
+	case isLocal(addr) && !errors.Is(err, ErrTimeout) && !errors.As(err, &certificate):
 		return fmt.Errorf("%w: %s is an address of this machine, but we listen on port %d; check advertise_port: %w",
 			ErrAdvertise, addr, c.transport.port(), err)
 	}
-	c.log.Warn("gossip: the advertised address cannot be reached from here; if it cannot be reached by the others either, they will hold this node for dead",
+	c.log.Warn("gossip: this node does not reach itself at its advertised address; if the others do not either, they will hold it for dead",
 		"addr", addr, "err", err)
 	return nil
 }
@@ -154,7 +160,7 @@ func isLocal(addr string) bool {
 func (c *Cluster) seeds(ctx context.Context, names []string) []string {
 	var out []string
 	for _, name := range names {
-		addrs, err := Resolve(ctx, name)
+		addrs, err := resolver{net.DefaultResolver}.addresses(ctx, name)
 		if err != nil {
 			c.log.Warn("gossip: seed", "err", err)
 		}

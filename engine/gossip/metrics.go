@@ -95,25 +95,38 @@ func registerGauges(reg prometheus.Registerer, c *Cluster) {
 	gauge("messages_in_broadcast_queue_bytes", "Bytes of changes waiting to be gossiped.", func() float64 { _, _, b := c.queue.size(); return float64(b) })
 	gauge("pending_key_notifications", "Keys whose watchers have not been told yet.", func() float64 { return float64(c.watch.pendingKeys()) })
 	if reg != nil {
-		reg.MustRegister(&storeCollector{c})
+		reg.MustRegister(newStoreCollector(c))
 	}
 }
 
 // storeCollector counts keys and tombstones.
-type storeCollector struct{ c *Cluster }
+type storeCollector struct {
+	c                 *Cluster
+	keys, tombs, size *prometheus.Desc
+}
+
+func newStoreCollector(c *Cluster) *storeCollector {
+	return &storeCollector{
+		c:     c,
+		keys:  prometheus.NewDesc(clientPrefix+"kv_store_count", "Keys in the store.", nil, nil),
+		tombs: prometheus.NewDesc(clientPrefix+"kv_store_value_tombstones", "Tombstones in a value.", []string{"key"}, nil),
+		size:  prometheus.NewDesc(clientPrefix+"kv_store_value_bytes", "Size of an encoded value.", []string{"key"}, nil),
+	}
+}
 
 // Describe implements prometheus.Collector.
-func (s *storeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
+func (s *storeCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- s.keys
+	ch <- s.tombs
+	ch <- s.size
+}
 
 // Collect implements prometheus.Collector.
 func (s *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	infos := s.c.info()
-	keys := prometheus.NewDesc(clientPrefix+"kv_store_count", "Keys in the store.", nil, nil)
-	ch <- prometheus.MustNewConstMetric(keys, prometheus.GaugeValue, float64(len(infos)))
-	tombs := prometheus.NewDesc(clientPrefix+"kv_store_value_tombstones", "Tombstones in a value.", []string{"key"}, nil)
-	size := prometheus.NewDesc(clientPrefix+"kv_store_value_bytes", "Size of an encoded value.", []string{"key"}, nil)
+	ch <- prometheus.MustNewConstMetric(s.keys, prometheus.GaugeValue, float64(len(infos)))
 	for _, i := range infos {
-		ch <- prometheus.MustNewConstMetric(tombs, prometheus.GaugeValue, float64(i.Tombstones), i.Key)
-		ch <- prometheus.MustNewConstMetric(size, prometheus.GaugeValue, float64(i.Size), i.Key)
+		ch <- prometheus.MustNewConstMetric(s.tombs, prometheus.GaugeValue, float64(i.Tombstones), i.Key)
+		ch <- prometheus.MustNewConstMetric(s.size, prometheus.GaugeValue, float64(i.Size), i.Key)
 	}
 }

@@ -56,19 +56,42 @@ func (r resolver) resolve(ctx context.Context, seed string) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
+// addresses is resolve with host names replaced by their addresses: memberlist would look them up in a way of its own,
+// over TCP and without a context.
+func (r resolver) addresses(ctx context.Context, seed string) ([]string, error) {
+	named, err := r.resolve(ctx, seed)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, a := range named {
+		addrs, err := r.hosts(ctx, a)
+		if err != nil {
+			return nil, fmt.Errorf("resolve %q: %w", seed, err)
+		}
+		out = append(out, addrs...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
 func (r resolver) hosts(ctx context.Context, hostport string) ([]string, error) {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return nil, err
 	}
+	if net.ParseIP(host) != nil {
+		return []string{hostport}, nil
+	}
 	ips, err := r.LookupHost(ctx, host)
 	if err != nil {
 		return nil, err
 	}
-	for i, ip := range ips {
-		ips[i] = net.JoinHostPort(ip, port)
+	out := make([]string, 0, len(ips))
+	for _, ip := range ips {
+		out = append(out, net.JoinHostPort(ip, port))
 	}
-	return ips, nil
+	return out, nil
 }
 
 func (r resolver) srv(ctx context.Context, name string, addresses bool) ([]string, error) {

@@ -11,6 +11,7 @@ import (
 // Message types of memberlist that this package reads or writes itself.
 const (
 	msgPing     = 0
+	msgDead     = 5
 	msgPushPull = 6
 	msgCompound = 7
 	msgUser     = 8
@@ -88,6 +89,17 @@ func appendPing(b []byte, seq uint32, node string, ip net.IP, port int, from str
 	b = appendRaw(appendRaw(b, "SourceAddr"), string(ip))
 	b = appendInt(appendRaw(b, "SourcePort"), port)
 	return appendRaw(appendRaw(b, "SourceNode"), from)
+}
+
+// firstIncarnation is that of every member until somebody suspects it.
+const firstIncarnation = 1
+
+// appendDead appends the message with which a member says of itself that it left.
+func appendDead(b []byte, incarnation int, name string) []byte {
+	b = appendMapHeader(append(b, msgDead), 3)
+	b = appendInt(appendRaw(b, "Incarnation"), incarnation)
+	b = appendRaw(appendRaw(b, "Node"), name)
+	return appendRaw(appendRaw(b, "From"), name)
 }
 
 func appendLabel(b []byte, label string) []byte {
