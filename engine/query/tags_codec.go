@@ -2,13 +2,16 @@ package query
 
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (r *TagsResult) MarshalBinary() ([]byte, error) {
-	var e encoder
+	e := encoder{}
 	e.count(resultVersion)
 	e.stats(&r.Stats)
 	e.texts(r.Partial)
+	e.bool(r.Cut)
+	e.count(r.Limit)
+	e.count(r.MaxBytes)
 	e.count(len(r.Scopes))
 	for _, s := range r.Scopes {
-		e.text(s.Name)
+		e.b = append(e.b, byte(s.Scope))
 		e.texts(s.Tags)
 	}
 	return e.b, nil
@@ -23,23 +26,45 @@ func (r *TagsResult) UnmarshalBinary(b []byte) error {
 	*r = TagsResult{}
 	d.stats(&r.Stats)
 	r.Partial = d.texts()
+	r.Cut, r.Limit, r.MaxBytes = d.bool(), d.bound(), d.bound()
 	for range d.count() {
-		r.Scopes = append(r.Scopes, TagScope{Name: d.text(), Tags: d.texts()})
+		s := ScopeTags{Scope: Scope(d.fixed(1)[0])}
+		if int(s.Scope) >= len(scopeNames) {
+			d.fail()
+		}
+		s.Tags = d.texts()
+		r.Scopes = append(r.Scopes, s)
 	}
 	return d.end()
 }
 
+// bound reads a number that is not negative.
+func (d *decoder) bound() int {
+	n := int(d.uvarint())
+	if n < 0 {
+		d.fail()
+		return 0
+	}
+	return n
+}
+
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (r *TagValuesResult) MarshalBinary() ([]byte, error) {
-	var e encoder
+	e := encoder{}
 	e.count(resultVersion)
 	e.stats(&r.Stats)
 	e.texts(r.Partial)
-	e.bool(r.Truncated)
+	e.bool(r.Cut)
+	e.count(r.Limit)
+	e.count(r.MaxBytes)
 	e.count(len(r.Values))
 	for _, v := range r.Values {
-		e.text(v.Type)
-		e.text(v.Value)
+		e.b = append(e.b, byte(v.Type))
+		if v.Type == TagString || v.Type == TagKeyword {
+			e.text(v.Str)
+		} else {
+			e.int(v.Num)
+		}
 	}
 	return e.b, nil
 }
@@ -53,9 +78,18 @@ func (r *TagValuesResult) UnmarshalBinary(b []byte) error {
 	*r = TagValuesResult{}
 	d.stats(&r.Stats)
 	r.Partial = d.texts()
-	r.Truncated = d.bool()
+	r.Cut, r.Limit, r.MaxBytes = d.bool(), d.bound(), d.bound()
 	for range d.count() {
-		r.Values = append(r.Values, TagValue{Type: d.text(), Value: d.text()})
+		v := TagValue{Type: TagType(d.fixed(1)[0])}
+		switch {
+		case v.Type >= tagTypes:
+			d.fail()
+		case v.Type == TagString || v.Type == TagKeyword:
+			v.Str = d.text()
+		default:
+			v.Num = d.int()
+		}
+		r.Values = append(r.Values, v)
 	}
 	return d.end()
 }

@@ -1,0 +1,236 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// TagValuesRequest asks which values an attribute or intrinsic has.
+type TagValuesRequest struct {
+	Tag string // a TraceQL identifier: resource.service.name, .x, name, span:name
+	// Query limits the answer to spans that match it. Conditions that cannot be read are left out, so that somebody who
+	// writes a query can be offered values: { resource.service.name = "cart" && span.http.method = }.
+	Query      string
+	Start, End int64 // Unix ns; only segments with a span in [Start, End]; 0 = open
+	Limit      int   // most values; 0 = no limit
+	MaxStale   int   // stop after so many known values in a row; 0 = never
+	MaxBytes   int   // most bytes of all values together; 0 = no limit
+	Tenant     string
+}
+
+// TagValuesResult is an answer, or a part of one. Of more values than the bounds allow it has the first in their order.
+type TagValuesResult struct {
+	Values  []TagValue // in the order of Compare
+	Cut     bool       // values were left out because of MaxBytes
+	Stats   Stats
+	Partial []string // what is missing and why; empty = nothing but what Cut says
+
+	Limit, MaxBytes int // as asked for, so that Merge knows them
+}
+
+// TagType is the type of a [TagValue].
+type TagType uint8
+
+// The types of values, in their order. TagKeyword is a word of TraceQL, a status or a kind.
+const (
+	TagString TagType = iota
+	TagInt
+	TagFloat
+	TagBool
+	TagDuration
+	TagKeyword
+	tagTypes // how many there are
+)
+
+var tagTypeNames = [...]string{"string", "int", "float", "bool", "duration", "keyword"}
+
+// String is the name in the API.
+func (t TagType) String() string {
+	if t < tagTypes {
+		return tagTypeNames[t]
+	}
+	return "invalid"
+}
+
+// TagValue is one value. Values are equal when they are ==.
+type TagValue struct {
+	Type TagType
+	Str  string // of TagString and TagKeyword
+	Num  int64  // of the others: the number, 0 or 1, ns, or the bits of the float
+}
+
+// Text is the value as the API shows it.
+func (v TagValue) Text() string {
+	switch v.Type {
+	case TagInt:
+		return strconv.FormatInt(v.Num, 10)
+	case TagFloat:
+		return strconv.FormatFloat(v.float(), 'g', -1, 64)
+	case TagBool:
+		return strconv.FormatBool(v.Num != 0)
+	case TagDuration:
+		return traceql.Static{Type: traceql.TypeDuration, Int: v.Num}.String()
+	}
+	return v.Str
+}
+
+func (v TagValue) float() float64 { return math.Float64frombits(uint64(v.Num)) }
+
+// Compare orders values by type and then by size or by bytes.
+func (v TagValue) Compare(o TagValue) int {
+	if v.Type != o.Type {
+		return cmp.Compare(v.Type, o.Type)
+	}
+	if v.Type == TagFloat {
+		if c := cmp.Compare(v.float(), o.float()); c != 0 {
+			return c
+		}
+	}
+	return cmp.Or(cmp.Compare(v.Num, o.Num), cmp.Compare(v.Str, o.Str))
+}
+
+// tagValueOf is a single value as it is listed; ok is false for what a query cannot compare.
+func tagValueOf(v value) (out TagValue, ok bool) {
+	switch v.typ {
+	case traceql.TypeString:
+		return TagValue{Type: TagString, Str: string(v.s)}, true
+	case traceql.TypeInt:
+		return TagValue{Type: TagInt, Num: v.n}, true
+	case traceql.TypeFloat:
+		return TagValue{Type: TagFloat, Num: int64(math.Float64bits(v.f))}, true
+	case traceql.TypeBool:
+		return TagValue{Type: TagBool, Num: v.n}, true
+	case traceql.TypeDuration:
+		return TagValue{Type: TagDuration, Num: v.n}, true
+	case traceql.TypeStatus:
+		return TagValue{Type: TagKeyword, Str: traceql.StatusName(v.n)}, true
+	case traceql.TypeKind:
+		return TagValue{Type: TagKeyword, Str: traceql.KindName(v.n)}, true
+	}
+	return TagValue{}, false
+}
+
+// TagValues lists the values of a tag, on the calling goroutine. Without a filter only dictionaries are read where there
+// are any. Of .x the values are those of the span attribute and those of the resource attribute. Ids and nested-set
+// numbers have no values to offer. A source that fails makes the answer partial; the end of ctx is an error. A tag that
+// cannot be read is a *traceql.Error or an *UnsupportedError.
+func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*TagValuesResult, error) {
+	attr, err := parseTag(req.Tag)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newTagFilter(req.Query, req.Start, req.End)
+	if err != nil {
+		return nil, err
+	}
+	res := &TagValuesResult{Limit: req.Limit, MaxBytes: req.MaxBytes}
+	c := valueCollector{
+		attr: attr, maxStale: req.MaxStale, seen: smallest{limit: req.Limit, maxBytes: req.MaxBytes},
+		tables: make(map[*Table]struct{}), dicts: make(map[*Dict]struct{}),
+	}
+	if !identifies(attr.Intrinsic) {
+		if res.Partial, err = f.each(ctx, sources, &res.Stats, c.visit); err != nil {
+			return nil, err
+		}
+	}
+	c.seen.trim()
+	res.Values, res.Cut = c.seen.list, c.seen.cutByBytes()
+	return res, nil
+}
+
+// parseTag reads an attribute or intrinsic of the span itself.
+func parseTag(tag string) (*traceql.Attr, error) {
+	a, err := traceql.ParseAttr(tag)
+	if err != nil {
+		return nil, fmt.Errorf("tag %q: %w", tag, err)
+	}
+	if a.Parent || a.Intrinsic == traceql.ParentSpan {
+		return nil, &UnsupportedError{"values of the parent span; ask for those of any span: " + strings.TrimPrefix(tag, "parent.")}
+	}
+	return a, nil
+}
+
+// identifies reports intrinsics that are different for every span.
+func identifies(i traceql.Intrinsic) bool {
+	switch i {
+	case traceql.SpanID, traceql.ParentID, traceql.TraceID, traceql.LinkTraceID, traceql.LinkSpanID,
+		traceql.NestedSetLeft, traceql.NestedSetRight, traceql.NestedSetParent:
+		return true
+	}
+	return false
+}
+
+// Merge adds another part of the answer; the memory of both is used afterwards.
+func (r *TagValuesResult) Merge(o *TagValuesResult) {
+	r.Stats.add(o.Stats)
+	r.Partial = append(r.Partial, o.Partial...)
+	r.Limit, r.MaxBytes = tighter(r.Limit, o.Limit), tighter(r.MaxBytes, o.MaxBytes)
+	all := smallest{limit: r.Limit, maxBytes: r.MaxBytes, list: append(r.Values, o.Values...)}
+	all.trim()
+	r.Cut = r.Cut || o.Cut || all.cutByBytes()
+	r.Values = all.list
+}
+
+// smallest keeps the smallest of the values added, as many as the bounds allow: so the same ones are kept in whatever
+// parts and order they come.
+type smallest struct {
+	limit, maxBytes int // 0 = no bound
+	list            []TagValue
+	have            map[TagValue]struct{}
+	bytes           int       // about what list holds
+	over            *TagValue // the smallest one left out; nil = none
+}
+
+// room is how far list may grow over the bounds before it is trimmed.
+const room = 1024
+
+// add reports whether the value is a new one that has room.
+func (s *smallest) add(v TagValue) bool {
+	if _, ok := s.have[v]; ok || s.over != nil && v.Compare(*s.over) >= 0 {
+		return false
+	}
+	if s.have == nil {
+		s.have = make(map[TagValue]struct{})
+	}
+	s.have[v] = struct{}{}
+	s.list = append(s.list, v)
+	s.bytes += len(v.Text())
+	if s.limit > 0 && len(s.list) > 2*s.limit+room || s.maxBytes > 0 && s.bytes > 2*s.maxBytes+room {
+		s.trim()
+		clear(s.have)
+		for _, v := range s.list {
+			s.have[v] = struct{}{}
+		}
+	}
+	return true
+}
+
+// trim sorts, drops doubles and keeps the bounds.
+func (s *smallest) trim() {
+	slices.SortFunc(s.list, TagValue.Compare)
+	s.list = slices.Compact(s.list)
+	n := 0
+	for s.bytes = 0; n < len(s.list); n++ {
+		size := len(s.list[n].Text())
+		if s.limit > 0 && n == s.limit || s.maxBytes > 0 && s.bytes+size > s.maxBytes {
+			over := s.list[n]
+			s.over = &over
+			break
+		}
+		s.bytes += size
+	}
+	clear(s.list[n:])
+	s.list = s.list[:n]
+}
+
+// cutByBytes reports, after trim, that something was left out that the limit had room for.
+func (s *smallest) cutByBytes() bool {
+	return s.over != nil && (s.limit == 0 || len(s.list) < s.limit)
+}
