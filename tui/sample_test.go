@@ -152,7 +152,33 @@ func (s sample) snapshot() *client.Snapshot {
 		}
 		v.Nodes = append(v.Nodes, n)
 	}
-	return client.Build(v, client.Options{Now: s.now, Mode: client.Observe})
+	return plainWords(client.Build(v, client.Options{Now: s.now, Mode: client.Observe}))
+}
+
+// plainWords replaces the client's sentences, which are its own business and not
+// what goldens of screens are about.
+func plainWords(s *client.Snapshot) *client.Snapshot {
+	for i := range s.Rings {
+		r := &s.Rings[i]
+		r.Problem, r.Problems = sentence(r.Verdict, r.Name)
+	}
+	for i := range s.PartitionRings {
+		r := &s.PartitionRings[i]
+		r.Problem, r.Problems = sentence(r.Verdict, r.Name)
+		for j := range r.Partitions {
+			r.Partitions[j].Problem, _ = sentence(r.Partitions[j].Verdict, "the partition")
+		}
+	}
+	s.Problem, _ = sentence(s.Verdict, "the cluster")
+	return s
+}
+
+func sentence(v client.Verdict, name string) (string, []string) {
+	if v == client.OK {
+		return "", nil
+	}
+	text := name + " needs a hand: some of its members have not been heard of for a while"
+	return text, []string{text, "a second, lesser problem"}
 }
 
 func nodeAddr(i int) string { return "10.9.0." + strconv.Itoa(i+1) + ":7946" }

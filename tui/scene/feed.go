@@ -9,14 +9,16 @@ import (
 )
 
 // Limits of the event feed: a burst is at most burstFor long however busy it
-// is, and ends after burstQuiet without another event of its kind.
+// is, and ends after burstQuiet without another event of its kind. One thing
+// that goes to and fro is one entry for at most flapFor.
 const (
 	burstQuiet = 2 * time.Second
 	burstFor   = 10 * time.Second
+	flapFor    = time.Minute
 	feedMax    = 2000
-	flapSlots  = 240
+	flapSlots  = 720
 	// FlapSlot is the time that one column of the flap sparkline stands for.
-	FlapSlot = 15 * time.Second
+	FlapSlot = 5 * time.Second
 )
 
 // Entry is one line of the feed: an event, or a burst of events of one kind in
@@ -30,7 +32,9 @@ type Entry struct {
 	// at most twelve are kept. Count is the number of events.
 	IDs   []string
 	Count int
-	Bad   bool
+	// Flapping is true when it is one thing that goes to and fro.
+	Flapping bool
+	Bad      bool
 	// Note is a line that is not an event of the cluster: the outcome of a
 	// change made here, a lost connection.
 	Note string
@@ -78,11 +82,16 @@ func (f *Feed) add(e *client.Event) {
 	// A burst may be interleaved with others: look back while it could be open.
 	for i := len(f.Entries) - 1; i >= 0; i-- {
 		b := &f.Entries[i]
-		if e.At.Sub(b.First) > burstFor {
+		if e.At.Sub(b.First) > flapFor {
 			break
 		}
-		if b.takes(e) {
+		switch {
+		case b.takes(e):
 			b.merge(e)
+			return
+		case b.flaps(e):
+			b.Flapping = true
+			b.Last, b.From, b.To, b.Count, b.Bad = e.At, e.From, e.To, b.Count+1, b.Bad || e.Bad
 			return
 		}
 	}
@@ -90,7 +99,18 @@ func (f *Feed) add(e *client.Event) {
 }
 
 func (b *Entry) takes(e *client.Event) bool {
-	return b.Note == "" && b.Kind == e.Kind && b.Key == e.Key && b.To == e.To && e.At.Sub(b.Last) <= burstQuiet && !e.At.Before(b.First)
+	return !b.Flapping && b.same(e) && b.To == e.To && e.At.Sub(b.Last) <= burstQuiet && e.At.Sub(b.First) <= burstFor
+}
+
+func (b *Entry) same(e *client.Event) bool {
+	return b.Note == "" && b.Kind == e.Kind && b.Key == e.Key && !e.At.Before(b.First)
+}
+
+// flaps tells whether the event takes back what the entry says of its only
+// subject.
+func (b *Entry) flaps(e *client.Event) bool {
+	return b.same(e) && flaps(e.Kind) && len(b.IDs) == 1 && b.IDs[0] == e.ID && (b.Count == 1 || b.Flapping) &&
+		b.To == e.From && e.At.Sub(b.Last) <= burstFor
 }
 
 func (b *Entry) merge(e *client.Event) {

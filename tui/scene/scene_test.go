@@ -134,6 +134,16 @@ func TestFeedCalmsStorms(t *testing.T) {
 		e := &f.Entries[i]
 		got = append(got, fmt.Sprintf("%s %d: %s", e.To, e.Count, e.Subject()))
 	}
+	for i := range 6 {
+		kind := client.Event{At: at.Add(time.Duration(20+i) * time.Second), Kind: client.PartitionState, Key: "p", ID: "2", From: "ACTIVE", To: "INACTIVE"}
+		if i%2 == 1 {
+			kind.From, kind.To = kind.To, kind.From
+		}
+		f.Add([]client.Event{kind})
+	}
+	if e := f.Entries[len(f.Entries)-1]; !e.Flapping || e.Count != 6 || len(f.Entries) != 5 {
+		t.Errorf("a flapping partition is %+v of %d entries", e, len(f.Entries))
+	}
 	want := []string{
 		"unhealthy 51: i-00, i-01 and 49 more",
 		"ACTIVE 1: new",
@@ -144,11 +154,11 @@ func TestFeedCalmsStorms(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	sum := 0
-	for _, n := range f.Flaps(at.Add(10 * time.Second)) {
+	for _, n := range f.Flaps(at.Add(30 * time.Second)) {
 		sum += n
 	}
-	if sum != 53 {
-		t.Errorf("%d flaps counted, want 53", sum)
+	if sum != 53+6 {
+		t.Errorf("%d flaps counted, want 59", sum)
 	}
 	if flaps := f.Flaps(at.Add(24 * time.Hour)); slices.Max(flaps) != 0 || len(flaps) > flapSlots {
 		t.Errorf("a day later %d flaps are left in %d slots", slices.Max(flaps), len(flaps))

@@ -151,7 +151,7 @@ func (e *Events) headline(c widget.Canvas, env Env) {
 	recent, total := 0, 0
 	for i, v := range values {
 		total += v
-		if i >= len(values)-4 {
+		if i >= len(values)-int(time.Minute/scene.FlapSlot) {
 			recent += v
 		}
 	}
@@ -188,7 +188,7 @@ func (e *Events) entry(c widget.Canvas, en *scene.Entry) {
 	x = c.Text(x+1, 0, t.Text, transition(t, en))
 	text := en.Subject()
 	if en.Count > 1 {
-		text = count(en.Count, "time") + ": " + text
+		text = count(en.Count, ternary(en.Flapping, "change", "time")) + ": " + text
 		if d := en.Last.Sub(en.First); d >= time.Second {
 			text += ", within " + age(d)
 		}
@@ -199,6 +199,8 @@ func (e *Events) entry(c widget.Canvas, en *scene.Entry) {
 // transition is what changed to what, ready to be followed by the subject.
 func transition(t *widget.Theme, en *scene.Entry) string {
 	switch {
+	case en.Flapping:
+		return en.From + " " + t.Glyph.Both + " " + en.To + "  "
 	case en.From != "" && en.To != "":
 		return en.From + " " + t.Glyph.Right + " " + en.To + "  "
 	case en.To != "":

@@ -33,7 +33,7 @@ var ringOrders = []struct {
 	column  int
 	compare func(a, b *client.Instance) int
 }{
-	{"id", 0, func(a, b *client.Instance) int { return strings.Compare(a.ID, b.ID) }},
+	{"id", 0, func(a, b *client.Instance) int { return natural(a.ID, b.ID) }},
 	{"zone", 1, func(a, b *client.Instance) int { return strings.Compare(a.Zone, b.Zone) }},
 	{"state", 2, func(a, b *client.Instance) int { return strings.Compare(a.State, b.State) }},
 	{"health", 3, func(a, b *client.Instance) int { return healthRank(b.Health) - healthRank(a.Health) }},

@@ -39,6 +39,17 @@ func TestPlaceLaws(t *testing.T) {
 	}
 }
 
+func TestNatural(t *testing.T) {
+	order := []string{"a", "a-1", "a-2", "a-10", "a-10-b", "a-010-c", "a-11", "b"}
+	for i := range order {
+		for j := range order {
+			if got, want := sign(float64(natural(order[i], order[j]))), sign(float64(i-j)); got != want {
+				t.Errorf("natural(%q, %q) is %d, want %d", order[i], order[j], got, want)
+			}
+		}
+	}
+}
+
 func TestWords(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", 59 * time.Second: "59s", 61 * time.Second: "1m01s", 3*time.Hour + 4*time.Minute: "3h04m", 50 * time.Hour: "2d02h",

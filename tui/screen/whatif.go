@@ -84,7 +84,10 @@ func (w *WhatIf) collect() {
 		}
 	}
 	slices.SortStableFunc(w.rows, func(a, b int) int {
-		return strings.Compare(ring.Instances[a].Zone, ring.Instances[b].Zone)
+		if n := strings.Compare(ring.Instances[a].Zone, ring.Instances[b].Zone); n != 0 {
+			return n
+		}
+		return natural(ring.Instances[a].ID, ring.Instances[b].ID)
 	})
 	w.list.SetSize(len(w.rows), max(len(w.rows), 1))
 }

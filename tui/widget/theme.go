@@ -10,7 +10,7 @@ type Glyphs struct {
 	Track                                       string   // empty part of a bar
 	Pointer, Mark, Bullet                       string
 	Good, Warn, Bad, Unknown                    string
-	Up, Down, Left, Right                       string
+	Up, Down, Left, Right, Both                 string
 	Ellipsis, Unprintable, Separator, Lock, Age string
 	Spinner                                     []string
 	More                                        string // "there is more to it", at the end of a label
@@ -26,7 +26,7 @@ var unicodeGlyphs = Glyphs{
 	Track:   "─",
 	Pointer: "▸", Mark: "◆", Bullet: "•",
 	Good: "✓", Warn: "▲", Bad: "✗", Unknown: "?",
-	Up: "↑", Down: "↓", Left: "←", Right: "→",
+	Up: "↑", Down: "↓", Left: "←", Right: "→", Both: "⇄",
 	Ellipsis: "…", Unprintable: "·", Separator: "·", Lock: "L", Age: "◷",
 	Spinner: []string{"⠋", "⠙", "⠸", "⠴", "⠦", "⠇"}, More: "…",
 }
@@ -40,7 +40,7 @@ var asciiGlyphs = Glyphs{
 	Track:   ".",
 	Pointer: ">", Mark: "*", Bullet: "-",
 	Good: "+", Warn: "!", Bad: "x", Unknown: "?",
-	Up: "^", Down: "v", Left: "<", Right: ">",
+	Up: "^", Down: "v", Left: "<", Right: ">", Both: "=",
 	Ellipsis: "~", Unprintable: "?", Separator: "-", Lock: "L", Age: "@",
 	Spinner: []string{"|", "/", "-", "\\"}, More: "...", SevenBit: true,
 }
