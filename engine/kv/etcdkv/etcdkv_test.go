@@ -2,7 +2,9 @@ package etcdkv_test
 
 import (
 	"log/slog"
+	"net"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/kv"
@@ -42,4 +44,36 @@ func TestStore(t *testing.T) {
 
 func TestWatchSurvivesInterruptions(t *testing.T) {
 	kvtest.RunInterrupted(t, server(t), open)
+}
+
+// TestWatchSurvivesRestart kills a server of its own and starts it again on the same data.
+func TestWatchSurvivesRestart(t *testing.T) {
+	bin := os.Getenv("RINGCTL_TEST_ETCD_BIN")
+	if bin == "" {
+		t.Skip("set RINGCTL_TEST_ETCD_BIN=/path/to/etcd to restart a real etcd server")
+	}
+	dir, client, peers := t.TempDir(), "http://"+freeAddr(t), "http://"+freeAddr(t)
+	kvtest.RunRestarted(t, true, func(t *testing.T) (string, func()) {
+		cmd := exec.Command(bin, "--data-dir", dir, "--listen-client-urls", client, "--advertise-client-urls", client,
+			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return client, func() {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Error(err)
+			}
+			_ = cmd.Wait() // killed, so it always reports an error
+		}
+	}, open)
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

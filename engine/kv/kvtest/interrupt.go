@@ -6,8 +6,10 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/kv"
+	"github.com/ringctl/ringctl/engine/ring"
 )
 
 // RunInterrupted checks that a watch survives the loss of its server. open connects to the address it is given: once
@@ -33,6 +35,47 @@ func RunInterrupted(t *testing.T, addr string, open func(t *testing.T, addr stri
 	p.on(t)
 	direct.add(t, "c")
 	seen(t, values, "a", "b", "c")
+}
+
+// RunRestarted checks that a watch survives the death of its server. start runs a server at a fixed address and returns
+// how to kill it; the server keeps its values over a restart when persistent.
+func RunRestarted(t *testing.T, persistent bool, start func(t *testing.T) (addr string, kill func()), open func(t *testing.T, addr string) kv.Store) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	addr, kill := start(t)
+	s := suite{ctx: ctx, store: open(t, addr), key: kv.Prefix + "kvtest/" + slug("restarted")}
+	s.rings = kv.For(s.store, Codec())
+	s.insist(t, "a")
+	values := s.watching(t)
+	seen(t, values, "a")
+	kill()
+	_, kill = start(t)
+	defer kill()
+	want := []string{"b"}
+	if persistent {
+		want = []string{"a", "b"}
+	}
+	s.insist(t, "b")
+	seen(t, values, want...)
+}
+
+// insist adds an instance as soon as the server takes writes.
+func (s suite) insist(t *testing.T, id string) {
+	for {
+		err := s.rings.CAS(s.ctx, s.key, func(in *ring.Desc) (*ring.Desc, bool, error) {
+			if in == nil {
+				in = ring.NewDesc()
+			}
+			in.Instances[id] = ring.Instance{ID: id, Timestamp: time.Now().Unix()}
+			return in, true, nil
+		})
+		if err == nil {
+			return
+		}
+		if s.ctx.Err() != nil {
+			t.Fatalf("the server never took a write: %v", err)
+		}
+	}
 }
 
 // proxy passes connections on to a server.
