@@ -173,21 +173,12 @@ func (b *Block) groups(ctx context.Context, which int) ([]trace.Group, *query.Ta
 	}
 	var tables [2]*query.Table
 	for k, scope := range []query.Scope{query.ScopeResource, query.ScopeInstrumentation} {
-		if tables[k], err = NewTable(scope, groups[k]); err != nil {
+		if tables[k], err = query.NewTable(scope, groups[k]); err != nil {
 			return nil, nil, b.fault(ResourcesName, fmt.Errorf("%w: %w", pq.ErrDamaged, err))
 		}
 	}
 	t.groups, t.tables = groups, tables
 	return groups[which], tables[which], nil
-}
-
-// NewTable makes a table of resources or scopes for queries.
-func NewTable(scope query.Scope, groups []trace.Group) (*query.Table, error) {
-	entries := make([]query.Entry, len(groups))
-	for i := range groups {
-		entries[i] = query.Entry{Raw: groups[i].Raw, SchemaURL: string(groups[i].SchemaURL)}
-	}
-	return query.NewTable(scope, entries)
 }
 
 // readTables reads resources.parquet whole.

@@ -237,13 +237,11 @@ func AppendTrace(ctx context.Context, s query.Segment, id trace.ID, out *trace.B
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	g, ok := s.(interface {
-		Groups(ctx context.Context) (resources, scopes []trace.Group, err error)
-	})
-	if !ok {
-		return fmt.Errorf("segment of type %T has no resources", s)
+	resources, err := s.Table(ctx, query.ScopeResource)
+	if err != nil {
+		return err
 	}
-	resources, scopes, err := g.Groups(ctx)
+	scopes, err := s.Table(ctx, query.ScopeInstrumentation)
 	if err != nil {
 		return err
 	}
@@ -251,22 +249,15 @@ func AppendTrace(ctx context.Context, s query.Segment, id trace.ID, out *trace.B
 	return s.Spans(ctx, rows, func(r query.RawSpan) error {
 		if int(r.Resource) != lastRes {
 			lastRes, lastScope = int(r.Resource), -1
-			out.SetResource(&resources[r.Resource])
+			g := resources.Entry(lastRes)
+			out.SetResource(&g)
 		}
 		if int(r.Scope) != lastScope {
 			lastScope = int(r.Scope)
-			out.SetScope(&scopes[r.Scope])
+			g := scopes.Entry(lastScope)
+			out.SetScope(&g)
 		}
 		_, err := out.Add(r.Span)
 		return err
 	})
-}
-
-// Groups returns the resources and scopes that RawSpan points to, with the
-// fields that query.Table leaves out.
-func (s *segment) Groups(ctx context.Context) (resources, scopes []trace.Group, err error) {
-	if resources, _, err = s.b.groups(ctx, 0); err == nil {
-		scopes, _, err = s.b.groups(ctx, 1)
-	}
-	return resources, scopes, err
 }

@@ -262,7 +262,11 @@ func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Trac
 
 // checkTables makes sure that every span points into the tables.
 func (s *segment) checkTables(ctx context.Context, a *assembler) error {
-	resources, scopes, err := s.Groups(ctx)
+	resources, _, err := s.b.groups(ctx, 0)
+	if err != nil {
+		return err
+	}
+	scopes, _, err := s.b.groups(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -147,9 +147,9 @@ func (s *segment) intrinsic(key string) (*block.Column, query.Type) {
 // Table implements query.Segment.
 func (s *segment) Table(_ context.Context, scope query.Scope) (*query.Table, error) {
 	s.tables.Do(func() {
-		s.table[0], s.err = block.NewTable(query.ScopeResource, s.cols.Resources)
+		s.table[0], s.err = query.NewTable(query.ScopeResource, s.cols.Resources)
 		if s.err == nil {
-			s.table[1], s.err = block.NewTable(query.ScopeInstrumentation, s.cols.Scopes)
+			s.table[1], s.err = query.NewTable(query.ScopeInstrumentation, s.cols.Scopes)
 		}
 	})
 	if s.err != nil {
@@ -159,11 +159,6 @@ func (s *segment) Table(_ context.Context, scope query.Scope) (*query.Table, err
 		return s.table[1], nil
 	}
 	return s.table[0], nil
-}
-
-// Groups returns the resources and scopes whole; see block.AppendTrace.
-func (s *segment) Groups(context.Context) (resources, scopes []trace.Group, err error) {
-	return s.cols.Resources, s.cols.Scopes, nil
 }
 
 // Traces implements query.Segment: rows arrive in any order, so there is a Perm.
