@@ -3,6 +3,8 @@ package client
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/ringctl/ringctl/engine/gossip"
 )
 
 // Mode says how a snapshot was obtained.
@@ -406,3 +408,12 @@ func (r *PartitionRing) Partition(id int32) (*Partition, bool) {
 
 // Age is how old the snapshot is at the given moment.
 func (s *Snapshot) Age(now time.Time) time.Duration { return now.Sub(s.At) }
+
+// View is what the snapshot was built from: the members and the pairs as they came. It is empty for a snapshot that was
+// not made by [Build]. The caller must not change it.
+func (s *Snapshot) View() *gossip.View {
+	if s.contents == nil {
+		return &gossip.View{From: s.Addr, At: s.At}
+	}
+	return &gossip.View{From: s.Addr, At: s.At, Nodes: s.contents.nodes, Pairs: s.contents.pairs}
+}

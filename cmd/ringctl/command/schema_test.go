@@ -31,6 +31,7 @@ var kinds = map[string]any{
 	"PartitionOwnerList": []ownerItem{},
 	"PlacementList":      []client.Placement{},
 	"Event":              client.Event{},
+	"EventList":          []client.Event{},
 	"Plan":               &client.Plan{},
 	"ChangeResult":       &client.Result{},
 	"Version":            buildInfo{},

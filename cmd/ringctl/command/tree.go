@@ -17,7 +17,8 @@ import (
 // commands are all commands by group: look, ask, change, other.
 func (a *app) commands() [4][]*cobra.Command {
 	all := [4][]*cobra.Command{
-		{a.statusCommand(), a.ringsCommand(), a.membersCommand(), a.tokensCommand(), a.partitionsCommand(), a.viewsCommand(), a.diffCommand(), a.watchCommand()},
+		{a.statusCommand(), a.ringsCommand(), a.membersCommand(), a.tokensCommand(), a.partitionsCommand(), a.viewsCommand(), a.diffCommand(), a.watchCommand(),
+			a.recordCommand(), a.replayCommand(), a.eventsCommand(), a.serveCommand()},
 		{a.lookupCommand(), a.doctorCommand(), a.explainCommand(), a.simulateCommand(), a.canStopCommand(), a.waitCommand(), a.checkCommand()},
 		{a.forgetCommand(), a.partitionCommand()},
 		{a.contextCommand(), a.versionCommand(), a.completionCommand(), a.manCommand()},
