@@ -8,6 +8,8 @@ import (
 
 	"github.com/klauspost/compress/snappy"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // BeaconKey is where the family's propagation delay tracker keeps its beacons.
@@ -37,7 +39,7 @@ func (BeaconCodec) Decode(b []byte) (Value, error) {
 	if len(b) == 0 {
 		return out, nil
 	}
-	raw, err := decompress(algoSnappy, b, maxStateSize)
+	raw, err := wire.Decompress(wire.Snappy, b, wire.MaxState)
 	if err != nil {
 		return nil, fmt.Errorf("beacons: %w", err)
 	}
@@ -123,7 +125,9 @@ func (m Beacons) MarshalBinary() ([]byte, error) {
 		var body []byte
 		body = appendVarintField(body, 1, uint64(v.PublishedAt))
 		body = appendVarintField(body, 2, uint64(v.DeletedAt))
-		body = appendBytesField(body, 3, []byte(v.PublishedBy))
+		if v.PublishedBy != "" {
+			body = protowire.AppendString(protowire.AppendTag(body, 3, protowire.BytesType), v.PublishedBy)
+		}
 		item := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), id)
 		item = protowire.AppendBytes(protowire.AppendTag(item, 2, protowire.BytesType), body)
 		b = protowire.AppendBytes(protowire.AppendTag(b, 1, protowire.BytesType), item)

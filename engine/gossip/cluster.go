@@ -17,6 +17,8 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // Cluster is a full member: it knows the other members, keeps the merged values and spreads changes. Open it, let Run
@@ -324,7 +326,7 @@ func (d clusterDelegate) LocalState(bool) []byte {
 	d.c.mu.Lock()
 	pairs := d.c.store.Pairs()
 	d.c.mu.Unlock()
-	b := AppendState(nil, pairs...)
+	b := wire.AppendState(nil, pairs...)
 	d.c.metrics.statePushes.Inc()
 	d.c.metrics.statePushesBytes.Add(float64(len(b)))
 	return b
@@ -334,7 +336,7 @@ func (d clusterDelegate) LocalState(bool) []byte {
 func (d clusterDelegate) MergeRemoteState(b []byte, _ bool) {
 	d.c.metrics.statePulls.Inc()
 	d.c.metrics.statePullsBytes.Add(float64(len(b)))
-	pairs, err := DecodeState(b)
+	pairs, err := wire.DecodeState(b)
 	if err != nil {
 		d.c.refused(err) // the pairs before the damage still count
 	}

@@ -6,12 +6,8 @@ import (
 	"net"
 	"slices"
 	"time"
-)
 
-// The compression algorithms of Config.CompressionAlgorithm.
-const (
-	CompressionLZW    = "lzw"
-	CompressionSnappy = "snappy"
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // Config holds the settings of a [Cluster]. The YAML keys are those of the `memberlist` block of Tempo, so a block moves
@@ -108,8 +104,8 @@ func (c Config) Validate() error {
 		bad("cluster_label: empty; give the cluster a name of its own, so that it never merges with another one (or set allow_unlabelled: true)")
 	}
 	for _, l := range append([]string{c.ClusterLabel}, c.ClusterLabelsAccepted...) {
-		if len(l) > maxLabel {
-			bad("cluster_label: %w", ErrLabelTooLong)
+		if len(l) > wire.MaxLabel {
+			bad("cluster_label: %w", wire.ErrLabelTooLong)
 		}
 	}
 	if c.CompressionEnabled && c.CompressionAlgorithm != CompressionLZW && c.CompressionAlgorithm != CompressionSnappy {
@@ -164,13 +160,13 @@ func (c Config) validateLeast() (errs []error) {
 }
 
 // sieve returns the check for received messages.
-func (c Config) sieve() sieve {
+func (c Config) sieve() wire.Sieve {
 	labels := append([]string{c.ClusterLabel}, c.ClusterLabelsAccepted...)
 	slices.Sort(labels)
-	return sieve{
-		labels:   slices.Compact(labels),
-		anyLabel: c.ClusterLabelVerificationDisabled,
-		limit:    2 * maxStateSize,
+	return wire.Sieve{
+		Labels:   slices.Compact(labels),
+		AnyLabel: c.ClusterLabelVerificationDisabled,
+		Limit:    2 * wire.MaxState,
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // The reasons why an exchange fails, for errors.Is. The error text always says what to try next.
@@ -53,7 +55,7 @@ func (d Dialer) Pull(ctx context.Context, addr string) (*View, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout())
 	defer cancel()
 	start := time.Now()
-	conn, err := d.open(ctx, addr, appendPushPull(nil))
+	conn, err := d.open(ctx, addr, wire.AppendPull(nil))
 	if err != nil {
 		return nil, fmt.Errorf("pull from %s: %w", addr, err)
 	}
@@ -120,10 +122,10 @@ func (d Dialer) Send(ctx context.Context, addr string, p Pair) error {
 	if err != nil {
 		return err
 	}
-	if len(body) > maxStateSize {
-		return fmt.Errorf("send to %s: %d bytes, members accept at most %d", addr, len(body), maxStateSize)
+	if len(body) > wire.MaxState {
+		return fmt.Errorf("send to %s: %d bytes, members accept at most %d", addr, len(body), wire.MaxState)
 	}
-	conn, err := d.open(ctx, addr, appendUser(nil, body))
+	conn, err := d.open(ctx, addr, wire.AppendUser(nil, body))
 	if err != nil {
 		return fmt.Errorf("send to %s: %w", addr, err)
 	}
@@ -151,14 +153,14 @@ func (d Dialer) limit() int {
 
 // open connects, writes the stream byte, the label and msg, and leaves the connection ready for the answer.
 func (d Dialer) open(ctx context.Context, addr string, msg []byte) (net.Conn, error) {
-	if len(d.Label) > maxLabel {
-		return nil, ErrLabelTooLong
+	if len(d.Label) > wire.MaxLabel {
+		return nil, wire.ErrLabelTooLong
 	}
 	conn, err := dialStream(ctx, addr, d.TLS, d.Dial)
 	if err != nil {
 		return nil, d.explain(ctx, err)
 	}
-	out := appendLabel([]byte{connStream}, d.Label)
+	out := wire.AppendLabel([]byte{wire.ConnStream}, d.Label)
 	if _, err := conn.Write(append(out, msg...)); err != nil {
 		conn.Close()
 		return nil, d.explain(ctx, err)
@@ -208,7 +210,7 @@ func tlsFor(conf *tls.Config, addr string) *tls.Config {
 }
 
 func (d Dialer) answer(conn net.Conn) (*View, error) {
-	body, err := sieve{limit: d.limit()}.streamBody(conn, false)
+	body, err := wire.Sieve{Limit: d.limit()}.Stream(conn, false)
 	if err != nil {
 		return nil, err
 	}
@@ -217,17 +219,17 @@ func (d Dialer) answer(conn net.Conn) (*View, error) {
 		return nil, err
 	}
 	switch kind[0] {
-	case msgPushPull:
-	case msgErr:
-		return nil, fmt.Errorf("the member refused: %w", readRemoteError(body))
+	case wire.MsgPushPull:
+	case wire.MsgError:
+		return nil, fmt.Errorf("the member refused: %w", wire.ReadError(body))
 	default:
 		return nil, notGossip(kind[0])
 	}
-	nodes, state, err := readPushPull(body, d.limit())
+	nodes, state, err := wire.ReadPushPull(body, d.limit())
 	if err != nil {
 		return nil, err
 	}
-	pairs, err := DecodeState(state)
+	pairs, err := wire.DecodeState(state)
 	return &View{Nodes: nodes, Pairs: pairs, Bytes: len(state)}, err
 }
 
@@ -239,7 +241,7 @@ func (d Dialer) confirm(conn net.Conn) error {
 			return err
 		}
 	}
-	body, err := sieve{limit: maxHeader}.streamBody(conn, false)
+	body, err := wire.Sieve{Limit: 64 << 10}.Stream(conn, false)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -250,8 +252,8 @@ func (d Dialer) confirm(conn net.Conn) error {
 	if _, err := io.ReadFull(body, kind); err != nil {
 		return err
 	}
-	if kind[0] == msgErr {
-		return fmt.Errorf("the member refused: %w", readRemoteError(body))
+	if kind[0] == wire.MsgError {
+		return fmt.Errorf("the member refused: %w", wire.ReadError(body))
 	}
 	return notGossip(kind[0])
 }

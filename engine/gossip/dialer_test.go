@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // loopback is a configuration for a member on a real port of this machine.
@@ -71,10 +73,10 @@ func TestUnknownCodecsAreOpaque(t *testing.T) {
 		t.Errorf("pairs %+v, %v", view, err)
 	}
 	foreign := fakeMember(t, func(c net.Conn) {
-		msg := append([]byte{msgPushPull}, "\x83\xa5Nodes\x00\xacUserStateLen"...)
-		state := AppendState(nil, p)
-		msg = append(appendInt(msg, len(state)), "\xa4Join\xc2"...)
-		readAll(c, len(appendPushPull(appendLabel([]byte{connStream}, "test"))))
+		msg := append([]byte{wire.MsgPushPull}, "\x83\xa5Nodes\x00\xacUserStateLen"...)
+		state := wire.AppendState(nil, p)
+		msg = append(append(msg, 0xcd, byte(len(state)>>8), byte(len(state))), "\xa4Join\xc2"...)
+		readAll(c, len(wire.AppendPull(wire.AppendLabel([]byte{wire.ConnStream}, "test"))))
 		if _, err := c.Write(append(msg, state...)); err != nil {
 			t.Error(err)
 		}
@@ -133,8 +135,8 @@ func TestDialerErrorsDiagnose(t *testing.T) {
 	defer secure.Close()
 	silent := fakeMember(t, func(c net.Conn) { readAll(c, 1<<20) })
 	refusing := fakeMember(t, func(c net.Conn) {
-		readAll(c, len(appendPushPull([]byte{connStream})))
-		if _, err := c.Write(appendRaw(appendRaw(appendMapHeader([]byte{msgErr}, 1), "Error"), "cannot do that")); err != nil {
+		readAll(c, len(wire.AppendPull([]byte{wire.ConnStream})))
+		if _, err := c.Write([]byte("\x0d\x81\xa5Error\xaecannot do that")); err != nil {
 			t.Error(err)
 		}
 	})
@@ -153,7 +155,7 @@ func TestDialerErrorsDiagnose(t *testing.T) {
 		{"silence", Dialer{Timeout: 50 * time.Millisecond}, silent, ErrTimeout, "longer timeout"},
 		{"refused by the member", Dialer{}, refusing, nil, "cannot do that"},
 		{"nobody there", Dialer{}, "127.0.0.1:1", nil, "refused"},
-		{"label too long", Dialer{Label: strings.Repeat("x", 256)}, member.Addr(), ErrLabelTooLong, "255"},
+		{"label too long", Dialer{Label: strings.Repeat("x", 256)}, member.Addr(), wire.ErrLabelTooLong, "255"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

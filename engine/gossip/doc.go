@@ -10,10 +10,9 @@
 //   - [JoinAsGuest] becomes a member that only listens: it stores nothing, forwards nothing, accuses nobody and always
 //     leaves. It is for programs that want every change as it spreads.
 //
-// Underneath, from the wire upwards: msgpack.go and wire.go read and write memberlist's messages with limits; frame.go is
-// the packet frame of the TCP transport; sift.go takes off labels and compression on receipt; transport.go carries
-// packets and streams over TCP or TLS; pair.go is the key-value pair; store.go merges pairs (pure, no goroutines, the
-// clock is a parameter); queue.go decides what to gossip next; cluster.go ties all of it to memberlist.
+// Underneath, from the wire upwards: package wire reads and writes bytes with limits; transport.go and sift.go carry
+// packets and streams over TCP or TLS and take off labels and compression; store.go merges pairs (pure, no goroutines,
+// the clock is a parameter); queue.go decides what to gossip next; cluster.go and join.go tie all of it to memberlist.
 //
 // What a value means is not known here: a [Codec] decodes it and a [Value] merges itself. Values of unknown codecs are
 // visible in a [View] as they came, but a member neither stores nor relays them.

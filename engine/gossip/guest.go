@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // GuestConfig says how a guest reaches a cluster and how the cluster reaches the guest.
@@ -174,7 +176,7 @@ func (t *transport) pinged(ctx context.Context, nodes []Node, ip net.IP, port in
 			continue
 		}
 		asked++
-		ping := appendPing(nil, uint32(asked), n.Name, ip, port, cfg.NodeName)
+		ping := wire.AppendPing(nil, uint32(asked), n.Name, ip, port, cfg.NodeName)
 		if _, err := t.WriteTo(ping, n.Addr); err != nil {
 			return err
 		}
@@ -206,7 +208,7 @@ func (g *Guest) join(ctx context.Context, seeds []string) error {
 // retract tells the seeds that the guest is gone. A seed reads who joins before it answers: when the answer is lost, it
 // has the guest in its list, and the guest knows no member to say goodbye to.
 func (g *Guest) retract(t *transport, seeds []string) {
-	gone := appendDead(nil, firstIncarnation, g.name)
+	gone := wire.AppendDead(nil, wire.FirstIncarnation, g.name)
 	for _, s := range seeds {
 		// A packet has no answer: what can be done has been done, and the seeds find out by themselves otherwise.
 		_, _ = t.WriteTo(gone, s)
@@ -294,7 +296,7 @@ func (d guestDelegate) NotifyMsg(b []byte) {
 
 // MergeRemoteState implements memberlist.Delegate. The pairs before a damage count.
 func (d guestDelegate) MergeRemoteState(b []byte, _ bool) {
-	pairs, _ := DecodeState(b)
+	pairs, _ := wire.DecodeState(b)
 	for _, p := range pairs {
 		d.g.emit(Event{Pair: &p, Full: true})
 	}

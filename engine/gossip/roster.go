@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // roster is our own list of the living members, kept from memberlist's events. memberlist's list hands out pointers to
@@ -22,7 +24,7 @@ func newRoster(notify func(Node)) *roster {
 
 func nodeOf(n *memberlist.Node) Node {
 	return Node{
-		Name: n.Name, Addr: hostPort(n.Addr, int(n.Port)), State: NodeAlive, Meta: ParseMeta(n.Meta),
+		Name: n.Name, Addr: wire.HostPort(n.Addr, int(n.Port)), State: NodeAlive, Meta: wire.ParseMeta(n.Meta),
 		PMin: n.PMin, PMax: n.PMax, PCur: n.PCur, DMin: n.DMin, DMax: n.DMax, DCur: n.DCur,
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 // network is what the transport needs from the operating system.
@@ -41,7 +43,7 @@ type transport struct {
 	tls       *tls.Config
 	label     string
 	algorithm string
-	sieve     sieve
+	sieve     wire.Sieve
 	timeouts  timeouts
 	log       *slog.Logger
 	metrics   *transportMetrics
@@ -155,14 +157,14 @@ func (t *transport) serve(conn net.Conn) {
 		return
 	}
 	switch kind[0] {
-	case connPacket:
+	case wire.ConnPacket:
 		defer conn.Close()
 		t.metrics.packetsReceived.Inc()
 		if err := t.receive(conn); err != nil {
 			t.metrics.packetsReceivedErrors.Inc()
 			t.log.Debug("gossip: packet dropped", "from", conn.RemoteAddr(), "err", err)
 		}
-	case connStream:
+	case wire.ConnStream:
 		t.metrics.incomingStreams.Inc()
 		s := t.stream(conn, true)
 		select {
@@ -193,11 +195,11 @@ func (t *transport) receive(conn net.Conn) error {
 		return fmt.Errorf("packet is larger than %d bytes", maxPacket)
 	}
 	t.metrics.packetsReceivedBytes.Add(float64(len(b)))
-	p, err := ParseFrame(b)
+	p, err := wire.ParseFrame(b)
 	if err != nil {
 		return err
 	}
-	msg, err := t.sieve.packet(p.Payload)
+	msg, err := t.sieve.Packet(p.Payload)
 	if err != nil {
 		return fmt.Errorf("from %s: %w", p.From, err)
 	}
@@ -243,7 +245,7 @@ func (t *transport) WriteTo(b []byte, addr string) (time.Time, error) {
 		t.release(addr)
 		return now, nil
 	}
-	payloads := outgoing(b, t.label, t.algorithm)
+	payloads := wire.Outgoing(b, t.label, t.algorithm)
 	go func() { // Shutdown waits for t.writes, which release counts down
 		defer func() {
 			<-t.writers
@@ -309,7 +311,7 @@ func (t *transport) write(payload []byte, addr string) error {
 	if err := conn.SetDeadline(time.Now().Add(t.timeouts.packetWrite)); err != nil {
 		return err
 	}
-	_, err = conn.Write(AppendFrame(nil, Packet{From: from, Payload: payload}))
+	_, err = conn.Write(wire.AppendFrame(nil, wire.Packet{From: from, Payload: payload}))
 	return err
 }
 
@@ -320,7 +322,7 @@ func (t *transport) DialTimeout(addr string, timeout time.Duration) (net.Conn, e
 	t.metrics.outgoingStreams.Inc()
 	conn, err := dialStream(ctx, addr, t.tls, t.net.Dial)
 	if err == nil {
-		_, err = conn.Write(appendLabel([]byte{connStream}, t.label))
+		_, err = conn.Write(wire.AppendLabel([]byte{wire.ConnStream}, t.label))
 		if err != nil {
 			conn.Close()
 		}
@@ -352,7 +354,7 @@ func (t *transport) FinalAdvertiseAddr(ip string, port int) (net.IP, int, error)
 		port = t.port()
 	}
 	t.mu.Lock()
-	t.advertise = hostPort(addr, port)
+	t.advertise = wire.HostPort(addr, port)
 	t.mu.Unlock()
 	return addr, port, nil
 }

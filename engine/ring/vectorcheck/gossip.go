@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/gossip"
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 	"github.com/ringctl/ringctl/engine/kv/gossipkv"
 	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/ring"
@@ -137,7 +138,7 @@ func checkPushPullState(c json.RawMessage) error {
 	if err := json.Unmarshal(c, &v); err != nil {
 		return err
 	}
-	pairs, err := gossip.DecodeState(v.Blob)
+	pairs, err := wire.DecodeState(v.Blob)
 	if (err != nil) != v.ParseError {
 		return fmt.Errorf("parse error is %v, want %v", err, v.ParseError)
 	}
@@ -149,7 +150,7 @@ func checkPushPullState(c json.RawMessage) error {
 	if err := samePairs(v.After, store.Pairs()); err != nil {
 		return fmt.Errorf("state after merging: %w", err)
 	}
-	again, err := gossip.DecodeState(gossip.AppendState(nil, pairs...))
+	again, err := wire.DecodeState(wire.AppendState(nil, pairs...))
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(pairs) {
 		return fmt.Errorf("own encoding of the state decodes to %v (%w)", again, err)
 	}
@@ -230,7 +231,7 @@ func (s stepJSON) run(store *gossip.Store) (changes []*gossip.Change, failed boo
 		}
 		return receiveAll(store, []gossip.Pair{p}, now)
 	case "merge_remote_state":
-		pairs, err := gossip.DecodeState(s.InputB64)
+		pairs, err := wire.DecodeState(s.InputB64)
 		changes, failed = receiveAll(store, pairs, now)
 		return changes, failed || err != nil
 	}
@@ -308,14 +309,14 @@ func checkNodeMeta(c json.RawMessage) error {
 	if err := json.Unmarshal(c, &v); err != nil {
 		return err
 	}
-	got := gossip.ParseMeta(v.Meta)
+	got := wire.ParseMeta(v.Meta)
 	if got.Role.String() != v.Role || uint8(got.Role) != v.Num || got.Zone != v.Zone {
 		return fmt.Errorf("role %s (%d), zone %q; want %s (%d), %q", got.Role, got.Role, got.Zone, v.Role, v.Num, v.Zone)
 	}
 	if v.Kind != "encoded" {
 		return nil
 	}
-	b, err := gossip.AppendMeta(nil, got)
+	b, err := wire.AppendMeta(nil, got)
 	if err != nil || !bytes.Equal(b, v.Meta) {
 		return fmt.Errorf("encodes to %x (%w), want %x", b, err, v.Meta)
 	}
@@ -331,10 +332,10 @@ func checkTransportFrame(c json.RawMessage) error {
 	if err := json.Unmarshal(c, &v); err != nil {
 		return err
 	}
-	if got := gossip.AppendFrame(nil, gossip.Packet{From: v.From, Payload: v.Payload}); !bytes.Equal(got, v.Bytes) {
+	if got := wire.AppendFrame(nil, wire.Packet{From: v.From, Payload: v.Payload}); !bytes.Equal(got, v.Bytes) {
 		return fmt.Errorf("frame %x, want %x", got, v.Bytes)
 	}
-	p, err := gossip.ParseFrame(v.Bytes[1:])
+	p, err := wire.ParseFrame(v.Bytes[1:])
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ringctl/ringctl/engine/gossip"
+	"github.com/ringctl/ringctl/engine/gossip/wire"
 )
 
 const wireLimit = 32 << 20
@@ -39,9 +40,9 @@ func checkWireCapture(c json.RawMessage) error {
 		}
 		b = b[1:]
 	}
-	inspect := gossip.InspectStream
+	inspect := wire.InspectStream
 	if v.Kind == "packet" {
-		p, err := gossip.ParseFrame(b)
+		p, err := wire.ParseFrame(b)
 		if (err == nil) != (v.Decoded.MD5 == nil || *v.Decoded.MD5) {
 			return fmt.Errorf("frame: %w", err)
 		}
@@ -51,7 +52,7 @@ func checkWireCapture(c json.RawMessage) error {
 		if v.Decoded.From != nil && p.From != *v.Decoded.From {
 			return fmt.Errorf("from %q, want %q", p.From, *v.Decoded.From)
 		}
-		inspect, b = gossip.InspectPacket, p.Payload
+		inspect, b = wire.InspectPacket, p.Payload
 	}
 	label, w, err := inspect(b, wireLimit)
 	if err != nil {
@@ -64,7 +65,7 @@ func checkWireCapture(c json.RawMessage) error {
 }
 
 // sameMessage compares a message with its JSON form: everything that the vector says must be so.
-func sameMessage(want map[string]any, got gossip.Wire) error {
+func sameMessage(want map[string]any, got wire.Message) error {
 	for name, w := range want {
 		if err := sameProperty(name, w, got); err != nil {
 			return fmt.Errorf("%s: %s: %w", got.Name, name, err)
@@ -73,7 +74,7 @@ func sameMessage(want map[string]any, got gossip.Wire) error {
 	return nil
 }
 
-func sameProperty(name string, want any, got gossip.Wire) error {
+func sameProperty(name string, want any, got wire.Message) error {
 	switch name {
 	case "type":
 		return sameText(want, got.Name)
@@ -137,7 +138,7 @@ func sameField(name string, want any, fields map[string]any) error {
 	return sameText(want, got)
 }
 
-func sameParts(want []any, got []gossip.Wire) error {
+func sameParts(want []any, got []wire.Message) error {
 	if len(want) != len(got) {
 		return fmt.Errorf("%d, want %d", len(got), len(want))
 	}
@@ -171,7 +172,7 @@ func sameNode(want map[string]any, got gossip.Node) error {
 	if err != nil {
 		return err
 	}
-	if m := gossip.ParseMeta(meta); m != got.Meta {
+	if m := wire.ParseMeta(meta); m != got.Meta {
 		return fmt.Errorf("meta %v, want %v", got.Meta, m)
 	}
 	have := map[string]string{
@@ -188,7 +189,7 @@ func sameNode(want map[string]any, got gossip.Node) error {
 }
 
 func sameState(want any, got []byte) error {
-	pairs, err := gossip.DecodeState(got)
+	pairs, err := wire.DecodeState(got)
 	if err != nil {
 		return err
 	}

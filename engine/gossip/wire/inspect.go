@@ -1,4 +1,4 @@
-package gossip
+package wire
 
 import (
 	"bytes"
@@ -9,14 +9,14 @@ import (
 	"io"
 )
 
-// Wire is one recorded message taken apart, for diagnosis. A member handles most of these messages inside memberlist;
+// Message is one recorded message taken apart, for diagnosis. A member handles most of these messages inside memberlist;
 // this is how to look at them from outside.
-type Wire struct {
+type Message struct {
 	Type   int
 	Name   string         // of the type: ping, alive, push_pull, …
 	Fields map[string]any // of a msgpack message: int64, uint64, bool, []byte (also for text) or nil
-	Inner  *Wire          // of has_crc and compress
-	Parts  []Wire         // of compound
+	Inner  *Message       // of has_crc and compress
+	Parts  []Message      // of compound
 	Nodes  []Node         // of push_pull
 	Raw    []byte         // user message, or user state of push_pull
 	CRC    uint32         // of has_crc, as it stood in the message
@@ -37,7 +37,7 @@ const maxNesting = 8
 
 // InspectPacket takes a packet payload apart: the label and the message. Messages larger than limit bytes after
 // decompression are refused.
-func InspectPacket(payload []byte, limit int) (label string, w Wire, err error) {
+func InspectPacket(payload []byte, limit int) (label string, w Message, err error) {
 	if len(payload) > 0 && payload[0] == msgLabel {
 		if len(payload) < 2 || len(payload) < 2+int(payload[1]) {
 			return "", w, errors.New("broken label header")
@@ -50,7 +50,7 @@ func InspectPacket(payload []byte, limit int) (label string, w Wire, err error) 
 }
 
 // InspectStream takes the bytes of one side of a stream apart, after the transport's type byte.
-func InspectStream(b []byte, limit int) (label string, w Wire, err error) {
+func InspectStream(b []byte, limit int) (label string, w Message, err error) {
 	if len(b) > 0 && b[0] == msgLabel {
 		r := bytes.NewReader(b[1:])
 		n, err := r.ReadByte()
@@ -63,7 +63,7 @@ func InspectStream(b []byte, limit int) (label string, w Wire, err error) {
 	return label, w, err
 }
 
-func inspect(b []byte, limit int, stream bool, depth int) (w Wire, err error) {
+func inspect(b []byte, limit int, stream bool, depth int) (w Message, err error) {
 	if len(b) == 0 || depth == 0 {
 		return w, errors.New("no message, or too many in one another")
 	}
@@ -80,27 +80,27 @@ func inspect(b []byte, limit int, stream bool, depth int) (w Wire, err error) {
 		return w, w.wrap(inner, limit, stream, depth)
 	case msgCompound:
 		return w, w.inspectCompound(b, limit, depth)
-	case msgUser:
+	case MsgUser:
 		if !stream {
 			w.Raw = b[1:]
 			return w, nil
 		}
-		w.Raw, err = readUser(r, limit)
+		w.Raw, err = ReadUser(r, limit)
 		return w, err
-	case msgPushPull:
+	case MsgPushPull:
 		return w, w.inspectPushPull(r, b[1:], limit)
 	}
 	w.Fields, err = fieldMap(r, limit)
 	return w, err
 }
 
-func (w *Wire) wrap(inner []byte, limit int, stream bool, depth int) error {
+func (w *Message) wrap(inner []byte, limit int, stream bool, depth int) error {
 	in, err := inspect(inner, limit, stream, depth-1)
 	w.Inner = &in
 	return err
 }
 
-func (w *Wire) inspectCRC(b []byte, limit, depth int) error {
+func (w *Message) inspectCRC(b []byte, limit, depth int) error {
 	if len(b) < 4 {
 		return errors.New("checksum is cut short")
 	}
@@ -109,15 +109,15 @@ func (w *Wire) inspectCRC(b []byte, limit, depth int) error {
 	return w.wrap(b[4:], limit, false, depth)
 }
 
-func (w *Wire) inspectCompressed(r io.Reader, limit int) ([]byte, error) {
+func (w *Message) inspectCompressed(r io.Reader, limit int) ([]byte, error) {
 	var err error
 	if w.Fields, err = fieldMap(r, limit); err != nil {
 		return nil, err
 	}
-	return decompress(mpInt(w.Fields["Algo"]), mpBytes(w.Fields["Buf"]), limit)
+	return Decompress(mpInt(w.Fields["Algo"]), mpBytes(w.Fields["Buf"]), limit)
 }
 
-func (w *Wire) inspectCompound(b []byte, limit, depth int) error {
+func (w *Message) inspectCompound(b []byte, limit, depth int) error {
 	if len(b) < 2 || len(b) < 2+2*int(b[1]) {
 		return errors.New("compound message is cut short")
 	}
@@ -135,11 +135,11 @@ func (w *Wire) inspectCompound(b []byte, limit, depth int) error {
 	return nil
 }
 
-func (w *Wire) inspectPushPull(r io.Reader, b []byte, limit int) (err error) {
+func (w *Message) inspectPushPull(r io.Reader, b []byte, limit int) (err error) {
 	if w.Fields, err = fieldMap(bytes.NewReader(b), maxHeader); err != nil {
 		return err
 	}
-	w.Nodes, w.Raw, err = readPushPull(r, limit)
+	w.Nodes, w.Raw, err = ReadPushPull(r, limit)
 	return err
 }
 

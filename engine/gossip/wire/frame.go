@@ -1,4 +1,4 @@
-package gossip
+package wire
 
 import (
 	"crypto/md5"
@@ -19,7 +19,7 @@ type Packet struct {
 // Addresses longer than 255 bytes are cut.
 func AppendFrame(b []byte, p Packet) []byte {
 	from := p.From[:min(len(p.From), 255)]
-	b = append(append(b, connPacket, byte(len(from))), from...)
+	b = append(append(b, ConnPacket, byte(len(from))), from...)
 	b = append(b, p.Payload...)
 	sum := md5.Sum(p.Payload)
 	return append(b, sum[:]...)
@@ -44,7 +44,7 @@ func ParseFrame(b []byte) (Packet, error) {
 // maxCompound is how many parts one compound message may hold: its count is a single byte.
 const maxCompound = 255
 
-// mend prepares one outgoing memberlist message. On the path that piggybacks gossip on pings, memberlist writes the
+// mend prepares one Outgoing memberlist message. On the path that piggybacks gossip on pings, memberlist writes the
 // number of parts of a compound message as one byte without checking it: above 255 parts the receiver would misread
 // all of them. Such a message is cut into several correct ones; every other message is returned as it is.
 func mend(msg []byte) [][]byte {
@@ -96,9 +96,9 @@ func compound(parts [][]byte) []byte {
 	return out
 }
 
-// outgoing turns a packet as memberlist wrote it into the payloads that go onto the wire: mended, compressed when that
+// Outgoing turns a packet as memberlist wrote it into the payloads that go onto the wire: mended, compressed when that
 // is wanted and helps, with its checksum if it had one, labelled.
-func outgoing(b []byte, label, algorithm string) [][]byte {
+func Outgoing(b []byte, label, algorithm string) [][]byte {
 	checksum := len(b) >= 5 && b[0] == msgHasCRC
 	if checksum {
 		b = b[5:]
@@ -106,9 +106,9 @@ func outgoing(b []byte, label, algorithm string) [][]byte {
 	msgs := mend(b)
 	for i, msg := range msgs {
 		if algorithm != "" {
-			msg = compressMessage(algorithm, msg)
+			msg = Compress(algorithm, msg)
 		}
-		out := appendLabel(make([]byte, 0, len(msg)+2+len(label)+5), label)
+		out := AppendLabel(make([]byte, 0, len(msg)+2+len(label)+5), label)
 		if checksum {
 			out = binary.BigEndian.AppendUint32(append(out, msgHasCRC), crc32.ChecksumIEEE(msg))
 		}

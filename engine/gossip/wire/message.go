@@ -1,4 +1,4 @@
-package gossip
+package wire
 
 import (
 	"errors"
@@ -8,31 +8,38 @@ import (
 	"net/netip"
 )
 
-// Message types of memberlist that this package reads or writes itself.
+// The message types of memberlist that a stream of an observer carries.
+const (
+	MsgPushPull = 6
+	MsgUser     = 8
+	MsgError    = 13
+)
+
 const (
 	msgPing     = 0
 	msgDead     = 5
-	msgPushPull = 6
 	msgCompound = 7
-	msgUser     = 8
 	msgCompress = 9
 	msgHasCRC   = 12
-	msgErr      = 13
 	msgLabel    = 0xf4
 )
 
-// First byte of a connection of the TCP transport.
+// The first byte of a connection of the TCP transport.
 const (
-	connPacket = 1
-	connStream = 2
+	ConnPacket = 1
+	ConnStream = 2
 )
 
+// MaxLabel is the longest cluster label, in bytes.
+const MaxLabel = 255
+
+// MaxState is memberlist's own limit on the bytes of a user state or message.
+const MaxState = 20 << 20
+
 const (
-	maxLabel     = 255
-	maxNodes     = 1 << 20  // memberlist's own limit on the nodes of one push/pull
-	maxNodeBytes = 4 << 10  // one node: a name, an address, 512 bytes of metadata
-	maxHeader    = 1 << 10  // a push/pull or user message header
-	maxStateSize = 20 << 20 // memberlist's own limit on user state
+	maxNodes     = 1 << 20 // memberlist's own limit on the nodes of one push/pull
+	maxNodeBytes = 4 << 10 // one node: a name, an address, 512 bytes of metadata
+	maxHeader    = 1 << 10 // a push/pull or user message header
 )
 
 // NodeState is how a member looks to the one that was asked.
@@ -65,24 +72,24 @@ type Node struct {
 	PMin, PMax, PCur, DMin, DMax, DCur uint8
 }
 
-// appendPushPull appends a push/pull message without nodes and without user state: a question that tells the other
+// AppendPull appends a push/pull message without nodes and without user state: a question that tells the other
 // side nothing and changes nothing there.
-func appendPushPull(b []byte) []byte {
-	b = appendMapHeader(append(b, msgPushPull), 3)
+func AppendPull(b []byte) []byte {
+	b = appendMapHeader(append(b, MsgPushPull), 3)
 	b = appendInt(appendRaw(b, "Nodes"), 0)
 	b = appendInt(appendRaw(b, "UserStateLen"), 0)
 	return appendBool(appendRaw(b, "Join"), false)
 }
 
-// appendUser appends a user message as it goes onto a stream.
-func appendUser(b, msg []byte) []byte {
-	b = appendMapHeader(append(b, msgUser), 1)
+// AppendUser appends a user message as it goes onto a stream.
+func AppendUser(b, msg []byte) []byte {
+	b = appendMapHeader(append(b, MsgUser), 1)
 	b = appendInt(appendRaw(b, "UserMsgLen"), len(msg))
 	return append(b, msg...)
 }
 
-// appendPing appends a ping whose answer goes to the given address.
-func appendPing(b []byte, seq uint32, node string, ip net.IP, port int, from string) []byte {
+// AppendPing appends a ping whose answer goes to the given address.
+func AppendPing(b []byte, seq uint32, node string, ip net.IP, port int, from string) []byte {
 	b = appendMapHeader(append(b, msgPing), 5)
 	b = appendInt(appendRaw(b, "SeqNo"), int(seq))
 	b = appendRaw(appendRaw(b, "Node"), node)
@@ -91,26 +98,26 @@ func appendPing(b []byte, seq uint32, node string, ip net.IP, port int, from str
 	return appendRaw(appendRaw(b, "SourceNode"), from)
 }
 
-// firstIncarnation is that of every member until somebody suspects it.
-const firstIncarnation = 1
+// FirstIncarnation is that of every member until somebody suspects it.
+const FirstIncarnation = 1
 
-// appendDead appends the message with which a member says of itself that it left.
-func appendDead(b []byte, incarnation int, name string) []byte {
+// AppendDead appends the message with which a member says of itself that it left.
+func AppendDead(b []byte, incarnation int, name string) []byte {
 	b = appendMapHeader(append(b, msgDead), 3)
 	b = appendInt(appendRaw(b, "Incarnation"), incarnation)
 	b = appendRaw(appendRaw(b, "Node"), name)
 	return appendRaw(appendRaw(b, "From"), name)
 }
 
-func appendLabel(b []byte, label string) []byte {
+func AppendLabel(b []byte, label string) []byte {
 	if label == "" {
 		return b
 	}
 	return append(append(b, msgLabel, byte(len(label))), label...)
 }
 
-// readPushPull reads a push/pull message after its type byte.
-func readPushPull(r io.Reader, maxState int) (nodes []Node, state []byte, err error) {
+// ReadPushPull reads a push/pull message after its type byte.
+func ReadPushPull(r io.Reader, maxState int) (nodes []Node, state []byte, err error) {
 	var count, size int
 	err = (&mpReader{r: r, left: maxHeader}).fields(func(name string, v any) {
 		switch name {
@@ -172,12 +179,12 @@ func readNode(r io.Reader) (Node, error) {
 	if n.Meta.Role == 0 {
 		n.Meta = ParseMeta(nil)
 	}
-	n.Addr = hostPort(addr, port)
+	n.Addr = HostPort(addr, port)
 	return n, err
 }
 
-// hostPort renders the raw address bytes of a node. A 16-byte IPv4 address is shown as IPv4.
-func hostPort(ip net.IP, port int) string {
+// HostPort renders the raw address bytes of a node. A 16-byte IPv4 address is shown as IPv4.
+func HostPort(ip net.IP, port int) string {
 	a, ok := netip.AddrFromSlice(ip)
 	if !ok {
 		return fmt.Sprintf("?:%d", port)
@@ -185,8 +192,8 @@ func hostPort(ip net.IP, port int) string {
 	return netip.AddrPortFrom(a.Unmap(), uint16(port)).String()
 }
 
-// readUser reads a user message of a stream after its type byte.
-func readUser(r io.Reader, limit int) ([]byte, error) {
+// ReadUser reads a user message of a stream after its type byte.
+func ReadUser(r io.Reader, limit int) ([]byte, error) {
 	size := -1
 	err := (&mpReader{r: r, left: maxHeader}).fields(func(name string, v any) {
 		if name == "UserMsgLen" {
@@ -206,8 +213,8 @@ func readUser(r io.Reader, limit int) ([]byte, error) {
 	return b, nil
 }
 
-// readRemoteError reads the text of an error answer after its type byte.
-func readRemoteError(r io.Reader) error {
+// ReadError reads the text of an error answer after its type byte.
+func ReadError(r io.Reader) error {
 	text := "no reason given"
 	err := (&mpReader{r: r, left: 64 << 10}).fields(func(name string, v any) {
 		if name == "Error" {

@@ -1,4 +1,4 @@
-package gossip
+package wire
 
 import (
 	"bytes"
@@ -13,18 +13,25 @@ import (
 // Compression algorithms as numbered on the wire. Snappy is known to the dskit family but not to upstream memberlist,
 // which is why compressed messages are opened here, before memberlist sees them.
 const (
-	algoLZW    = 0
-	algoSnappy = 1
+	LZW    = 0
+	Snappy = 1
+)
+
+// The same algorithms by the names that configurations use.
+const (
+	CompressionLZW    = "lzw"
+	CompressionSnappy = "snappy"
 )
 
 const lzwWidth = 8
 
-var errTooBig = errors.New("decompressed message is larger than the limit")
+// ErrTooLarge reports a message that is, or claims to be, larger than the limit once it is decompressed.
+var ErrTooLarge = errors.New("decompressed message is larger than the limit")
 
-// decompress opens one compressed message, at most limit bytes of it.
-func decompress(algo int, b []byte, limit int) ([]byte, error) {
+// Decompress opens one compressed message, at most limit bytes of it.
+func Decompress(algo int, b []byte, limit int) ([]byte, error) {
 	switch algo {
-	case algoLZW:
+	case LZW:
 		r := lzw.NewReader(bytes.NewReader(b), lzw.LSB, lzwWidth)
 		defer r.Close()
 		out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
@@ -32,16 +39,16 @@ func decompress(algo int, b []byte, limit int) ([]byte, error) {
 			return nil, fmt.Errorf("lzw: %w", err)
 		}
 		if len(out) > limit {
-			return nil, fmt.Errorf("lzw: %w (%d bytes)", errTooBig, limit)
+			return nil, fmt.Errorf("lzw: %w (%d bytes)", ErrTooLarge, limit)
 		}
 		return out, nil
-	case algoSnappy:
+	case Snappy:
 		n, err := snappy.DecodedLen(b)
 		if err != nil {
 			return nil, fmt.Errorf("snappy: %w", err)
 		}
 		if n > limit {
-			return nil, fmt.Errorf("snappy: %w (%d of %d bytes)", errTooBig, n, limit)
+			return nil, fmt.Errorf("snappy: %w (%d of %d bytes)", ErrTooLarge, n, limit)
 		}
 		out, err := snappy.Decode(nil, b)
 		if err != nil {
@@ -66,7 +73,7 @@ func readCompressed(r io.Reader, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compressed message: %w", err)
 	}
-	out, err := decompress(algo, body, limit)
+	out, err := Decompress(algo, body, limit)
 	if err != nil {
 		return nil, fmt.Errorf("compressed message: %w", err)
 	}
@@ -76,17 +83,17 @@ func readCompressed(r io.Reader, limit int) ([]byte, error) {
 	return out, nil
 }
 
-// compressMessage wraps a message with the named algorithm ("lzw" or "snappy"), or returns it as it is when that would
+// Compress wraps a message with the named algorithm ("lzw" or "snappy"), or returns it as it is when that would
 // not make it smaller.
-func compressMessage(algorithm string, msg []byte) []byte {
-	algo, body := algoSnappy, []byte(nil)
+func Compress(algorithm string, msg []byte) []byte {
+	algo, body := Snappy, []byte(nil)
 	if algorithm == CompressionLZW {
 		var buf bytes.Buffer
 		w := lzw.NewWriter(&buf, lzw.LSB, lzwWidth)
 		if _, err := w.Write(msg); err != nil || w.Close() != nil {
 			return msg
 		}
-		algo, body = algoLZW, buf.Bytes()
+		algo, body = LZW, buf.Bytes()
 	} else {
 		body = snappy.Encode(nil, msg)
 	}

@@ -1,4 +1,4 @@
-package gossip
+package wire
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 func TestCompressionRoundTrip(t *testing.T) {
 	msg := bytes.Repeat([]byte("ring ring ring "), 1000)
 	for _, algorithm := range []string{CompressionLZW, CompressionSnappy} {
-		packed := compressMessage(algorithm, msg)
+		packed := Compress(algorithm, msg)
 		if len(packed) >= len(msg) || packed[0] != msgCompress {
 			t.Fatalf("%s: %d bytes of %d, type %d", algorithm, len(packed), len(msg), packed[0])
 		}
@@ -24,10 +24,10 @@ func TestCompressionRoundTrip(t *testing.T) {
 		if err != nil || !bytes.Equal(got, msg) {
 			t.Errorf("%s: %d bytes back, %v", algorithm, len(got), err)
 		}
-		if _, err := readCompressed(bytes.NewReader(packed[1:]), len(msg)-1); !errors.Is(err, errTooBig) {
+		if _, err := readCompressed(bytes.NewReader(packed[1:]), len(msg)-1); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: over the limit: %v", algorithm, err)
 		}
-		if got := compressMessage(algorithm, []byte{8, 1}); len(got) != 2 {
+		if got := Compress(algorithm, []byte{8, 1}); len(got) != 2 {
 			t.Errorf("%s: a message that cannot get smaller became %d bytes", algorithm, len(got))
 		}
 	}
@@ -36,11 +36,11 @@ func TestCompressionRoundTrip(t *testing.T) {
 // A few bytes may claim to hold gigabytes: the claim is checked before anything is allocated.
 func TestDecompressionBombs(t *testing.T) {
 	huge := binary.AppendUvarint(nil, 3<<30)
-	if _, err := decompress(algoSnappy, huge, 1<<20); !errors.Is(err, errTooBig) {
+	if _, err := Decompress(Snappy, huge, 1<<20); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("snappy: %v", err)
 	}
-	zeros := compressMessage(CompressionLZW, make([]byte, 8<<20))
-	if _, err := readCompressed(bytes.NewReader(zeros[1:]), 1<<20); !errors.Is(err, errTooBig) {
+	zeros := Compress(CompressionLZW, make([]byte, 8<<20))
+	if _, err := readCompressed(bytes.NewReader(zeros[1:]), 1<<20); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("lzw: %v", err)
 	}
 	claim := []byte{0x82, 0xa4, 'A', 'l', 'g', 'o', 0x01, 0xa3, 'B', 'u', 'f', 0xdb, 0x7f, 0xff, 0xff, 0xff}
@@ -55,8 +55,8 @@ func TestDecompressionBombs(t *testing.T) {
 }
 
 func TestSievePackets(t *testing.T) {
-	s := sieve{labels: []string{"new", "old"}, limit: 1 << 20}
-	body := append([]byte{msgUser}, bytes.Repeat([]byte("abc"), 100)...)
+	s := Sieve{Labels: []string{"new", "old"}, Limit: 1 << 20}
+	body := append([]byte{MsgUser}, bytes.Repeat([]byte("abc"), 100)...)
 	for _, algorithm := range []string{"", CompressionLZW, CompressionSnappy} {
 		for _, checksum := range []bool{false, true} {
 			for _, label := range []string{"new", "old"} {
@@ -65,28 +65,28 @@ func TestSievePackets(t *testing.T) {
 					in = binary.BigEndian.AppendUint32([]byte{msgHasCRC}, crc32.ChecksumIEEE(body))
 					in = append(in, body...)
 				}
-				out := outgoing(in, label, algorithm)
-				got, err := s.packet(out[0])
+				out := Outgoing(in, label, algorithm)
+				got, err := s.Packet(out[0])
 				if err != nil || !bytes.Equal(got, body) || len(out) != 1 {
 					t.Errorf("%q, checksum %v, label %s: %d bytes, %v", algorithm, checksum, label, len(got), err)
 				}
 			}
 		}
 	}
-	if _, err := s.packet(body); !errors.Is(err, errLabel) {
+	if _, err := s.Packet(body); !errors.Is(err, ErrLabel) {
 		t.Errorf("without a label: %v", err)
 	}
-	if _, err := s.packet(outgoing(body, "other", "")[0]); !errors.Is(err, errLabel) {
+	if _, err := s.Packet(Outgoing(body, "other", "")[0]); !errors.Is(err, ErrLabel) {
 		t.Errorf("with another label: %v", err)
 	}
-	open := sieve{anyLabel: true, limit: 1 << 20}
+	open := Sieve{AnyLabel: true, Limit: 1 << 20}
 	for _, label := range []string{"", "anything"} {
-		if _, err := open.packet(outgoing(body, label, "")[0]); err != nil {
+		if _, err := open.Packet(Outgoing(body, label, "")[0]); err != nil {
 			t.Errorf("verification disabled, label %q: %v", label, err)
 		}
 	}
 	damaged := append([]byte{msgHasCRC, 1, 2, 3, 4}, body...)
-	if _, err := open.packet(damaged); err == nil {
+	if _, err := open.Packet(damaged); err == nil {
 		t.Error("a packet with a wrong checksum was taken")
 	}
 }
@@ -97,7 +97,7 @@ func TestMendCompound(t *testing.T) {
 	for _, n := range []int{1, 2, 255, 256, 257, 511, 512, 700} {
 		var parts [][]byte
 		for i := range n {
-			parts = append(parts, append([]byte{msgUser}, fmt.Sprint(i, strings.Repeat("x", rng.IntN(90)))...))
+			parts = append(parts, append([]byte{MsgUser}, fmt.Sprint(i, strings.Repeat("x", rng.IntN(90)))...))
 		}
 		broken := compound(parts) // the count is cut to a byte exactly as memberlist does it
 		var got [][]byte
@@ -117,7 +117,7 @@ func TestMendCompound(t *testing.T) {
 			}
 		}
 	}
-	for _, odd := range [][]byte{{msgCompound}, {msgCompound, 9, 0}, {msgUser, 1, 2}, {}} {
+	for _, odd := range [][]byte{{msgCompound}, {msgCompound, 9, 0}, {MsgUser, 1, 2}, {}} {
 		if got := mend(odd); len(got) != 1 || !bytes.Equal(got[0], odd) {
 			t.Errorf("%x was changed to %x", odd, got)
 		}
@@ -143,14 +143,14 @@ func TestFrameDropsDamage(t *testing.T) {
 
 // A stream conn keeps what follows the label and passes a plain message through byte by byte.
 func TestStreamBody(t *testing.T) {
-	long := append([]byte{msgPushPull}, bytes.Repeat([]byte("state "), 50000)...)
-	s := sieve{labels: []string{"x"}, limit: 1 << 20}
+	long := append([]byte{MsgPushPull}, bytes.Repeat([]byte("state "), 50000)...)
+	s := Sieve{Labels: []string{"x"}, Limit: 1 << 20}
 	for _, algorithm := range []string{"", CompressionLZW, CompressionSnappy} {
 		msg := long
 		if algorithm != "" {
-			msg = compressMessage(algorithm, long)
+			msg = Compress(algorithm, long)
 		}
-		r, err := s.streamBody(bytes.NewReader(append(appendLabel(nil, "x"), msg...)), true)
+		r, err := s.Stream(bytes.NewReader(append(AppendLabel(nil, "x"), msg...)), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestStreamBody(t *testing.T) {
 			t.Errorf("%q: %d bytes, %v", algorithm, len(got), err)
 		}
 	}
-	if _, err := s.streamBody(bytes.NewReader(long), true); !errors.Is(err, errLabel) {
+	if _, err := s.Stream(bytes.NewReader(long), true); !errors.Is(err, ErrLabel) {
 		t.Errorf("no label: %v", err)
 	}
 }
@@ -184,13 +184,13 @@ func TestMetaOddities(t *testing.T) {
 // Members compare addresses byte by byte, so one node must always show the same form.
 func TestAddressesHaveOneForm(t *testing.T) {
 	long := net.ParseIP("10.1.2.3")
-	if len(shortIP(long)) != 4 || hostPort(long, 7946) != hostPort(long.To4(), 7946) {
-		t.Errorf("forms differ: %v %s %s", shortIP(long), hostPort(long, 7946), hostPort(long.To4(), 7946))
+	if HostPort(long, 7946) != HostPort(long.To4(), 7946) {
+		t.Errorf("forms differ: %s %s", HostPort(long, 7946), HostPort(long.To4(), 7946))
 	}
-	if got := hostPort(net.ParseIP("2001:db8::1"), 7946); got != "[2001:db8::1]:7946" {
+	if got := HostPort(net.ParseIP("2001:db8::1"), 7946); got != "[2001:db8::1]:7946" {
 		t.Errorf("IPv6: %s", got)
 	}
-	if got := hostPort([]byte{1, 2, 3}, 1); got != "?:1" {
+	if got := HostPort([]byte{1, 2, 3}, 1); got != "?:1" {
 		t.Errorf("three bytes: %s", got)
 	}
 }
