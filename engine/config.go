@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/ringctl/ringctl/engine/bucket/s3"
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/tenant"
 )
@@ -23,7 +24,7 @@ type Config struct {
 	Frontend     FrontendConfig    `yaml:"query_frontend"`
 	Worker       WorkerConfig      `yaml:"backend_worker"`
 	Storage      StorageConfig     `yaml:"storage"`
-	Memberlist   MemberlistConfig  `yaml:"memberlist"`
+	Memberlist   gossip.Config     `yaml:"memberlist"`
 	Overrides    OverridesConfig   `yaml:"overrides"`
 	RingAdmin    RingAdminConfig   `yaml:"ring_admin"`
 	ShutdownWait time.Duration     `yaml:"shutdown_delay"` // how long /ready says no before workers stop
@@ -158,10 +159,11 @@ type QuerierConfig struct {
 
 // FrontendConfig takes questions.
 type FrontendConfig struct {
-	Timeout       time.Duration `yaml:"api_timeout"`
-	DefaultLimit  int           `yaml:"default_result_limit"`
-	MaxLimit      int           `yaml:"max_result_limit"`
-	MaxSearchTime time.Duration `yaml:"max_duration"`
+	Timeout        time.Duration `yaml:"api_timeout"`
+	DefaultLimit   int           `yaml:"default_result_limit"`
+	MaxLimit       int           `yaml:"max_result_limit"`
+	MaxSearchTime  time.Duration `yaml:"max_duration"`
+	MaxMetricsTime time.Duration `yaml:"metrics_max_duration"`
 }
 
 // WorkerConfig is upkeep: compaction and retention.
@@ -184,24 +186,12 @@ type StorageConfig struct {
 		Local   struct {
 			Path string `yaml:"path"`
 		} `yaml:"local"`
-		S3  S3Config `yaml:"s3"`
+		S3  s3.Config `yaml:"s3"`
 		WAL struct {
 			Path string `yaml:"path"`
 		} `yaml:"wal"`
 		Poll time.Duration `yaml:"blocklist_poll"`
 	} `yaml:"trace"`
-}
-
-// S3Config reaches an S3 bucket.
-type S3Config struct {
-	Bucket    string `yaml:"bucket"`
-	Prefix    string `yaml:"prefix"`
-	Endpoint  string `yaml:"endpoint"`
-	Region    string `yaml:"region"`
-	AccessKey string `yaml:"access_key"`
-	SecretKey Secret `yaml:"secret_key"`
-	Insecure  bool   `yaml:"insecure"`
-	PathStyle bool   `yaml:"forcepathstyle"`
 }
 
 // OverridesConfig is the limits of tenants. An entry of the file is merged over
@@ -215,20 +205,11 @@ type OverridesConfig struct {
 // RingAdminConfig allows changes to rings over HTTP. Without a token file the
 // ring pages only show.
 type RingAdminConfig struct {
-	TokenFile string `yaml:"token_file"`
-	AuditFile string `yaml:"audit_file"`
+	TokenFile          string `yaml:"token_file"`
+	ClientCertificates bool   `yaml:"client_certificates"`          // let verified client certificates change rings
+	OpenDownscale      bool   `yaml:"downscale_without_credential"` // for rollout tools that have no credential
+	AuditFile          string `yaml:"audit_file"`
 }
 
 // Secret is a string that prints as stars.
-type Secret string
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "********"
-}
-
-// MarshalYAML hides the secret in printed configurations.
-func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
+type Secret = s3.Secret

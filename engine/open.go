@@ -21,6 +21,7 @@ import (
 	"github.com/ringctl/ringctl/engine/catalog"
 	"github.com/ringctl/ringctl/engine/control"
 	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/querier"
 	"github.com/ringctl/ringctl/engine/receiver"
 )
 
@@ -36,6 +37,7 @@ type Engine struct {
 	bucket   bucket.Bucket
 	catalog  *catalog.Catalog
 	peers    *peer.Client
+	querier  *querier.Querier
 	receiver *receiver.Receiver
 	limits   *overrides
 	keepers  map[peer.Role]*keeper
@@ -57,7 +59,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 }
 
 func (e *Engine) open() error {
-	steps := []func() error{e.openServers, e.openStorage, e.openRings, e.openKeepers, e.openQuerier, e.openFrontend, e.openWorker, e.openWrite, e.openPages}
+	steps := []func() error{e.openServers, e.openStorage, e.openRings, e.openKeepers, e.openQuerier, e.openFrontend, e.openWrite, e.openPages}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
@@ -96,18 +98,21 @@ func (e *Engine) openStorage() (err error) {
 	if e.bucket, err = openBucket(e.cfg.Storage); err != nil {
 		return err
 	}
-	if e.catalog, err = catalog.Open(e.bucket, catalog.Config{Poll: e.cfg.Storage.Trace.Poll}, e.log, e.reg); err != nil {
+	if e.catalog, err = catalog.Open(e.bucket, catalog.Config{Poll: e.cfg.Storage.Trace.Poll, FewReads: e.cfg.Storage.Trace.Backend != "local"}, e.log, e.reg); err != nil {
 		return err
 	}
 	e.parts = append(e.parts, part{"catalog", e.catalog.Run})
 	return nil
 }
 
+// openTimeout is how long the bucket may take to answer at the start.
+const openTimeout = 30 * time.Second
+
 func openBucket(c StorageConfig) (bucket.Bucket, error) {
 	if c.Trace.Backend == "s3" {
-		x := c.Trace.S3
-		return s3.Open(s3.Config{Endpoint: x.Endpoint, Bucket: x.Bucket, Prefix: x.Prefix, Region: x.Region,
-			AccessKey: x.AccessKey, SecretKey: string(x.SecretKey), Insecure: x.Insecure, PathStyle: x.PathStyle})
+		ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+		defer cancel()
+		return s3.Open(ctx, c.Trace.S3)
 	}
 	return local.Open(c.Trace.Local.Path)
 }

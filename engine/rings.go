@@ -48,24 +48,27 @@ func ringKey(kvc KVStoreConfig, name string) string {
 // rings is this process's part in the rings: what it joins, what it watches,
 // and the pages that show both.
 type rings struct {
-	cfg     *Config
-	log     *slog.Logger
-	reg     prometheus.Registerer
-	cluster *gossip.Cluster // nil when no ring is gossiped
-	memory  *memkv.Store
-	addr    string // where peers reach this process, in every ring
-	parts   []part
-	pages   control.Config
-	closers []func() error
-	keepers *keeperRings
-	ready   *readiness
+	cfg        *Config
+	log        *slog.Logger
+	reg        prometheus.Registerer
+	cluster    *gossip.Cluster // nil when no ring is gossiped
+	memory     *memkv.Store
+	addr       string // where peers reach this process, in every ring
+	parts      []part
+	pages      control.Config
+	closers    []func() error
+	keepers    *keeperRings
+	watchers   map[string]*membership.Watcher
+	partitions *membership.PartitionWatcher
+	ready      *readiness
 }
 
 // openRings starts gossip, if a ring needs it, on its port. grpcPort is the
 // bound port that peers are to call.
 func openRings(cfg *Config, grpcPort int, ready *readiness, log *slog.Logger, reg prometheus.Registerer) (*rings, error) {
-	r := &rings{cfg: cfg, log: log, reg: reg, memory: memkv.New(), ready: ready}
+	r := &rings{cfg: cfg, log: log, reg: reg, memory: memkv.New(), ready: ready, watchers: map[string]*membership.Watcher{}}
 	r.pages = control.Config{Cluster: cfg.Memberlist.ClusterLabel, Server: cfg.Instance.ID, TokenFile: cfg.RingAdmin.TokenFile,
+		ClientCertificates: cfg.RingAdmin.ClientCertificates, DownscaleWithoutCredential: cfg.RingAdmin.OpenDownscale,
 		AuditFile: cfg.RingAdmin.AuditFile, QueryHorizon: cfg.LiveStore.Recent.KeepBlocks}
 	host := cfg.Instance.Addr
 	if cfg.gossips() {
@@ -160,16 +163,20 @@ func (r *rings) show(name, title, path string, k KVStoreConfig, store kv.Store, 
 	r.pages.Rings = append(r.pages.Rings, control.Ring{Name: name, Title: title, Key: ringKey(k, name), Path: path, Store: store, Lookup: l})
 }
 
-// watch follows an instance ring without joining it.
+// watch follows an instance ring, through this process's own entry if it has one.
 func (r *rings) watch(name string, c RingConfig, l ring.Config) (*membership.Watcher, error) {
+	if w := r.watchers[name]; w != nil {
+		return w, nil
+	}
 	store, err := r.store(c.KVStore, gossipkv.RingCodec{})
 	if err != nil {
 		return nil, fmt.Errorf("ring %s: %w", name, err)
 	}
-	w, err := membership.NewWatcher(ringKey(c.KVStore, name), name, l, store, r.log, nil)
+	w, err := membership.NewWatcher(ringKey(c.KVStore, name), name, l, store, r.log, r.reg)
 	if err != nil {
 		return nil, err
 	}
+	r.watchers[name] = w
 	r.show(name, name+" ring", "/"+name+"/ring", c.KVStore, store, l)
 	r.parts = append(r.parts, part{"watch of ring " + name, r.afterJoin(w.Run)})
 	return w, nil
@@ -192,6 +199,7 @@ func (r *rings) join(name string, c RingConfig, change func(*membership.Config))
 		return nil, err
 	}
 	r.show(name, name+" ring", "/"+name+"/ring", c.KVStore, store, mc.Lookup)
+	r.watchers[name] = i.Watcher
 	r.ready.add("ring "+name, i.Ready)
 	r.parts = append(r.parts, part{"member of ring " + name, r.afterJoin(i.Run)})
 	return i, nil
@@ -221,14 +229,18 @@ func (r *rings) partitionStore() (kv.Store, string, error) {
 }
 
 func (r *rings) watchPartitions() (*membership.PartitionWatcher, error) {
+	if r.partitions != nil {
+		return r.partitions, nil
+	}
 	store, key, err := r.partitionStore()
 	if err != nil {
 		return nil, err
 	}
-	w, err := membership.NewPartitionWatcher(key, ringPartitions, store, r.log, nil)
+	w, err := membership.NewPartitionWatcher(key, ringPartitions, store, r.log, r.reg)
 	if err != nil {
 		return nil, err
 	}
+	r.partitions = w
 	r.parts = append(r.parts, part{"watch of " + ringPartitions, r.afterJoin(w.Run)})
 	return w, nil
 }
@@ -247,12 +259,13 @@ func (r *rings) ownPartition() (*membership.Partition, error) {
 	pc.Key, pc.Name, pc.Partition, pc.OwnerID = key, ringPartitions, id, r.cfg.Instance.ID
 	pc.MinOwners, pc.MinOwnersDuration, pc.DeleteInactiveAfter = c.PartitionRing.MinOwners, c.PartitionRing.MinOwnersFor, c.PartitionRing.DeleteInactiveAfter
 	pc.RemoveOwnerOnShutdown, pc.PollInterval = c.RemoveOwner, min(pc.PollInterval, max(c.Ring.HeartbeatPeriod, time.Second))
+	pc.Instances = r.watchers[ringLiveStore].Ring
 	pc.MarkerFile = filepath.Join(r.cfg.Storage.Trace.WAL.Path, "prepared-downscale")
 	p, err := membership.NewPartition(pc, store, r.log, r.reg)
 	if err != nil {
 		return nil, err
 	}
-	r.pages.Downscaler = p
+	r.pages.Downscaler, r.partitions = p, p.PartitionWatcher
 	r.parts = append(r.parts, part{"owner of partition " + strconv.Itoa(int(id)), r.afterJoin(p.Run)})
 	return p, nil
 }

@@ -124,7 +124,11 @@ func (d *Distributor) Push(ctx context.Context, tenantID string, otlp []byte) (O
 	defer d.inflight.release(int64(len(otlp)))
 	b := d.batches.Get().(*trace.Batch)
 	defer d.batches.Put(b)
-	if err := b.Reset(otlp); err != nil {
+	if err := b.ResetChecked(otlp); err != nil {
+		return Outcome{}, status.Errorf(codes.InvalidArgument, "not an OTLP trace export: %v", err)
+	}
+	otlp, err := d.truncate(tenantID, limits.Ingestion.MaxAttributeBytes, b, otlp)
+	if err != nil {
 		return Outcome{}, status.Errorf(codes.InvalidArgument, "not an OTLP trace export: %v", err)
 	}
 	out := Outcome{Accepted: b.Spans(), Rejected: b.Rejected()}
@@ -137,12 +141,28 @@ func (d *Distributor) Push(ctx context.Context, tenantID string, otlp []byte) (O
 	}
 	d.metrics.spans.WithLabelValues(tenantID).Add(float64(out.Accepted))
 	began := d.deps.Now()
-	err := d.store(ctx, tenantID, limits, b, otlp)
+	err = d.store(ctx, tenantID, limits, b, otlp)
 	d.metrics.push.Observe(d.deps.Now().Sub(began).Seconds())
 	if err != nil {
 		return Outcome{Rejected: out.Rejected, Message: out.Message}, d.statusOf(err)
 	}
 	return out, nil
+}
+
+// truncate cuts attributes that are longer than the tenant's limit and indexes
+// the export again if there were any.
+func (d *Distributor) truncate(tenantID string, limit int, b *trace.Batch, otlp []byte) ([]byte, error) {
+	if limit <= 0 || b.LargestField() <= limit {
+		return otlp, nil
+	}
+	short, cuts, err := trace.Truncate(make([]byte, 0, len(otlp)), otlp, limit)
+	if err != nil || cuts.Total() == 0 {
+		return otlp, err
+	}
+	for scope, n := range map[string]int{"resource": cuts.Resource, "scope": cuts.Scope, "span": cuts.Span} {
+		d.metrics.truncated.WithLabelValues(tenantID, scope).Add(float64(n))
+	}
+	return short, b.Reset(short)
 }
 
 // rejectMessage names a few of the spans left out and why, for the sender's log.

@@ -81,6 +81,7 @@ func (r *rateLimiter) take(now time.Time, tenantID string, l tenant.Limits, size
 type metrics struct {
 	spans, bytes       *prometheus.CounterVec // tenant
 	discarded, refused *prometheus.CounterVec // tenant, reason
+	truncated          *prometheus.CounterVec // tenant, scope
 	pushFailures       *prometheus.CounterVec // keeper
 	push               prometheus.Histogram
 }
@@ -91,11 +92,12 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		bytes:        counter("tempo_distributor_bytes_received_total", "Bytes of exports before any check.", "tenant"),
 		discarded:    counter("tempo_discarded_spans_total", "Spans rejected for good.", "tenant", "reason"),
 		refused:      counter("tempo_distributor_refused_exports_total", "Exports refused for now.", "tenant", "reason"),
+		truncated:    counter("tempo_distributor_attributes_truncated_total", "Attribute keys and values that were cut.", "tenant", "scope"),
 		pushFailures: counter("tempo_distributor_push_failures_total", "Pushes that a keeper did not store.", "keeper"),
 		push: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tempo_distributor_push_duration_seconds",
 			Help: "Time from a checked export to its quorum.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15)}),
 	}
-	reg.MustRegister(m.spans, m.bytes, m.discarded, m.refused, m.pushFailures, m.push)
+	reg.MustRegister(m.spans, m.bytes, m.discarded, m.refused, m.truncated, m.pushFailures, m.push)
 	return m
 }
 

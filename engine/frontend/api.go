@@ -23,9 +23,11 @@ func (f *Frontend) Routes(mux *http.ServeMux) {
 		op     string
 		handle handler
 	}{
-		"/api/traces/{id}":    {"traces", f.traceV1},
-		"/api/v2/traces/{id}": {"traces", f.traceV2},
-		"/api/search":         {"search", f.search},
+		"/api/traces/{id}":         {"traces", f.traceV1},
+		"/api/v2/traces/{id}":      {"traces", f.traceV2},
+		"/api/search":              {"search", f.search},
+		"/api/metrics/query_range": {"metrics", f.queryRange},
+		"/api/metrics/query":       {"metrics", f.queryInstant},
 	} {
 		mux.Handle(path, f.route(h.op, h.handle))
 	}

@@ -19,9 +19,8 @@ func (f *Frontend) ask(ctx context.Context, q peer.Question, w window) (*peer.An
 		return nil, errNoQuerier()
 	}
 	blocks := f.blocks.Overlapping(q.Tenant, w.start, w.end)
-	q.Without = make([][16]byte, len(blocks))
-	for i, b := range blocks {
-		q.Without[i] = b.ID
+	for _, b := range blocks {
+		q.Without = append(append(q.Without, b.ID), b.Replaces...)
 	}
 	pieces := cut(q, blocks, len(addrs))
 	answers := make([]*peer.Answer, len(pieces))

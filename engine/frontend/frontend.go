@@ -8,7 +8,6 @@ package frontend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -24,8 +23,9 @@ import (
 
 // Block is a block of the bucket, as the frontend needs to know it.
 type Block struct {
-	ID         [16]byte
-	Start, End int64 // Unix ns
+	ID         string
+	Replaces   []string // blocks whose spans are all in this one; keepers may still have them
+	Start, End int64    // Unix ns
 	Bytes      int64
 }
 

@@ -23,7 +23,7 @@ func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads 
 	var err error
 	switch {
 	case q.Trace != nil:
-		a.Trace, err = query.FindTrace(ctx, sources, *q.Trace)
+		a.Trace, a.Missing, err = query.FindTrace(ctx, sources, *q.Trace)
 	case q.Search != nil:
 		a.Search, err = search(ctx, *q.Search, sources, threads)
 	case q.Metrics != nil:
@@ -36,13 +36,13 @@ func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads 
 		return nil, status.Error(codes.InvalidArgument, "empty question")
 	}
 	if err != nil {
-		return nil, statusOf(err)
+		return nil, StatusOf(err)
 	}
 	return a, nil
 }
 
-// statusOf gives an error of package query its code.
-func statusOf(err error) error {
+// StatusOf gives an error of package query its code.
+func StatusOf(err error) error {
 	var syntax *traceql.Error
 	var unsupported *query.UnsupportedError
 	var limit *query.LimitError
@@ -71,6 +71,23 @@ func search(ctx context.Context, req query.SearchRequest, sources []query.Source
 		run:    plan.Run,
 		merge:  func(part *query.SearchResult) { plan.Merge(res, part) },
 		done:   func(u *query.Unit) bool { return plan.Done(res, u.Info().End) },
+		failed: func(what string) { res.Partial = append(res.Partial, what) },
+	})
+}
+
+func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Source, threads int) (*query.MetricsResult, error) {
+	plan, err := query.PrepareMetrics(req)
+	if err != nil {
+		return nil, err
+	}
+	units, err := plan.Units(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	res := plan.Empty()
+	return res, each(ctx, units, threads, work[query.MetricsResult]{
+		run:    plan.Run,
+		merge:  res.Merge,
 		failed: func(what string) { res.Partial = append(res.Partial, what) },
 	})
 }

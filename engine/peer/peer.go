@@ -168,7 +168,7 @@ func (c *Client) Answer(ctx context.Context, addr string, p *Piece) (*Answer, er
 	if err != nil {
 		return nil, err
 	}
-	r, err := peerpb.NewQuerierClient(cc).Ask(ctx, &peerpb.PieceRequest{Ask: req, Recent: p.Recent, Blocks: encodeIDs(p.Blocks)})
+	r, err := peerpb.NewQuerierClient(cc).Ask(ctx, &peerpb.PieceRequest{Ask: req, Recent: p.Recent, Blocks: p.Blocks})
 	if err != nil {
 		return nil, err
 	}
@@ -263,11 +263,7 @@ func (s querierServer) Ask(ctx context.Context, r *peerpb.PieceRequest) (*peerpb
 	if err != nil {
 		return nil, err
 	}
-	blocks, err := decodeIDs(r.GetBlocks())
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.c.querier.Answer(ctx, &Piece{Question: q, Recent: r.GetRecent(), Blocks: blocks})
+	a, err := s.c.querier.Answer(ctx, &Piece{Question: q, Recent: r.GetRecent(), Blocks: r.GetBlocks()})
 	if err != nil {
 		return nil, err
 	}

@@ -21,14 +21,14 @@ type Question struct {
 	Metrics *query.MetricsRequest
 	Tags    *query.TagsRequest
 	Values  *query.TagValuesRequest
-	Without [][16]byte // ids of blocks that somebody else reads
+	Without []string // ids of blocks that somebody else reads
 }
 
 // Piece is the part of a question that one querier answers.
 type Piece struct {
 	Question
-	Recent bool       // ask the keepers
-	Blocks [][16]byte // ids of the blocks to read
+	Recent bool     // ask the keepers
+	Blocks []string // ids of the blocks to read
 }
 
 // Answer is the answer to a question, or a part of it: the field of the same
@@ -58,20 +58,17 @@ func (q *Question) Nothing() *Answer {
 }
 
 // Excluded is a function that says whether a block is named in Without.
-func (q *Question) Excluded() func(id [16]byte) bool {
-	if len(q.Without) == 0 {
-		return func([16]byte) bool { return false }
-	}
-	ids := make(map[[16]byte]struct{}, len(q.Without))
+func (q *Question) Excluded() func(id string) bool {
+	ids := make(map[string]struct{}, len(q.Without))
 	for _, id := range q.Without {
 		ids[id] = struct{}{}
 	}
-	return func(id [16]byte) bool { _, ok := ids[id]; return ok }
+	return func(id string) bool { _, ok := ids[id]; return ok }
 }
 
 // request encodes a question for the wire.
 func (q *Question) request(role Role) (*peerpb.AskRequest, error) {
-	r := &peerpb.AskRequest{Role: role, Tenant: q.Tenant, WithoutBlocks: encodeIDs(q.Without)}
+	r := &peerpb.AskRequest{Role: role, Tenant: q.Tenant, WithoutBlocks: q.Without}
 	var err error
 	encode := func(v any) []byte {
 		var b []byte
@@ -95,11 +92,8 @@ func (q *Question) request(role Role) (*peerpb.AskRequest, error) {
 
 // parseRequest is the reverse of request. Its errors are InvalidArgument.
 func parseRequest(r *peerpb.AskRequest) (Question, error) {
-	q := Question{Tenant: r.GetTenant()}
+	q := Question{Tenant: r.GetTenant(), Without: r.GetWithoutBlocks()}
 	var err error
-	if q.Without, err = decodeIDs(r.GetWithoutBlocks()); err != nil {
-		return q, err
-	}
 	switch x := r.GetQuestion().(type) {
 	case *peerpb.AskRequest_TraceId:
 		if len(x.TraceId) != len(trace.ID{}) {
@@ -127,25 +121,6 @@ func decode[T any](b []byte) (*T, error) {
 		return nil, status.Errorf(codes.InvalidArgument, "question: %v", err)
 	}
 	return v, nil
-}
-
-func encodeIDs(ids [][16]byte) [][]byte {
-	out := make([][]byte, len(ids))
-	for i := range ids {
-		out[i] = ids[i][:]
-	}
-	return out
-}
-
-func decodeIDs(raw [][]byte) ([][16]byte, error) {
-	out := make([][16]byte, len(raw))
-	for i, b := range raw {
-		if len(b) != len(out[i]) {
-			return nil, status.Errorf(codes.InvalidArgument, "block id of %d bytes", len(b))
-		}
-		out[i] = [16]byte(b)
-	}
-	return out, nil
 }
 
 // reply encodes an answer for the wire.

@@ -48,7 +48,7 @@ type Keepers interface {
 
 // Blocks opens the blocks of the bucket.
 type Blocks interface {
-	Open(ctx context.Context, tenantID string, id [16]byte) (query.Source, error)
+	Open(ctx context.Context, tenantID, id string) (query.Source, error)
 }
 
 // Asker asks a keeper of another node.
@@ -123,7 +123,7 @@ func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.S
 	for _, id := range p.Blocks {
 		b, err := q.blocks.Open(ctx, p.Tenant, id)
 		if err != nil {
-			g.fail(fmt.Sprintf("block %x", id), err)
+			g.fail(fmt.Sprintf("block %s", id), err)
 			continue
 		}
 		sources = append(sources, b)

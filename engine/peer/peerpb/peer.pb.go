@@ -174,7 +174,7 @@ type AskRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Role          Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=ringctl.peer.v1.Role" json:"role,omitempty"`
 	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	WithoutBlocks [][]byte               `protobuf:"bytes,3,rep,name=without_blocks,json=withoutBlocks,proto3" json:"without_blocks,omitempty"` // ids of blocks that somebody else reads
+	WithoutBlocks []string               `protobuf:"bytes,3,rep,name=without_blocks,json=withoutBlocks,proto3" json:"without_blocks,omitempty"` // ids of blocks that somebody else reads
 	// The question: a JSON object of package query, or a trace id.
 	//
 	// Types that are valid to be assigned to Question:
@@ -233,7 +233,7 @@ func (x *AskRequest) GetTenant() string {
 	return ""
 }
 
-func (x *AskRequest) GetWithoutBlocks() [][]byte {
+func (x *AskRequest) GetWithoutBlocks() []string {
 	if x != nil {
 		return x.WithoutBlocks
 	}
@@ -382,7 +382,7 @@ type PieceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ask           *AskRequest            `protobuf:"bytes,1,opt,name=ask,proto3" json:"ask,omitempty"`
 	Recent        bool                   `protobuf:"varint,2,opt,name=recent,proto3" json:"recent,omitempty"` // ask the keepers
-	Blocks        [][]byte               `protobuf:"bytes,3,rep,name=blocks,proto3" json:"blocks,omitempty"`  // read these blocks of the bucket
+	Blocks        []string               `protobuf:"bytes,3,rep,name=blocks,proto3" json:"blocks,omitempty"`  // read these blocks of the bucket
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,7 +431,7 @@ func (x *PieceRequest) GetRecent() bool {
 	return false
 }
 
-func (x *PieceRequest) GetBlocks() [][]byte {
+func (x *PieceRequest) GetBlocks() []string {
 	if x != nil {
 		return x.Blocks
 	}
@@ -452,7 +452,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"AskRequest\x12)\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x15.ringctl.peer.v1.RoleR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12%\n" +
-	"\x0ewithout_blocks\x18\x03 \x03(\fR\rwithoutBlocks\x12\x1b\n" +
+	"\x0ewithout_blocks\x18\x03 \x03(\tR\rwithoutBlocks\x12\x1b\n" +
 	"\btrace_id\x18\x04 \x01(\fH\x00R\atraceId\x12\x18\n" +
 	"\x06search\x18\x05 \x01(\fH\x00R\x06search\x12\x1a\n" +
 	"\ametrics\x18\x06 \x01(\fH\x00R\ametrics\x12\x14\n" +
@@ -467,7 +467,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\fPieceRequest\x12-\n" +
 	"\x03ask\x18\x01 \x01(\v2\x1b.ringctl.peer.v1.AskRequestR\x03ask\x12\x16\n" +
 	"\x06recent\x18\x02 \x01(\bR\x06recent\x12\x16\n" +
-	"\x06blocks\x18\x03 \x03(\fR\x06blocks*D\n" +
+	"\x06blocks\x18\x03 \x03(\tR\x06blocks*D\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rROLE_INGESTER\x10\x01\x12\x13\n" +

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/ingester"
+	"github.com/ringctl/ringctl/engine/livestore"
+	"github.com/ringctl/ringctl/engine/membership"
+	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/peer/peerpb"
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/recent"
+)
+
+// keeper is a keeper of this process: what peers call, and the store behind it.
+type keeper struct {
+	peer.Keeper
+	store *recent.Store
+}
+
+func (k *keeper) sources(q *peer.Question) []query.Source {
+	return k.store.Sources(q.Tenant, q.Excluded())
+}
+
+// queryThreads is how many goroutines work on one question: the others that are
+// asked at the same time need a processor too, and so does ingest.
+func queryThreads() int { return max(1, runtime.GOMAXPROCS(0)) }
+
+// openKeepers opens the recent stores, which replays their logs, and takes this
+// process's places in the rings.
+func (e *Engine) openKeepers() error {
+	if e.cfg.Has(TargetIngester) {
+		if err := e.openIngester(); err != nil {
+			return err
+		}
+	}
+	if e.cfg.Has(TargetLiveStore) {
+		return e.openLiveStore()
+	}
+	return nil
+}
+
+func (e *Engine) openIngester() error {
+	store, err := e.openRecent("ingester", e.cfg.Ingester.Recent)
+	if err != nil {
+		return err
+	}
+	member, err := e.rings.joinIngesters()
+	if err != nil {
+		return err
+	}
+	i := ingester.New(store, member, e.cfg.Ingester.Recent.FlushOnShutdown, queryThreads())
+	e.keep(peerpb.Role_ROLE_INGESTER, "ingester", &keeper{i, store}, i.Run)
+	return nil
+}
+
+func (e *Engine) openLiveStore() error {
+	store, err := e.openRecent("live-store", e.cfg.LiveStore.Recent)
+	if err != nil {
+		return err
+	}
+	if _, err := e.rings.join(ringLiveStore, e.cfg.LiveStore.Ring, func(c *membership.Config) { c.NumTokens = 0 }); err != nil {
+		return err
+	}
+	owned, err := e.rings.ownPartition()
+	if err != nil {
+		return err
+	}
+	e.ready.add("partition", owned.Ready)
+	e.rings.pages.Keeper = store
+	l := livestore.New(store, owned, e.cfg.LiveStore.Recent.FlushOnShutdown, queryThreads(), time.Now)
+	e.keep(peerpb.Role_ROLE_LIVE_STORE, "live-store", &keeper{l, store}, l.Run)
+	return nil
+}
+
+// keep registers a keeper; its store runs below its memberships, so that it
+// outlives them when the process stops.
+func (e *Engine) keep(role peer.Role, name string, k *keeper, run func(context.Context) error) {
+	e.keepers[role] = k
+	e.ready.add(name, k.store.Ready)
+	e.parts = append(e.parts, part{name, run})
+	e.take()
+}
+
+func (e *Engine) openRecent(name string, c RecentConfig) (*recent.Store, error) {
+	store, err := recent.Open(recent.Config{
+		Dir: filepath.Join(e.cfg.Storage.Trace.WAL.Path, name), MaxRows: c.MaxBlockSpans, MaxAge: c.MaxBlockAge, HoldBack: c.TraceIdle,
+		TenantBytes: c.MaxTenantBytes, NodeBytes: c.MaxNodeBytes, KeepLocal: c.KeepBlocks, Ship: e.ship,
+	}, e.log.With("part", name), e.registererFor(name))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	e.closers = append(e.closers, store.Close)
+	return store, nil
+}
+
+// ship puts a finished block into the bucket.
+func (e *Engine) ship(ctx context.Context, tenantID, dir string, m *block.Meta) error {
+	return block.Upload(ctx, e.bucket, dir, m)
+}
