@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/ringctl/ringctl/client"
 )
@@ -22,16 +23,70 @@ type cluster struct {
 	client  *client.Client
 	about   About
 	examine func(views []*client.Snapshot) []Finding
+	// last is the newest snapshot watched, round the number of samples taken.
+	last  atomic.Pointer[client.Snapshot]
+	round atomic.Uint64
 }
 
 func (c *cluster) About() About { return c.about }
 
 func (c *cluster) Watch(ctx context.Context) iter.Seq2[*client.Snapshot, error] {
-	return c.client.Watch(ctx)
+	return func(yield func(*client.Snapshot, error) bool) {
+		for s, err := range c.client.Watch(ctx) {
+			if err == nil {
+				c.last.Store(s)
+			}
+			if !yield(s, err) {
+				return
+			}
+		}
+	}
 }
 
 func (c *cluster) Views(ctx context.Context) ([]*client.Snapshot, error) {
-	return c.client.Views(ctx)
+	last := c.last.Load()
+	if last == nil || len(last.Members) <= sampleLeast || last.StateBytes*len(last.Members) <= viewsBudget {
+		return c.client.Views(ctx)
+	}
+	return c.sample(ctx, last)
+}
+
+// All views together may be this large on the wire. Beyond it a few members are
+// asked, at least sampleLeast, and others the next time.
+const (
+	viewsBudget = 8 << 20
+	sampleLeast = 3
+)
+
+// sampled is the error of a round in which not all members were asked.
+type sampled struct{ asked, of int }
+
+func (s sampled) Error() string {
+	return fmt.Sprintf("%d of %d members are asked at a time, their state is large", s.asked, s.of)
+}
+
+// sample asks some members, spread over the list, in turn.
+func (c *cluster) sample(ctx context.Context, last *client.Snapshot) ([]*client.Snapshot, error) {
+	var alive []client.Member
+	for _, m := range last.Members {
+		if m.State == "alive" && !m.Guest {
+			alive = append(alive, m)
+		}
+	}
+	n := min(max(viewsBudget/max(last.StateBytes, 1), sampleLeast), len(alive))
+	round := int(c.round.Add(1))
+	var views []*client.Snapshot
+	var errs []error
+	for i := range n {
+		m := alive[(i*len(alive)/n+round)%len(alive)]
+		v, err := c.client.SnapshotFrom(ctx, m.Addr)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))
+			continue
+		}
+		views = append(views, v)
+	}
+	return views, errors.Join(append([]error{sampled{n, len(last.Members)}}, errs...)...)
 }
 
 func (c *cluster) Examine(views []*client.Snapshot) []Finding {
@@ -78,7 +133,9 @@ func (c *cluster) Apply(ctx context.Context, p *client.Plan, report func(client.
 // The sequence may be read once.
 func NewReplay(name string, snapshots iter.Seq2[*client.Snapshot, error], examine func([]*client.Snapshot) []Finding) Source {
 	about := About{Name: name, ReadOnly: "it is a recording", Recorded: true}
-	return &replay{cluster: cluster{about: about, examine: examine}, snapshots: snapshots}
+	r := &replay{snapshots: snapshots}
+	r.about, r.examine = about, examine
+	return r
 }
 
 // replay is a recording.

@@ -81,6 +81,37 @@ func apply(t *testing.T, src Source, c Change) {
 	}
 }
 
+// TestLargeStatesAreSampled asks a few members at a time, others each time.
+func TestLargeStatesAreSampled(t *testing.T) {
+	nodes, src := realCluster(t, About{Name: "loopback"})
+	c := src.(*cluster)
+	for snap := range src.Watch(t.Context()) {
+		large := *snap
+		large.StateBytes = viewsBudget / 2
+		for i := range 3 { // six members that answer at three addresses
+			m := large.Members[i]
+			m.Name += "-twin"
+			large.Members = append(large.Members, m)
+		}
+		c.last.Store(&large)
+		break
+	}
+	asked := map[string]bool{}
+	for range 3 {
+		views, err := src.Views(t.Context())
+		var s sampled
+		if !errors.As(err, &s) || s.asked != sampleLeast || s.of != 6 || len(views) != sampleLeast {
+			t.Fatalf("%d views, %v", len(views), err)
+		}
+		for _, v := range views {
+			asked[v.From] = true
+		}
+	}
+	if len(asked) != len(nodes.Names()) {
+		t.Errorf("only %v were asked in three rounds", asked)
+	}
+}
+
 // TestSourceRefuses plans what must not be, or cannot be read.
 func TestSourceRefuses(t *testing.T) {
 	_, src := realCluster(t, About{Name: "loopback"})

@@ -82,7 +82,7 @@ func (m *Model) dialogKey(key, text string) tea.Cmd {
 func (m *Model) globalKey(key string) tea.Cmd {
 	if n := strings.Index("1234567", key); n >= 0 && len(key) == 1 {
 		m.enter(tabs[n].name)
-		return nil
+		return m.refresh()
 	}
 	switch key {
 	case "q":
@@ -114,6 +114,16 @@ func (m *Model) globalKey(key string) tea.Cmd {
 		m.nextTheme()
 	}
 	return nil
+}
+
+// refresh asks all members again when a screen is about their views, and these
+// are not of just now.
+func (m *Model) refresh() tea.Cmd {
+	about := m.current == "views" || m.current == "doctor"
+	if !about || m.lastPoll == nil || m.now.Sub(m.lastPoll.At) < m.opts.PollEvery || m.about.Recorded {
+		return nil
+	}
+	return m.poll()
 }
 
 // escape undoes the last thing: the filter first, then the screen, then the

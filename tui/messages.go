@@ -67,7 +67,24 @@ func tick() tea.Cmd {
 }
 
 func (m *Model) pollLater() tea.Cmd {
-	return tea.Tick(m.opts.PollEvery, func(time.Time) tea.Msg { return pollDueMsg{} })
+	return tea.Tick(m.pollEvery(), func(time.Time) tea.Msg { return pollDueMsg{} })
+}
+
+// A round of views makes every member encode its whole state: rounds are spaced
+// so that they move at most a megabyte a second, and come at least now and then.
+const (
+	pollBytesPerSecond = 1 << 20
+	pollAtLeast        = 10 * time.Minute
+)
+
+func (m *Model) pollEvery() time.Duration {
+	moved := 0
+	if m.lastPoll != nil {
+		for _, v := range m.lastPoll.Views {
+			moved += v.StateBytes
+		}
+	}
+	return max(m.opts.PollEvery, min(time.Duration(moved)*time.Second/pollBytesPerSecond, pollAtLeast))
 }
 
 func spin() tea.Cmd {

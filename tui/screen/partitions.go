@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/tui/scene"
@@ -343,7 +344,7 @@ func (p *Partitions) columns(ring *client.PartitionRing) []column {
 }
 
 func (p *Partitions) grid(c widget.Canvas, ring *client.PartitionRing, env Env) {
-	remark := count(len(p.rows), "partition") + " by " + count(len(ring.Zones), "zone")
+	remark := count(len(p.rows), "partition") + " by " + count(len(ring.Zones), "zone") + ", timeout " + age(time.Duration(ring.HeartbeatTimeout))
 	if len(p.marks) > 0 {
 		remark = fmt.Sprintf("%d marked of %s", len(p.marks), remark)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/tui/scene"
@@ -380,7 +381,7 @@ var memberColumns = []column{
 }
 
 func (r *Ring) members(c widget.Canvas, ring *client.Ring, env Env) {
-	remark := count(len(r.rows), "member")
+	remark := count(len(r.rows), "member") + ", timeout " + age(time.Duration(ring.HeartbeatTimeout))
 	if len(r.marks) > 0 {
 		remark = fmt.Sprintf("%d marked of %s", len(r.marks), remark)
 	}

@@ -221,8 +221,10 @@ func (d *dial) words() []widget.Span {
 		{Style: st.With(widget.Bold), Text: sym + " " + string(d.ring.Verdict)},
 		{Style: d.theme.Text, Text: fmt.Sprintf("%d/%d up", d.ring.HealthyCount, len(d.ring.Instances))},
 	}
-	if q := d.ring.Write; q != nil && q.Error == "" {
-		lines = append(lines, widget.Span{Style: d.theme.Dim, Text: "margin " + margin(q)})
+	for _, q := range []*client.Quorum{d.ring.Write, d.ring.Read} {
+		if q != nil && q.Error == "" {
+			lines = append(lines, widget.Span{Style: d.theme.Dim, Text: q.Operation + " " + margin(q)})
+		}
 	}
 	return lines
 }
