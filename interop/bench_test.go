@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/ring"
 )
@@ -166,4 +167,24 @@ func heap() float64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc)
+}
+
+// BenchmarkPull reads the whole view of a member that holds a thousand instances with 512 tokens each, without joining.
+func BenchmarkPull(b *testing.B) {
+	p := startPeer(b)
+	theirs := p.ask(b, request{Op: "start", Node: "d1", Label: "big"}).Addr
+	p.ask(b, request{Op: "fill", Node: "d1", Ring: ringKey, Count: 1000})
+	ours := startMember(b, func(c *gossip.Config) { c.ClusterLabel = "big" }, theirs)
+	d := gossip.Dialer{Label: "big", Timeout: 20 * time.Second}
+	for name, addr := range map[string]string{"dskit": theirs, "ours": ours.Addr()} {
+		b.Run("from="+name, func(b *testing.B) {
+			for b.Loop() {
+				view, err := d.Pull(b.Context(), addr)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(int64(view.Bytes))
+			}
+		})
+	}
 }

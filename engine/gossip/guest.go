@@ -103,6 +103,9 @@ func joinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger, nw netw
 
 func guestSettings(cfg GuestConfig) (Config, error) {
 	c := DefaultConfig()
+	if t := cfg.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil {
+		return c, fmt.Errorf("%w: they connect over TLS and we have no certificate to show", ErrUnreachable)
+	}
 	c.ClusterLabel, c.AllowUnlabelled = cfg.Label, true
 	c.BindPort, c.AdvertiseAddr, c.AdvertisePort = cfg.BindPort, cfg.AdvertiseAddr, cfg.AdvertisePort
 	if cfg.BindAddr != "" {

@@ -23,15 +23,21 @@ type network interface {
 	Dial(ctx context.Context, addr string) (net.Conn, error)
 }
 
+// tcp is the network itself.
 type tcp struct{}
 
+// Listen implements network.
 func (tcp) Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 }
 
+// Dial implements network.
 func (tcp) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", addr)
 }
+
+// maxServed is how many connections are read at the same time; the rest waits in the kernel. Each has a deadline.
+const maxServed = 1024
 
 // maxPacket bounds one received packet. The dskit family sends up to its buffer size of 10 MiB in one.
 const maxPacket = 12 << 20
@@ -117,6 +123,7 @@ func (t *transport) port() int { return portOf(t.listeners[0].Addr()) }
 
 // accept hands every connection to its own goroutine until the listener is closed.
 func (t *transport) accept(l net.Listener) {
+	slots := make(chan struct{}, maxServed)
 	for wait := time.Duration(0); ; {
 		conn, err := l.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -133,7 +140,11 @@ func (t *transport) accept(l net.Listener) {
 			continue
 		}
 		wait = 0
-		t.reads.Go(func() { t.serve(conn) })
+		slots <- struct{}{}
+		t.reads.Go(func() {
+			defer func() { <-slots }()
+			t.serve(conn)
+		})
 	}
 }
 

@@ -109,6 +109,7 @@ func AppendDead(b []byte, incarnation int, name string) []byte {
 	return appendRaw(appendRaw(b, "From"), name)
 }
 
+// AppendLabel appends the header of a cluster label, nothing for the empty one. Labels longer than MaxLabel do not fit.
 func AppendLabel(b []byte, label string) []byte {
 	if label == "" {
 		return b
