@@ -37,9 +37,8 @@ func (a *app) change(c *cobra.Command, cl *client.Client, p *client.Plan) (*clie
 		}
 		return nil, p.Allowed(a.flags.force)
 	}
-	if a.chosen.ReadOnly {
-		return nil, &client.Error{Code: client.CodeRefused, Op: string(p.Action), Err: fmt.Errorf("context %s is read-only", a.context),
-			Hint: "ringctl context set " + a.context + " --read-only=false, or another context"}
+	if err := a.writable(p); err != nil {
+		return nil, err
 	}
 	if err := p.Allowed(a.flags.force); err != nil {
 		return nil, err
@@ -57,6 +56,15 @@ func (a *app) change(c *cobra.Command, cl *client.Client, p *client.Plan) (*clie
 		}
 	}
 	return res, err
+}
+
+// writable refuses changes through a read-only context.
+func (a *app) writable(p *client.Plan) error {
+	if !a.chosen.ReadOnly {
+		return nil
+	}
+	return &client.Error{Code: client.CodeRefused, Op: string(p.Action), Err: fmt.Errorf("context %s is read-only", a.context),
+		Hint: "ringctl context set " + a.context + " --read-only=false, or another context"}
 }
 
 func (a *app) applyOptions() client.ApplyOptions {

@@ -16,7 +16,7 @@ func (a *app) partitionCommand() *cobra.Command {
 	var ringName string
 	c := &cobra.Command{
 		Use:   "partition",
-		Short: "Change partitions: activate, deactivate, lock, unlock, remove; remove owners",
+		Short: "Change partitions: activate, deactivate, lock, unlock, drain, remove; remove owners",
 		Long: `Change one partition, or remove one owner. Allowed moves are PENDING -> ACTIVE or INACTIVE, ACTIVE -> INACTIVE and
 INACTIVE -> ACTIVE; a locked partition does not move. The entry is written as it was read, only the state or lock differs,
 and all members are read until they agree.`,
@@ -34,6 +34,7 @@ and all members are read until they agree.`,
 		a.partitionEdit(client.Lock, "lock", "Keep a partition in its state until it is unlocked", &ringName, false),
 		a.partitionEdit(client.Unlock, "unlock", "Let a partition's state change again", &ringName, false),
 		a.partitionEdit(client.RemovePartition, "remove", "Remove an INACTIVE partition without owners", &ringName, false),
+		a.drainCommand(&ringName),
 		a.ownerCommand(&ringName),
 	)
 	return c

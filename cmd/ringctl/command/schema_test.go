@@ -45,6 +45,9 @@ var kinds = map[string]any{
 	"RuleList":           []doctor.Rule{},
 	"CheckList":          []checkItem{},
 	"Explanation":        &explanation{},
+	"DrainStatus":        &drainStatus{},
+	"RepairList":         []repairItem{},
+	"StagedChanges":      []stageChange{},
 }
 
 // schema is the part of JSON Schema that is used.
