@@ -2,6 +2,7 @@ package query
 
 import (
 	"encoding/binary"
+	"slices"
 	"sort"
 
 	"github.com/ringctl/ringctl/engine/trace"
@@ -122,24 +123,39 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, res *SearchResult) er
 		d.attrs = append(d.attrs, get)
 		d.names = append(d.names, shownName(a))
 	}
-	sum, err := s.summaries()
+	numbers := s.bitmapOf(len(s.traces.IDs))
+	for i := range found {
+		numbers.Set(found[i].number)
+	}
+	sum, err := s.summaries(numbers)
 	if err != nil {
 		return err
 	}
-	res.Traces = make([]TraceResult, 0, len(found))
+	res.Traces = make([]TraceResult, len(found))
+	place := newestOrder(found)
 	for i := range found {
 		if err := s.step(); err != nil {
 			return err
 		}
-		res.Traces = append(res.Traces, d.trace(&found[i], sum))
+		res.Traces[place[i]] = d.trace(&found[i], sum)
 	}
 	if !p.req.SkipServices {
-		if err := s.serviceStats(found, res.Traces); err != nil {
-			return err
-		}
+		return s.serviceStats(found, place, res.Traces)
 	}
-	sort.Slice(res.Traces, func(i, j int) bool { return res.Traces[i].Start > res.Traces[j].Start })
 	return nil
+}
+
+// newestOrder is the place of each trace in the answer.
+func newestOrder(found []foundTrace) []int {
+	order, place := make([]int, len(found)), make([]int, len(found))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return newestFirst(found[a], found[b]) })
+	for k, i := range order {
+		place[i] = k
+	}
+	return place
 }
 
 // trim leaves the spans of each set that are shown, the first by start, and collects their rows in show. matched
@@ -224,7 +240,7 @@ func (d *describer) name(row uint32) string {
 }
 
 // serviceStats counts the live spans and errors per service of the traces found.
-func (s *scan) serviceStats(found []foundTrace, out []TraceResult) error {
+func (s *scan) serviceStats(found []foundTrace, place []int, out []TraceResult) error {
 	traces := s.bitmapOf(len(s.traces.IDs))
 	for i := range found {
 		traces.Set(found[i].number)
@@ -260,7 +276,7 @@ func (s *scan) serviceStats(found []foundTrace, out []TraceResult) error {
 			st = count(st, names[resource.Codes[row]], status.at(row) == int64(trace.StatusError))
 		}
 		sort.Slice(st, func(a, b int) bool { return st[a].Name < st[b].Name })
-		out[i].Services = st
+		out[place[i]].Services = st
 	}
 	return nil
 }

@@ -317,18 +317,62 @@ func (c *collector) run() error {
 	if err != nil {
 		return err
 	}
-	if err := c.add(acc); err != nil {
+	if c.number == nil && len(c.l.m.By) == 1 && c.plainStart() {
+		err = c.countByCode(acc)
+	} else {
+		err = c.add(acc)
+	}
+	if err != nil {
 		return err
 	}
 	acc.finish(c.out, &c.labels)
 	return c.pickExemplars()
 }
 
+func (c *collector) plainStart() bool {
+	return c.start.Ints != nil && c.start.Rows == nil && c.start.Present == nil
+}
+
+// countByCode is add for the most common questions: counts by one attribute, whose codes lead to the series at once.
+func (c *collector) countByCode(acc *seriesAcc) error {
+	col := &c.labels.columns[0]
+	series := make([]int32, len(col.number)) // by code; -1 = not seen
+	for i := range series {
+		series[i] = -1
+	}
+	at := indexer{v: c.p.v, lo: math.MaxInt64}
+	codes, starts, steps := col.codes, c.start.Ints, acc.steps
+	for w, word := range c.rows {
+		if word != 0 && w&127 == 0 && c.s.ctx.Err() != nil {
+			return c.s.ctx.Err()
+		}
+		for base := uint32(w) << 6; word != 0; word &= word - 1 {
+			row := base + uint32(bits.TrailingZeros64(word))
+			step := at.last
+			if t := starts[row]; t <= at.lo || t > at.hi {
+				if step = at.of(t); step < 0 {
+					continue
+				}
+			}
+			k := series[codes[row]]
+			if k < 0 {
+				k = int32(c.labels.of(row))
+				series[codes[row]] = k
+				if err := acc.grow(max(uint32(k), uint32(max(acc.n, 1)-1))); err != nil {
+					return err
+				}
+			}
+			acc.counts[int(k)*steps+step]++
+		}
+	}
+	return nil
+}
+
 // add is the loop over the rows.
 func (c *collector) add(acc *seriesAcc) error {
 	at := indexer{v: c.p.v, lo: math.MaxInt64}
 	single := len(c.l.m.By) == 0
-	plain := c.start.Ints != nil && c.start.Rows == nil && c.start.Present == nil
+	plain := c.plainStart()
 	var series uint32
 	for w, word := range c.rows {
 		if word != 0 && w&127 == 0 && c.s.ctx.Err() != nil {

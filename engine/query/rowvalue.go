@@ -283,7 +283,7 @@ func (s *scan) traceGetter(i traceql.Intrinsic) (func(t uint32) value, error) {
 	if i == traceql.TraceID {
 		return func(t uint32) value { return stringValue(trimmedHex(s.traces.IDs[t][:])) }, nil
 	}
-	sum, err := s.summaries()
+	sum, err := s.summaries(nil)
 	if err != nil {
 		return nil, err
 	}

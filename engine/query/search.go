@@ -2,7 +2,9 @@ package query
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"sort"
 	"sync"
 
@@ -33,6 +35,8 @@ type SearchResult struct {
 	Traces  []TraceResult // newest first
 	Stats   Stats
 	Partial []string // what is missing and why; empty = complete
+
+	seen map[trace.ID]struct{} // ids of Traces, while merging
 }
 
 // TraceResult is one trace of an answer.
@@ -177,17 +181,24 @@ type foundTrace struct {
 	matched    []int // spans of each set, also those not shown
 }
 
+func newestFirst(a, b foundTrace) int {
+	if a.start != b.start {
+		return cmp.Compare(b.start, a.start)
+	}
+	return cmp.Compare(a.number, b.number)
+}
+
 // choose picks the newest traces of the state, as many as asked for.
 func (p *SearchPlan) choose(s *scan, in state) ([]foundTrace, error) {
 	traces, err := s.tracesOf(in.rows)
 	if err != nil {
 		return nil, err
 	}
-	sum, err := s.summaries()
+	sum, err := s.summaries(traces)
 	if err != nil {
 		return nil, err
 	}
-	var found []foundTrace
+	found := make([]foundTrace, 0, traces.Count())
 	for t, ok := traces.Next(0); ok; t, ok = traces.Next(t + 1) {
 		f := foundTrace{number: t, start: sum.start(t), end: sum.end(t)}
 		if p.req.Start != 0 && f.end < p.req.Start || p.req.End != 0 && f.start > p.req.End {
@@ -196,15 +207,10 @@ func (p *SearchPlan) choose(s *scan, in state) ([]foundTrace, error) {
 		found = append(found, f)
 	}
 	if len(found) > p.req.Limit {
-		sort.Slice(found, func(i, j int) bool {
-			if found[i].start != found[j].start {
-				return found[i].start > found[j].start
-			}
-			return found[i].number < found[j].number
-		})
+		slices.SortFunc(found, newestFirst)
 		found = found[:p.req.Limit]
+		slices.SortFunc(found, func(a, b foundTrace) int { return cmp.Compare(a.number, b.number) })
 	}
-	sort.Slice(found, func(i, j int) bool { return found[i].number < found[j].number })
 	at := 0
 	for i := range found {
 		f := &found[i]
@@ -235,31 +241,79 @@ func (r *SearchResult) Merge(o *SearchResult, limit, spansPerSet int) {
 	if len(o.Traces) == 0 {
 		return
 	}
-	if len(r.Traces) == 0 {
-		r.Traces = o.Traces
-	} else {
-		at := make(map[trace.ID]int, len(r.Traces))
-		for i := range r.Traces {
-			at[r.Traces[i].ID] = i
-		}
-		for i := range o.Traces {
-			if k, ok := at[o.Traces[i].ID]; ok {
-				r.Traces[k].merge(&o.Traces[i], spansPerSet)
-			} else {
-				r.Traces = append(r.Traces, o.Traces[i])
-			}
-		}
+	if r.seen == nil || len(r.seen) != len(r.Traces) {
+		r.seen = make(map[trace.ID]struct{}, len(r.Traces)+len(o.Traces))
+		r.see(r.Traces)
 	}
-	sort.Slice(r.Traces, func(i, j int) bool {
-		a, b := &r.Traces[i], &r.Traces[j]
-		if a.Start != b.Start {
-			return a.Start > b.Start
-		}
-		return bytes.Compare(a.ID[:], b.ID[:]) < 0
-	})
+	if r.disjoint(o) {
+		r.Traces = mergeSorted(r.Traces, o.Traces)
+	} else {
+		r.join(o, spansPerSet)
+	}
+	r.see(o.Traces)
 	if limit > 0 && len(r.Traces) > limit {
+		for i := limit; i < len(r.Traces); i++ {
+			delete(r.seen, r.Traces[i].ID)
+		}
 		r.Traces = r.Traces[:limit]
 	}
+}
+
+func (r *SearchResult) see(list []TraceResult) {
+	for i := range list {
+		r.seen[list[i].ID] = struct{}{}
+	}
+}
+
+func (r *SearchResult) disjoint(o *SearchResult) bool {
+	for i := range o.Traces {
+		if _, ok := r.seen[o.Traces[i].ID]; ok || i > 0 && o.Traces[i].compare(&o.Traces[i-1]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// join is the slow way, for parts with traces in common.
+func (r *SearchResult) join(o *SearchResult, spansPerSet int) {
+	at := make(map[trace.ID]int, len(r.Traces))
+	for i := range r.Traces {
+		at[r.Traces[i].ID] = i
+	}
+	for i := range o.Traces {
+		if k, ok := at[o.Traces[i].ID]; ok {
+			r.Traces[k].merge(&o.Traces[i], spansPerSet)
+		} else {
+			at[o.Traces[i].ID] = len(r.Traces)
+			r.Traces = append(r.Traces, o.Traces[i])
+		}
+	}
+	sort.Slice(r.Traces, func(i, j int) bool { return r.Traces[i].compare(&r.Traces[j]) < 0 })
+}
+
+// compare orders traces: the newest first.
+func (t *TraceResult) compare(o *TraceResult) int {
+	if t.Start != o.Start {
+		return cmp.Compare(o.Start, t.Start)
+	}
+	return bytes.Compare(t.ID[:], o.ID[:])
+}
+
+// mergeSorted merges b into a from the end, so that only what has to move is moved.
+func mergeSorted(a, b []TraceResult) []TraceResult {
+	i, j := len(a)-1, len(b)-1
+	a = append(a, b...)
+	for k := len(a) - 1; j >= 0 && i >= 0; k-- {
+		if a[i].compare(&b[j]) > 0 {
+			a[k] = a[i]
+			i--
+		} else {
+			a[k] = b[j]
+			j--
+		}
+	}
+	copy(a, b[:j+1])
+	return a
 }
 
 func (t *TraceResult) merge(o *TraceResult, spansPerSet int) {

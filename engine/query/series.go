@@ -102,22 +102,26 @@ type seriesAcc struct {
 	n       int // series so far
 	counts  []float64
 	values  []float64
-	dense   []uint32          // counts by step and bucket, of a single series
+	dense   []uint32          // counts by step and bucket, of a single series; see denseFrom
 	buckets map[uint64]uint64 // by series, step and bucket
 }
 
-// maxDense bounds the counters of a dense histogram.
-const maxDense = 4 << 20
+// A single series has its counters for values from 1 to 2⁶⁴, which durations in ns are, in a plain list; maxDense bounds
+// it. The first counter of a step is bucket denseFrom.
+const (
+	denseFrom    = zeroBucket + 1 - minExp*subBuckets
+	denseBuckets = maxExp * subBuckets
+	maxDense     = 4 << 20
+)
 
 func newAccumulator(m *traceql.MetricPipe, steps int, single bool) (*seriesAcc, error) {
 	a := &seriesAcc{fn: m.Func, steps: steps}
 	if !a.histogram() {
 		return a, nil
 	}
-	if single && steps*numBuckets <= maxDense {
-		a.dense, a.n = make([]uint32, steps*numBuckets), 1
-	} else {
-		a.buckets = make(map[uint64]uint64)
+	a.buckets = make(map[uint64]uint64)
+	if single && steps*denseBuckets <= maxDense {
+		a.dense, a.n = make([]uint32, steps*denseBuckets), 1
 	}
 	return a, nil
 }
@@ -167,8 +171,10 @@ func (a *seriesAcc) add(series uint32, step int, v float64) error {
 		v = math.Float64frombits(math.Float64bits(v) - 1)
 	}
 	if a.dense != nil {
-		a.dense[step*numBuckets+int(bucketOf(v))]++
-		return nil
+		if k := int(bucketOf(v)) - denseFrom; uint(k) < denseBuckets {
+			a.dense[step*denseBuckets+k]++
+			return nil
+		}
 	}
 	if int(series) >= a.n {
 		if err := a.grow(series); err != nil {
@@ -209,7 +215,7 @@ func (a *seriesAcc) finish(out *MetricsLeg, labels *labeler) {
 	}
 	for i, n := range a.dense {
 		if n > 0 {
-			out.Series[0].Buckets = append(out.Series[0].Buckets, Bucket{uint32(i / numBuckets), uint16(i % numBuckets), uint64(n)})
+			out.Series[0].Buckets = append(out.Series[0].Buckets, Bucket{uint32(i / denseBuckets), uint16(denseFrom + i%denseBuckets), uint64(n)})
 		}
 	}
 	for k, n := range a.buckets {
@@ -217,7 +223,7 @@ func (a *seriesAcc) finish(out *MetricsLeg, labels *labeler) {
 		p := &out.Series[cell/uint64(a.steps)]
 		p.Buckets = append(p.Buckets, Bucket{uint32(cell % uint64(a.steps)), uint16(k % numBuckets), n})
 	}
-	if a.buckets != nil {
+	if len(a.buckets) > 0 {
 		for i := range out.Series {
 			sortBuckets(out.Series[i].Buckets)
 		}

@@ -10,8 +10,8 @@ type summary struct {
 	resource                              *Vector
 }
 
-// summaries reads the trace columns, or computes all of it when one is missing.
-func (s *scan) summaries() (*summary, error) {
+// summaries reads the trace columns for the traces (nil = all), or computes all of it when one is missing.
+func (s *scan) summaries(traces Bitmap) (*summary, error) {
 	if s.sum != nil {
 		return s.sum, nil
 	}
@@ -25,16 +25,17 @@ func (s *scan) summaries() (*summary, error) {
 			sum = &summary{}
 			break
 		}
-		v, err := s.read(c, 0, nil)
+		v, err := s.read(c, 0, traces)
 		if err != nil {
 			return nil, err
 		}
 		*part.dst = v
 	}
-	if sum.serviceCol == nil {
-		if err := s.computeSummaries(sum); err != nil {
-			return nil, err
-		}
+	if sum.serviceCol != nil {
+		return sum, nil
+	}
+	if err := s.computeSummaries(sum); err != nil {
+		return nil, err
 	}
 	s.sum = sum
 	return sum, nil
