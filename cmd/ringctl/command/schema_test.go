@@ -46,6 +46,7 @@ var kinds = map[string]any{
 	"CheckList":          []checkItem{},
 	"Explanation":        &explanation{},
 	"DrainStatus":        &drainStatus{},
+	"RolloutPlan":        []rolloutStep{},
 	"RepairList":         []repairItem{},
 	"StagedChanges":      []stageChange{},
 }

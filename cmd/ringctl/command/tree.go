@@ -20,7 +20,7 @@ func (a *app) commands() [4][]*cobra.Command {
 		{a.statusCommand(), a.ringsCommand(), a.membersCommand(), a.tokensCommand(), a.partitionsCommand(), a.viewsCommand(), a.diffCommand(), a.watchCommand(),
 			a.recordCommand(), a.replayCommand(), a.eventsCommand(), a.serveCommand()},
 		{a.lookupCommand(), a.doctorCommand(), a.explainCommand(), a.simulateCommand(), a.canStopCommand(), a.waitCommand(), a.checkCommand()},
-		{a.forgetCommand(), a.partitionCommand(), a.repairCommand(), a.planCommand(), a.applyCommand(), a.undoCommand()},
+		{a.forgetCommand(), a.partitionCommand(), a.repairCommand(), a.planCommand(), a.applyCommand(), a.undoCommand(), a.rolloutCommand()},
 		{a.contextCommand(), a.versionCommand(), a.completionCommand(), a.manCommand()},
 	}
 	if a.env.Top != nil {

@@ -66,11 +66,21 @@ func (a *app) waitCommand() *cobra.Command {
 	return c
 }
 
-// await polls all views. The time for which it was true counts from the first of an unbroken row of good looks.
+// await waits and prints the result.
 func (a *app) await(ctx context.Context, all []condition, stable, limit time.Duration) error {
-	cl, err := a.client()
+	views, held, err := a.holds(ctx, all, stable, limit)
 	if err != nil {
 		return err
+	}
+	return a.print(waitDocument(views, held))
+}
+
+// holds polls all views until all conditions were true for a while without a break. It returns the last views and for how
+// long it was true.
+func (a *app) holds(ctx context.Context, all []condition, stable, limit time.Duration) ([]*client.Snapshot, time.Duration, error) {
+	cl, err := a.client()
+	if err != nil {
+		return nil, 0, err
 	}
 	every := max(or(a.flags.interval, 5*time.Second), 100*time.Millisecond)
 	if stable > 0 {
@@ -78,50 +88,70 @@ func (a *app) await(ctx context.Context, all []condition, stable, limit time.Dur
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	var since time.Time
-	last, said := "no member gave a view", ""
-	seen := false
+	w := waiting{app: a, stable: stable, last: "no member gave a view"}
 	for {
 		views, err := cl.Views(ctx)
-		var missing string
-		switch {
-		case err != nil && len(views) == 0:
-			missing = err.Error()
-		default:
-			seen = true
-			missing = unmet(all, views, err)
-		}
-		if missing == "" {
-			if since.IsZero() {
-				since = time.Now()
-			}
-			if time.Since(since) >= stable {
-				return a.print(waitDocument(views, time.Since(since)))
-			}
-			missing = fmt.Sprintf("true for %s of %s", time.Since(since).Round(time.Second), stable)
-		} else {
-			since = time.Time{}
-		}
-		if ctx.Err() == nil {
-			last = missing
-			if missing != said && !strings.HasPrefix(missing, "true for") {
-				said = missing
-				a.say("waiting: %s", missing)
-			}
+		if w.look(ctx, all, views, err) {
+			return views, time.Since(w.since), nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return ctx.Err()
-			}
-			code := client.CodeTimeout
-			if !seen {
-				code = client.CodeNoView
-			}
-			return &client.Error{Code: code, Op: "wait", Err: fmt.Errorf("not within %s: %s", limit, last)}
+			return nil, 0, w.timeout(ctx, limit)
 		}
 	}
+}
+
+// waiting is how far a wait is.
+type waiting struct {
+	*app
+	stable     time.Duration
+	since      time.Time // start of the unbroken row of good looks; zero while it is not true
+	last, said string
+	seen       bool
+}
+
+// look judges one round of views; true ends the wait.
+func (w *waiting) look(ctx context.Context, all []condition, views []*client.Snapshot, err error) bool {
+	missing := ""
+	if len(views) == 0 {
+		missing = fmt.Sprint(err)
+	} else {
+		w.seen = true
+		missing = unmet(all, views, err)
+	}
+	if missing == "" {
+		if w.since.IsZero() {
+			w.since = time.Now()
+		}
+		held := time.Since(w.since)
+		if held >= w.stable {
+			return true
+		}
+		w.last = fmt.Sprintf("true for %s of %s", held.Round(time.Second), w.stable)
+		return false
+	}
+	w.since = time.Time{}
+	if ctx.Err() != nil {
+		return false // the views are missing because the time is up
+	}
+	w.last = missing
+	if missing != w.said {
+		w.said = missing
+		w.say("waiting: %s", missing)
+	}
+	return false
+}
+
+func (w *waiting) timeout(ctx context.Context, limit time.Duration) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ctx.Err()
+	}
+	code := client.CodeTimeout
+	if !w.seen {
+		code = client.CodeNoView
+	}
+	return &client.Error{Code: code, Op: "wait", Err: fmt.Errorf("not within %s: %s", limit, w.last)}
 }
 
 func unmet(all []condition, views []*client.Snapshot, err error) string {
