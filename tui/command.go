@@ -74,6 +74,7 @@ const (
 	partitionRings
 	memberIDs
 	partitionIDs
+	ownerIDs
 	themeNames
 )
 
@@ -100,6 +101,7 @@ func commands() []command {
 		{[]string{"lock"}, partitionIDs, "propose to lock", changeCommand(client.Lock)},
 		{[]string{"unlock"}, partitionIDs, "propose to unlock", changeCommand(client.Unlock)},
 		{[]string{"remove"}, partitionIDs, "propose to remove", changeCommand(client.RemovePartition)},
+		{[]string{"remove-owner"}, ownerIDs, "propose to remove an owner", changeCommand(client.RemoveOwner)},
 		{[]string{"theme"}, themeNames, "change the colours", (*Model).themeCommand},
 		{[]string{"wide"}, noArguments, "more columns", func(m *Model, _ []string) tea.Cmd { m.wide = !m.wide; return nil }},
 		{[]string{"pause"}, noArguments, "freeze the screen", func(m *Model, _ []string) tea.Cmd { return m.pause() }},
@@ -198,12 +200,30 @@ func (m *Model) candidates(a arguments) []string {
 				out = append(out, r.Instances[i].ID)
 			}
 		}
+	case ownerIDs:
+		if r, ok := snap.PartitionRing(m.partitions.Key()); ok {
+			out = owners(r)
+		}
 	case partitionIDs:
 		if r, ok := snap.PartitionRing(m.partitions.Key()); ok {
 			for i := range r.Partitions {
 				out = append(out, fmt.Sprint(r.Partitions[i].ID))
 			}
 		}
+	}
+	return out
+}
+
+// owners are the owners of all partitions and those of none.
+func owners(r *client.PartitionRing) []string {
+	var out []string
+	for i := range r.Partitions {
+		for _, o := range r.Partitions[i].Owners {
+			out = append(out, o.ID)
+		}
+	}
+	for _, o := range r.Orphans {
+		out = append(out, o.ID)
 	}
 	return out
 }

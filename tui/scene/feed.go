@@ -59,8 +59,10 @@ type Feed struct {
 	Entries []Entry
 	// Dropped counts old entries that no longer fit.
 	Dropped int
-	flaps   []int
-	slot    int64
+	// Total is the number of flaps seen.
+	Total int
+	flaps []int // per slot, from the slot first on
+	first int64
 }
 
 // Add takes the events of one snapshot.
@@ -153,35 +155,37 @@ func flaps(k client.EventKind) bool {
 	return false
 }
 
+// count adds a flap to its slot. Slots older than the oldest kept are not
+// counted any more, gaps are filled with nothing.
 func (f *Feed) count(at time.Time) {
+	f.Total++
 	slot := at.UnixNano() / int64(FlapSlot)
-	f.advance(slot)
-	if back := f.slot - slot; back >= 0 && back < int64(len(f.flaps)) {
-		f.flaps[len(f.flaps)-1-int(back)]++
+	if len(f.flaps) == 0 {
+		f.first = slot
+	}
+	if ahead := slot - f.first - int64(len(f.flaps)) + 1; ahead > flapSlots {
+		f.flaps, f.first = f.flaps[:0], slot
+	}
+	for f.first+int64(len(f.flaps)) <= slot {
+		f.flaps = append(f.flaps, 0)
+	}
+	if over := len(f.flaps) - flapSlots; over > 0 {
+		f.flaps, f.first = f.flaps[over:], f.first+int64(over)
+	}
+	if slot >= f.first {
+		f.flaps[slot-f.first]++
 	}
 }
 
-// advance moves the window of slots forward to the given one.
-func (f *Feed) advance(slot int64) {
-	if f.flaps == nil {
-		f.flaps, f.slot = make([]int, 1, flapSlots), slot
-	}
-	if slot-f.slot >= flapSlots {
-		clear(f.flaps)
-		f.slot = slot
-	}
-	for f.slot < slot {
-		if len(f.flaps) == flapSlots {
-			copy(f.flaps, f.flaps[1:])
-			f.flaps = f.flaps[:flapSlots-1]
+// Flaps is the number of flaps in the n slots up to the one of now, oldest
+// first.
+func (f *Feed) Flaps(now time.Time, n int) []int {
+	out := make([]int, max(n, 0))
+	from := now.UnixNano()/int64(FlapSlot) - int64(n) + 1
+	for i := range out {
+		if at := from + int64(i) - f.first; at >= 0 && at < int64(len(f.flaps)) {
+			out[i] = f.flaps[at]
 		}
-		f.flaps, f.slot = append(f.flaps, 0), f.slot+1
 	}
-}
-
-// Flaps is the number of flaps per slot up to the slot of now, oldest first.
-// The slice belongs to the feed and is good until the next call.
-func (f *Feed) Flaps(now time.Time) []int {
-	f.advance(max(now.UnixNano()/int64(FlapSlot), f.slot))
-	return f.flaps
+	return out
 }

@@ -154,14 +154,18 @@ func TestFeedCalmsStorms(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	sum := 0
-	for _, n := range f.Flaps(at.Add(30 * time.Second)) {
+	for _, n := range f.Flaps(at.Add(30*time.Second), 12) {
 		sum += n
 	}
-	if sum != 53+6 {
-		t.Errorf("%d flaps counted, want 59", sum)
+	if sum != 53+6 || f.Total != sum {
+		t.Errorf("%d flaps counted, %d in all, want 59", sum, f.Total)
 	}
-	if flaps := f.Flaps(at.Add(24 * time.Hour)); slices.Max(flaps) != 0 || len(flaps) > flapSlots {
+	if flaps := f.Flaps(at.Add(24*time.Hour), 50); slices.Max(flaps) != 0 || len(flaps) != 50 {
 		t.Errorf("a day later %d flaps are left in %d slots", slices.Max(flaps), len(flaps))
+	}
+	f.Add([]client.Event{ev(48*time.Hour, client.InstanceHealth, "i-00", "unhealthy"), ev(47*time.Hour, client.InstanceHealth, "i-01", "unhealthy")})
+	if flaps := f.Flaps(at.Add(48*time.Hour), 3); flaps[2] != 1 || len(f.flaps) > flapSlots {
+		t.Errorf("two days later the slots are %v of %d", flaps, len(f.flaps))
 	}
 }
 

@@ -146,14 +146,10 @@ func (e *Events) remark() string {
 func (e *Events) headline(c widget.Canvas, env Env) {
 	t := c.Theme
 	w := min(c.W-2, 120)
-	values := e.feed.Flaps(env.Now)
 	span := time.Duration(w) * scene.FlapSlot
-	recent, total := 0, 0
-	for i, v := range values {
-		total += v
-		if i >= len(values)-int(time.Minute/scene.FlapSlot) {
-			recent += v
-		}
+	recent := 0
+	for _, n := range e.feed.Flaps(env.Now, int(time.Minute/scene.FlapSlot)) {
+		recent += n
 	}
 	sym, st, word := t.Glyph.Good, t.Good, "CALM"
 	switch {
@@ -163,8 +159,8 @@ func (e *Events) headline(c widget.Canvas, env Env) {
 		sym, st, word = t.Glyph.Warn, t.Warn, "MOVING"
 	}
 	x := c.Text(0, 0, st.With(widget.Bold), sym+" "+word)
-	c.In(x+2, 0, c.W-x-2, t.Strong, fmt.Sprintf("%s in the last minute, %d seen in all", count(recent, "flap"), total))
-	c.Spark(0, 1, w, values, t.Accent)
+	c.In(x+2, 0, c.W-x-2, t.Strong, fmt.Sprintf("%s in the last minute, %d seen in all", count(recent, "flap"), e.feed.Total))
+	c.Spark(0, 1, w, e.feed.Flaps(env.Now, w), t.Accent)
 	c.In(0, 2, w, t.Faint, age(span)+" ago")
 	c.Right(0, 2, w, t.Faint, "now")
 }

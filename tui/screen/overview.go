@@ -432,7 +432,7 @@ func (o *Overview) latest(c widget.Canvas, env Env) {
 	if o.feed == nil || in.H < 2 {
 		return
 	}
-	in.Spark(0, 0, in.W, o.feed.Flaps(env.Now), in.Theme.Accent)
+	in.Spark(0, 0, in.W, o.feed.Flaps(env.Now, in.W), in.Theme.Accent)
 	n := len(o.feed.Entries)
 	if n == 0 {
 		in.Text(0, 1, in.Theme.Dim, "nothing has changed so far")
