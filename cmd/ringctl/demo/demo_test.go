@@ -56,7 +56,7 @@ func TestScript(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{"✓ status", "✓ find by id (replicated path)", "✓ find by id (partitions path)", "✓ kill -9 ingester-b",
-		"✓ write with a dead member", "✓ forget ingester-b", "✓ partition 1 inactive", "✓ its data stays readable"} {
+		"✓ write with a dead member", "✓ forget ingester-b", "✓ partition 1 inactive", "✓ every acknowledged trace is found whole"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("missing %q in\n%s", want, out.String())
 		}

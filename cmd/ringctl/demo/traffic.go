@@ -8,6 +8,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,33 @@ type traffic struct {
 	sent   atomic.Int64 // spans
 	acked  atomic.Int64 // spans
 	failed atomic.Int64 // exports
+
+	mu   sync.Mutex
+	kept []kept // acknowledged traces
+}
+
+// kept is a trace that was acknowledged whole.
+type kept struct {
+	tenant string
+	id     trace.ID
+	spans  int
+}
+
+// maxKept bounds how many acknowledged traces are remembered.
+const maxKept = 2000
+
+func (t *traffic) keep(k kept) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.kept) < maxKept {
+		t.kept = append(t.kept, k)
+	}
+}
+
+func (t *traffic) acknowledged() []kept {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.kept)
 }
 
 func newTraffic(endpoint string, seed uint64) *traffic {
@@ -54,8 +83,11 @@ func (t *traffic) run(ctx context.Context, every time.Duration) {
 		if i%2 == 1 {
 			tenant = tenantPartitions
 		}
-		_, otlp, spans := t.newTrace()
-		if err := t.send(ctx, tenant, otlp, spans); err != nil && ctx.Err() == nil {
+		id, otlp, spans := t.newTrace()
+		switch err := t.send(ctx, tenant, otlp, spans); {
+		case err == nil:
+			t.keep(kept{tenant, id, spans})
+		case ctx.Err() == nil:
 			t.failed.Add(1)
 		}
 	}
