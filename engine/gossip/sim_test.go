@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -263,4 +264,60 @@ func TestLargeChanges(t *testing.T) {
 			return agree(nodes) && len(nodes[3].Get(toyKey).EntryNames()) == 2
 		})
 	})
+}
+
+// TestRandomFaults lets a cluster live through random writes, forgets, splits and unreachable members, heals it, and
+// compares it with the plain truth: per entry the latest write, wherever it was made.
+func TestRandomFaults(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { randomFaults(t, rand.New(rand.NewPCG(seed, 9))) })
+		})
+	}
+}
+
+func randomFaults(t *testing.T, rng *rand.Rand) {
+	const members = 7
+	nw, nodes := simulate(t, members, func(_ int, cfg *Config) {
+		cfg.JoinMembers = []string{ip(0) + ":7946", ip(3) + ":7946", ip(6) + ":7946"}
+	})
+	truth := map[string]string{}
+	for step := range 60 {
+		i := rng.IntN(members)
+		id := fmt.Sprintf("i%d", rng.IntN(10))
+		switch rng.IntN(8) {
+		case 0:
+			nw.split(rng.IntN(3), ip(i))
+		case 1:
+			nw.setDown(ip(i), rng.IntN(2) == 0)
+		case 2:
+			if v, _ := nodes[i].Get(toyKey).(toy); v != nil {
+				if _, known := v[id]; known {
+					nodes[i].forget(t, id)
+					delete(truth, id)
+				}
+			}
+		default:
+			text := fmt.Sprint("step-", step)
+			nodes[i].set(t, id, text)
+			truth[id] = text
+		}
+		if err := pause(t.Context(), time.Duration(1+rng.IntN(2000))*time.Millisecond+time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range members {
+		nw.split(0, ip(i))
+		nw.setDown(ip(i), false)
+	}
+	await(t, "all agree again", 10*time.Minute, func() bool { return agree(nodes) && len(nodes[0].Members()) == members })
+	got, _ := nodes[0].Get(toyKey).(toy)
+	if len(got) != len(truth) {
+		t.Errorf("%d entries, want %d: %v, want %v", len(got), len(truth), got, truth)
+	}
+	for id, text := range truth {
+		if got[id].Text != text {
+			t.Errorf("%s is %q, want %q", id, got[id].Text, text)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -111,6 +112,11 @@ func (p *Pair) field(num protowire.Number, typ protowire.Type, b []byte) (int, e
 // AppendState appends pairs to b in the form of a push/pull user state: for each pair a 4-byte big-endian length and
 // its protobuf bytes.
 func AppendState(b []byte, pairs ...Pair) []byte {
+	size := 0
+	for _, p := range pairs {
+		size += len(p.Key) + len(p.Value) + len(p.Codec) + 40
+	}
+	b = slices.Grow(b, size)
 	for _, p := range pairs {
 		at := len(b)
 		b, _ = p.AppendBinary(append(b, 0, 0, 0, 0))
