@@ -217,13 +217,13 @@ func (w *WhatIf) View(c widget.Canvas, env Env) {
 func without(r *client.Ring, gone map[string]bool) *client.Ring {
 	c := *r
 	c.Instances = slices.Clone(r.Instances)
-	c.HealthyCount, c.Verdict, c.Write = 0, client.OK, nil
+	c.HealthyCount, c.Write, c.Read = 0, nil, nil
 	for i := range c.Instances {
 		in := &c.Instances[i]
 		if gone[in.ID] {
 			in.CountsForWrite, in.Health = false, client.Unhealthy
 		}
-		if in.CountsForWrite {
+		if in.Health == client.Healthy {
 			c.HealthyCount++
 		}
 	}

@@ -48,11 +48,15 @@ type Style struct {
 // With adds attributes.
 func (s Style) With(a Attr) Style { s.Attr |= a; return s }
 
-// On puts the style on another style's background; a reversed background
-// (monochrome selections) reverses the text too.
+// On puts the style on another style's background. A reversed background, as
+// where there are few colours, reverses the text too and takes its colour away:
+// it would be the colour of the paper.
 func (s Style) On(back Style) Style {
 	s.BG = back.BG
 	s.Attr |= back.Attr & (Reverse | Underline)
+	if back.Attr&Reverse != 0 {
+		s.FG = back.FG
+	}
 	return s
 }
 
