@@ -20,9 +20,10 @@ type TagsRequest struct {
 	Tenant     string
 }
 
-// TagsResult is an answer, or a part of one. Of more keys than the bounds allow it has the first by name.
+// TagsResult is an answer, or a part of one. Of more keys of a scope than Limit it has the first by name; which ones are
+// left out because of MaxBytes may depend on the parts.
 type TagsResult struct {
-	Scopes  []ScopeTags // by scope; those with keys
+	Scopes  []ScopeTags // those with keys; intrinsics, which are always the same, come last
 	Cut     bool        // keys were left out because of MaxBytes
 	Stats   Stats
 	Partial []string // what is missing and why; empty = nothing but what Cut says
@@ -100,6 +101,14 @@ func (r *TagsResult) Merge(o *TagsResult) {
 	r.trim()
 }
 
+// rank is the place of a scope in answers.
+func (s Scope) rank() int {
+	if s == ScopeIntrinsic {
+		return len(scopeNames)
+	}
+	return int(s)
+}
+
 // tighter is the smaller of two bounds; 0 is none.
 func tighter(a, b int) int {
 	if a == 0 || b != 0 && b < a {
@@ -110,7 +119,7 @@ func tighter(a, b int) int {
 
 // trim sorts, drops doubles and keeps the bounds.
 func (r *TagsResult) trim() {
-	slices.SortFunc(r.Scopes, func(a, b ScopeTags) int { return cmp.Compare(a.Scope, b.Scope) })
+	slices.SortFunc(r.Scopes, func(a, b ScopeTags) int { return cmp.Compare(a.Scope.rank(), b.Scope.rank()) })
 	left := r.MaxBytes
 	for i := range r.Scopes {
 		tags := r.Scopes[i].Tags

@@ -57,8 +57,12 @@ func (r *TagValuesResult) MarshalBinary() ([]byte, error) {
 	e.bool(r.Cut)
 	e.count(r.Limit)
 	e.count(r.MaxBytes)
-	e.count(len(r.Values))
-	for _, v := range r.Values {
+	values := r.Values
+	if e.bool(r.Next != nil); r.Next != nil {
+		values = append(values[:len(values):len(values)], *r.Next)
+	}
+	e.count(len(values))
+	for _, v := range values {
 		e.b = append(e.b, byte(v.Type))
 		if v.Type == TagString || v.Type == TagKeyword {
 			e.text(v.Str)
@@ -79,6 +83,7 @@ func (r *TagValuesResult) UnmarshalBinary(b []byte) error {
 	d.stats(&r.Stats)
 	r.Partial = d.texts()
 	r.Cut, r.Limit, r.MaxBytes = d.bool(), d.bound(), d.bound()
+	next := d.bool() // the last value is the one after them
 	for range d.count() {
 		v := TagValue{Type: TagType(d.fixed(1)[0])}
 		switch {
@@ -90,6 +95,11 @@ func (r *TagValuesResult) UnmarshalBinary(b []byte) error {
 			v.Num = d.int()
 		}
 		r.Values = append(r.Values, v)
+	}
+	if n := len(r.Values); next && n > 0 {
+		r.Next, r.Values = &r.Values[n-1], r.Values[:n-1:n-1]
+	} else if next {
+		d.fail()
 	}
 	return d.end()
 }

@@ -11,7 +11,7 @@ import (
 // tagFilter chooses the spans whose tags are listed.
 type tagFilter struct {
 	plan       *SearchPlan // nil = every span
-	traces     bool        // the filter looks at whole traces, so their parts must be put together
+	traces     bool        // whole traces are looked at, so their parts must be put together
 	start, end int64
 }
 
@@ -77,11 +77,15 @@ func (f *tagFilter) each(ctx context.Context, sources []Source, st *Stats, visit
 	return partial, nil
 }
 
-// units is every segment as it is: a span that is there twice has the same tags twice. Only a filter that looks at
-// whole traces needs the work of putting them together.
+// units is every segment as it is: a span that is there twice has the same tags twice. Only what looks at whole traces
+// needs the work of putting them together.
 func (f *tagFilter) units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	if f.plan != nil && f.traces {
-		return f.plan.Units(ctx, sources)
+	if f.traces {
+		c := cutting{start: f.start, end: f.end, join: true}
+		if f.plan != nil {
+			c.candidates = f.plan.cand
+		}
+		return c.cut(ctx, sources)
 	}
 	var units []*Unit
 	for _, src := range sources {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -28,6 +27,7 @@ type TagValuesRequest struct {
 // TagValuesResult is an answer, or a part of one. Of more values than the bounds allow it has the first in their order.
 type TagValuesResult struct {
 	Values  []TagValue // in the order of Compare
+	Next    *TagValue  // the first value that was left out because of Limit or MaxBytes; nil = none was
 	Cut     bool       // values were left out because of MaxBytes
 	Stats   Stats
 	Partial []string // what is missing and why; empty = nothing but what Cut says
@@ -120,7 +120,7 @@ func tagValueOf(v value) (out TagValue, ok bool) {
 // TagValues lists the values of a tag, on the calling goroutine. Without a filter only dictionaries are read where there
 // are any. Of .x the values are those of the span attribute and those of the resource attribute. Ids and nested-set
 // numbers have no values to offer. A source that fails makes the answer partial; the end of ctx is an error. A tag that
-// cannot be read is a *traceql.Error or an *UnsupportedError.
+// cannot be read gives a *traceql.Error or an *UnsupportedError.
 func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*TagValuesResult, error) {
 	attr, err := parseTag(req.Tag)
 	if err != nil {
@@ -130,6 +130,7 @@ func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*Ta
 	if err != nil {
 		return nil, err
 	}
+	f.traces = f.traces || attr.Intrinsic == traceql.TraceDuration || attr.Intrinsic == traceql.ChildCount
 	res := &TagValuesResult{Limit: req.Limit, MaxBytes: req.MaxBytes}
 	c := valueCollector{
 		attr: attr, maxStale: req.MaxStale, seen: smallest{limit: req.Limit, maxBytes: req.MaxBytes},
@@ -141,7 +142,7 @@ func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*Ta
 		}
 	}
 	c.seen.trim()
-	res.Values, res.Cut = c.seen.list, c.seen.cutByBytes()
+	res.Values, res.Next, res.Cut = c.seen.list, c.seen.over, c.seen.cutByBytes()
 	return res, nil
 }
 
@@ -152,7 +153,7 @@ func parseTag(tag string) (*traceql.Attr, error) {
 		return nil, fmt.Errorf("tag %q: %w", tag, err)
 	}
 	if a.Parent || a.Intrinsic == traceql.ParentSpan {
-		return nil, &UnsupportedError{"values of the parent span; ask for those of any span: " + strings.TrimPrefix(tag, "parent.")}
+		return nil, &UnsupportedError{"values of the parent span alone; leave out parent to get those of any span"}
 	}
 	return a, nil
 }
@@ -172,10 +173,12 @@ func (r *TagValuesResult) Merge(o *TagValuesResult) {
 	r.Stats.add(o.Stats)
 	r.Partial = append(r.Partial, o.Partial...)
 	r.Limit, r.MaxBytes = tighter(r.Limit, o.Limit), tighter(r.MaxBytes, o.MaxBytes)
-	all := smallest{limit: r.Limit, maxBytes: r.MaxBytes, list: append(r.Values, o.Values...)}
+	all := smallest{limit: r.Limit, maxBytes: r.MaxBytes, list: append(r.Values, o.Values...), over: r.Next}
+	if all.over == nil || o.Next != nil && o.Next.Compare(*all.over) < 0 {
+		all.over = o.Next
+	}
 	all.trim()
-	r.Cut = r.Cut || o.Cut || all.cutByBytes()
-	r.Values = all.list
+	r.Values, r.Next, r.Cut = all.list, all.over, all.cutByBytes()
 }
 
 // smallest keeps the smallest of the values added, as many as the bounds allow: so the same ones are kept in whatever
@@ -219,6 +222,9 @@ func (s *smallest) trim() {
 	n := 0
 	for s.bytes = 0; n < len(s.list); n++ {
 		size := len(s.list[n].Text())
+		if s.over != nil && s.list[n].Compare(*s.over) >= 0 {
+			break
+		}
 		if s.limit > 0 && n == s.limit || s.maxBytes > 0 && s.bytes+size > s.maxBytes {
 			over := s.list[n]
 			s.over = &over
