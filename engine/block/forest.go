@@ -11,13 +11,14 @@ type forest struct {
 	nest  query.Nester
 	kinds []uint8
 
-	// By row.
+	// By span, in the order of add; a trace starts at its base.
 	left, right, parent []int32
 	ids, parents        []uint64
 	offset              []int64
-	start               []int64 // of the row's trace
+	start               []int64 // of the span's trace
+	n                   int
 
-	// By trace.
+	// By trace, in the order of the output.
 	traces []traceInfo
 }
 
@@ -25,6 +26,7 @@ type forest struct {
 type traceInfo struct {
 	id      trace.ID
 	row     uint32 // first row
+	base    uint32 // of its spans in the forest
 	n       uint32
 	start   int64
 	end     int64
@@ -34,12 +36,12 @@ type traceInfo struct {
 	copied  bool // by a merge, together with what is computed for it
 }
 
-// begin makes room for rows rows.
+// begin makes room for as many spans.
 func (f *forest) begin(rows int) {
 	f.left, f.right, f.parent = sized(f.left, rows), sized(f.right, rows), sized(f.parent, rows)
 	f.ids, f.parents = sized(f.ids, rows), sized(f.parents, rows)
 	f.offset, f.start = sized(f.offset, rows), sized(f.start, rows)
-	f.traces = f.traces[:0]
+	f.traces, f.n = f.traces[:0], 0
 }
 
 // member is what the forest needs of a span.
@@ -53,14 +55,14 @@ type member struct {
 // add computes the next trace from its spans, sorted by start, which become the
 // rows from row on.
 func (f *forest) add(id trace.ID, row int, spans []member) {
-	n := len(spans)
-	t := traceInfo{id: id, row: uint32(row), n: uint32(n), start: spans[0].start, end: spans[0].start}
+	n, base := len(spans), f.n
+	t := traceInfo{id: id, row: uint32(row), base: uint32(base), n: uint32(n), start: spans[0].start, end: spans[0].start}
 	f.kinds = sized(f.kinds, n)
 	for i := range spans {
 		s := &spans[i]
-		f.ids[row+i], f.parents[row+i] = s.id, s.parent
+		f.ids[base+i], f.parents[base+i] = s.id, s.parent
 		f.kinds[i] = uint8(min(s.kind, 255))
-		f.offset[row+i], f.start[row+i] = s.start-t.start, t.start
+		f.offset[base+i], f.start[base+i] = s.start-t.start, t.start
 		t.end = max(t.end, s.start+max(s.duration, 0))
 		if s.status == uint32(trace.StatusError) {
 			t.errors++
@@ -69,8 +71,8 @@ func (f *forest) add(id trace.ID, row int, spans []member) {
 			t.root, t.service = s.name, s.service
 		}
 	}
-	to := row + n
-	f.nest.Nest(f.ids[row:to], f.parents[row:to], f.kinds, f.left[row:to], f.right[row:to], f.parent[row:to])
+	f.n += n
+	f.nest.Nest(f.ids[base:f.n], f.parents[base:f.n], f.kinds, f.left[base:f.n], f.right[base:f.n], f.parent[base:f.n])
 	f.traces = append(f.traces, t)
 }
 
@@ -83,7 +85,7 @@ func (f *forest) parentIDs(rows []uint32, out []int64) ([]uint32, []int64) {
 		if t.copied {
 			continue
 		}
-		from, to := int(t.row), int(t.row+t.n)
+		from, to := int(t.base), int(t.base+t.n)
 		at = sized(at, 2*int(t.n)+1)
 		for r := from; r < to; r++ {
 			at[f.left[r]] = int32(r)
@@ -94,7 +96,7 @@ func (f *forest) parentIDs(rows []uint32, out []int64) ([]uint32, []int64) {
 				said = f.ids[at[p]]
 			}
 			if f.parents[r] != said {
-				rows, out = append(rows, uint32(r)), append(out, int64(f.parents[r]))
+				rows, out = append(rows, uint32(r)-t.base+t.row), append(out, int64(f.parents[r]))
 			}
 		}
 	}

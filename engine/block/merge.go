@@ -18,7 +18,7 @@ import (
 // memory of a merge, however large the blocks: about 40 bytes a row of encoded
 // pages and one column as values. Larger stripes decode the dictionaries of
 // unsorted inputs fewer times.
-const StripeRows = 1 << 20
+const StripeRows = 1 << 19
 
 // MergeOptions names the block that Merge writes.
 type MergeOptions struct {
@@ -72,7 +72,7 @@ type merger struct {
 	service  *pq.Dict
 	names    pq.Interner // root names of traces put together
 	promoted map[int][]promotedValue
-	ids      pq.Interner
+	vector   query.Vector
 }
 
 // mergeInput is one input block: a cursor over its traces.
@@ -301,7 +301,7 @@ func (m *merger) numbers(p *part, n int) []uint32 {
 // ints gathers a column of integers from one part.
 func (m *merger) ints(p *part, leaf int, renumber []uint32) error {
 	return p.seg.read(m.ctx, leaf, p.within, func(r *raw) error {
-		c, dict := r.column()
+		c, dict := r.view()
 		if renumber != nil {
 			var err error
 			if c, dict, err = renumbered(c, dict, renumber); err != nil {
@@ -355,7 +355,7 @@ func (m *merger) codes(leaf func(*part) int) (*Column, error) {
 			continue
 		}
 		err := p.seg.read(m.ctx, n, p.within, func(r *raw) error {
-			c, _ := r.column()
+			c, _ := r.view()
 			m.gatherCodes(c, p.rowMap, unique)
 			return nil
 		})
@@ -476,7 +476,7 @@ func (m *merger) overflow() error {
 				continue
 			}
 			err := p.seg.read(m.ctx, n, p.within, func(r *raw) error {
-				c, dict := r.column()
+				c, dict := r.view()
 				w.over.addColumn(a, c, p.rowMap, 0, dict)
 				return nil
 			})

@@ -51,7 +51,7 @@ func (m *merger) plan() (int, error) {
 	if len(joins) == 0 {
 		return rows, nil
 	}
-	return m.join(joins, rows)
+	return m.join(joins)
 }
 
 // smallest is the lowest trace id at a cursor.
@@ -119,7 +119,7 @@ type joinedTrace struct {
 
 // join puts the traces together that are in several inputs. Rows that occur twice
 // are dropped, so all rows are placed anew.
-func (m *merger) join(joins []joinedTrace, rows int) (int, error) {
+func (m *merger) join(joins []joinedTrace) (int, error) {
 	for _, j := range joins {
 		for _, c := range j.pieces {
 			for r := c.from; r < c.to; r++ {
@@ -132,7 +132,7 @@ func (m *merger) join(joins []joinedTrace, rows int) (int, error) {
 		p.within = nil
 		p.finish()
 	}
-	members := map[*part][]member{} // by row of the part
+	members := map[*part]*members{}
 	for _, p := range m.parts {
 		if slices.Contains(p.rowMap, joined) {
 			list, err := m.membersOf(p)
@@ -142,14 +142,18 @@ func (m *merger) join(joins []joinedTrace, rows int) (int, error) {
 			members[p] = list
 		}
 	}
-	return m.placeAgain(joins, members, rows), nil
+	return m.placeAgain(joins, members), nil
 }
 
 // placeAgain numbers all rows of the stripe without those that occur twice.
-func (m *merger) placeAgain(joins []joinedTrace, members map[*part][]member, rows int) int {
+func (m *merger) placeAgain(joins []joinedTrace, members map[*part]*members) int {
 	f, tw := &m.w.forest, &m.w.sorter.twins
 	traces := slices.Clone(f.traces)
-	f.begin(rows)
+	total := 0
+	for _, j := range joins {
+		total += j.n
+	}
+	f.begin(total)
 	shift := make([]uint32, 0, len(traces)) // rows dropped before each trace
 	out := 0
 	var spans []member
@@ -164,8 +168,9 @@ func (m *merger) placeAgain(joins []joinedTrace, members map[*part][]member, row
 		spans, where = spans[:0], where[:0]
 		tw.begin(joins[0].n)
 		for _, c := range joins[0].pieces {
+			list := members[c.p].from(c.from)
 			for r := c.from; r < c.to; r++ {
-				s := &members[c.p][r]
+				s := &list[r-c.from]
 				if !tw.add(s.id, s.kind) {
 					c.p.rowMap[r] = dropped
 					continue
@@ -212,23 +217,49 @@ func (m *merger) shift(traces []traceInfo, shift []uint32) {
 	}
 }
 
+// members are the spans of joined traces in a part.
+type members struct {
+	rows []uint32 // ascending
+	list []member
+}
+
+// from returns the spans from a row on.
+func (m *members) from(row uint32) []member {
+	i, _ := slices.BinarySearch(m.rows, row)
+	return m.list[i:]
+}
+
+// set calls f with the span of a row, if it is one of them. at is where the last
+// call ended: rows ascend.
+func (m *members) set(at *int, row uint32, f func(*member)) {
+	for *at < len(m.rows) && m.rows[*at] < row {
+		*at++
+	}
+	if *at < len(m.rows) && m.rows[*at] == row {
+		f(&m.list[*at])
+	}
+}
+
 // membersOf reads what the forest needs of the joined rows of a part.
-func (m *merger) membersOf(p *part) ([]member, error) {
-	list := make([]member, p.seg.info.Rows)
-	within := query.NewBitmap(len(list))
+func (m *merger) membersOf(p *part) (*members, error) {
+	out := new(members)
+	within := query.NewBitmap(p.seg.info.Rows)
 	for i, r := range p.rowMap {
 		if r == joined {
 			within.Set(uint32(i))
+			out.rows = append(out.rows, uint32(i))
 		}
 	}
+	out.list = make([]member, len(out.rows))
 	number := func(key string, set func(s *member, v int64)) error {
-		var v query.Vector
+		v := &m.vector
 		e := intrinsic(query.ScopeIntrinsic, key)
 		c := columnReader{s: p.seg, n: e.leaf, t: e.t, form: e.form}
-		if err := c.Read(m.ctx, within, &v); err != nil {
+		if err := c.Read(m.ctx, within, v); err != nil {
 			return err
 		}
-		eachNumber(&v, func(row int, n int64) { set(&list[row], n) })
+		at := 0
+		eachNumber(v, func(row int, n int64) { out.set(&at, uint32(row), func(s *member) { set(s, n) }) })
 		return nil
 	}
 	err := number(query.KeySpanID, func(s *member, v int64) { s.id = uint64(v) })
@@ -251,16 +282,19 @@ func (m *merger) membersOf(p *part) ([]member, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list, p.seg.read(m.ctx, ColName, within, func(r *raw) error {
-		c, _ := r.column()
+	return out, p.seg.read(m.ctx, ColName, within, func(r *raw) error {
+		c, _ := r.view()
+		at := 0
 		for i, k := range c.Codes {
 			row := uint32(i)
 			if c.Rows != nil {
 				row = c.Rows[i]
 			}
-			if within.Has(row) && list[row].parent == 0 {
-				list[row].name = m.names.Code(c.Dict.Entry(int(k - 1)))
-			}
+			out.set(&at, row, func(s *member) {
+				if s.parent == 0 {
+					s.name = m.names.Code(c.Dict.Entry(int(k - 1)))
+				}
+			})
 		}
 		return nil
 	})
@@ -313,14 +347,14 @@ func (m *merger) patch(n int) {
 				g.set(t.row, int64(t.errors))
 			}
 		default:
-			for r := t.row; r < t.row+t.n; r++ {
-				g.set(r, f.value(n, r))
+			for i := range t.n {
+				g.set(t.row+i, f.value(n, t.base+i))
 			}
 		}
 	}
 }
 
-// value is a computed value of a row.
+// value is a computed value of a span.
 func (f *forest) value(n int, r uint32) int64 {
 	switch n {
 	case ColNestedLeft:

@@ -278,9 +278,18 @@ func (s *segment) checkTables(ctx context.Context, a *assembler) error {
 	return nil
 }
 
-// column is the raw column as a Column that survives the read, with the integers
-// that its codes stand for, if they do.
+// column is view with strings that survive the read.
 func (r *raw) column() (*Column, []int64) {
+	c, ints := r.view()
+	if r.dict == nil && c.Dict != nil {
+		c.Dict = &pq.Dict{Arena: bytes.Clone(c.Dict.Arena), Offsets: slices.Clone(c.Dict.Offsets)}
+	}
+	return c, ints
+}
+
+// view is the raw column as a Column, with the integers that its codes stand for,
+// if they do. It is valid as long as the read.
+func (r *raw) view() (*Column, []int64) {
 	c := &Column{Ints: r.v.Ints, Codes: r.v.Codes, Lens: r.v.Lens}
 	if r.sparse {
 		c.Rows = notNil(r.v.Rows)
@@ -300,12 +309,12 @@ func (r *raw) column() (*Column, []int64) {
 		c.Dict = &pq.Dict{Arena: r.dict.Arena, Offsets: r.dict.Offsets, Gap: r.dict.Gap}
 		return c, nil
 	}
-	p := &r.v.Plain
-	c.Dict = &pq.Dict{Arena: bytes.Clone(p.Arena), Offsets: slices.Clone(p.Offsets)}
-	c.Codes = make([]uint32, p.Len())
-	for i := range c.Codes {
-		c.Codes[i] = uint32(i + 1)
+	c.Dict = &r.v.Plain
+	r.v.Codes = sized(r.v.Codes, c.Dict.Len())
+	for i := range r.v.Codes {
+		r.v.Codes[i] = uint32(i + 1)
 	}
+	c.Codes = r.v.Codes
 	return c, nil
 }
 

@@ -2,16 +2,21 @@ package recent
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/bucket/local"
 )
 
 // The benchmarks of this file read OTLP requests from the file named by
@@ -176,4 +181,127 @@ func BenchmarkMerge(b *testing.B) {
 		b.ReportMetric(float64(m.Bytes())/float64(m.Spans), "B/span")
 		b.ReportMetric(float64(peakMB()), "peak-MB")
 	}
+}
+
+// BenchmarkPath pushes everything flat out through the log into heads, and lets
+// blocks be sealed, shipped and merged by sixteen meanwhile.
+func BenchmarkPath(b *testing.B) {
+	for b.Loop() {
+		p := &path{b: b, dir: b.TempDir()}
+		var err error
+		if p.remote, err = local.Open(filepath.Join(p.dir, "bucket")); err != nil {
+			b.Fatal(err)
+		}
+		s, err := Open(Config{Dir: filepath.Join(p.dir, "recent"), PushWait: time.Minute, KeepLocal: time.Millisecond, Ship: p.ship}, slog.New(slog.DiscardHandler), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() { _ = s.Run(ctx) })
+		start, used := time.Now(), cpu()
+		spans := p.push(ctx, s)
+		wall := time.Since(start)
+		if err := s.Flush(ctx); err != nil {
+			b.Fatal(err)
+		}
+		stop()
+		running.Wait()
+		p.merge(1)
+		p.merges.Wait()
+		b.ReportMetric((cpu()-used).Seconds()/float64(spans)*1e6, "cpu-s/Mspan")
+		b.ReportMetric(float64(spans)/wall.Seconds(), "spans/s")
+		b.ReportMetric(float64(peakMB()), "peak-MB")
+		b.ReportMetric(float64(p.size)/float64(spans), "B/span")
+		if p.spans != int64(spans) {
+			b.Errorf("%d spans in merged blocks, %d were pushed", p.spans, spans)
+		}
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// path is the way of spans from a push to a merged block.
+type path struct {
+	b           *testing.B
+	dir         string
+	remote      *local.Bucket
+	merges      sync.WaitGroup
+	mu          sync.Mutex
+	fresh       []string
+	size, spans int64
+	one         sync.Mutex
+}
+
+func (p *path) push(ctx context.Context, s *Store) (spans int) {
+	requests := make(chan []byte, 16)
+	var pushers sync.WaitGroup
+	for range 8 {
+		pushers.Go(func() {
+			for r := range requests {
+				if err := s.Push(ctx, "t", r); err != nil {
+					p.b.Error(err)
+				}
+			}
+		})
+	}
+	eachRequest(p.b, func(otlp []byte, n int) {
+		spans += n
+		requests <- slices.Clone(otlp)
+	})
+	close(requests)
+	pushers.Wait()
+	return spans
+}
+
+func (p *path) ship(ctx context.Context, _, from string, m *block.Meta) error {
+	if err := block.Upload(ctx, p.remote, from, m); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.fresh = append(p.fresh, m.ID)
+	p.mu.Unlock()
+	p.merge(16)
+	return nil
+}
+
+// merge makes one block of the fresh ones when there are as many as want.
+func (p *path) merge(want int) {
+	p.mu.Lock()
+	ids := p.fresh
+	if len(ids) < want {
+		p.mu.Unlock()
+		return
+	}
+	p.fresh = nil
+	p.mu.Unlock()
+	p.merges.Go(func() {
+		p.one.Lock()
+		defer p.one.Unlock()
+		ctx := context.Background()
+		cache := block.NewCache(1 << 20)
+		var inputs []*block.Block
+		for _, id := range ids {
+			in, err := block.Open(ctx, p.remote, "t", id, block.OpenOptions{Cache: cache})
+			if err != nil {
+				p.b.Error(err)
+				return
+			}
+			inputs = append(inputs, in)
+		}
+		w, err := block.NewWriter(block.WriterOptions{Level: 3, Blooms: true})
+		if err != nil {
+			p.b.Error(err)
+			return
+		}
+		defer w.Close()
+		id, _ := block.NewID()
+		m, err := w.Merge(ctx, filepath.Join(p.dir, "merged", id), inputs, block.MergeOptions{Tenant: "t", ID: id})
+		if err != nil {
+			p.b.Error(err)
+			return
+		}
+		p.size, p.spans = p.size+m.Bytes(), p.spans+m.Spans
+	})
 }

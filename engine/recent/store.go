@@ -33,7 +33,7 @@ type Config struct {
 	// asked for, so that few traces are split. Default 5s.
 	HoldBack time.Duration
 	// TenantBytes and NodeBytes bound the spans (in OTLP bytes) that are not yet
-	// in a block. Defaults 256 MiB and 384 MiB.
+	// in a block. Defaults 128 MiB and 256 MiB.
 	TenantBytes, NodeBytes int64
 	// PushWait is how long a push waits for room before it is refused. Default 2s.
 	PushWait time.Duration
@@ -74,8 +74,8 @@ func (c *Config) setDefaults() {
 	dur(&c.PushWait, 2*time.Second)
 	dur(&c.KeepLocal, 15*time.Minute)
 	dur(&c.Tick, time.Second)
-	def(&c.TenantBytes, 256<<20)
-	def(&c.NodeBytes, 384<<20)
+	def(&c.TenantBytes, 128<<20)
+	def(&c.NodeBytes, 256<<20)
 	def(&c.CacheBytes, 32<<20)
 	if c.Level <= 0 {
 		c.Level = 1

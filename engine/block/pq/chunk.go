@@ -324,7 +324,7 @@ func (e *Encoder) stringStats(ch *encoded, leaf *Leaf, d *Dict) {
 const (
 	bloomMin    = 1024
 	bloomMaxLen = 48
-	bloomBits   = 10 // bits a value: about 1 % false positives
+	bloomBits   = 8 // bits a value: 1 in 40 absent values is not excluded
 )
 
 // bloomOf builds the split-block filter of the used entries.

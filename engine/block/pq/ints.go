@@ -11,7 +11,7 @@ import (
 // entries (kinds, codes, ports, nested sets), or when a quarter of them or
 // fewer are distinct; otherwise they are packed as deltas. Two-peaked values
 // such as ports lose half a byte as deltas.
-const tableRange = 32768
+const tableRange = 65536
 
 // intTable numbers distinct integers in order of first use.
 type intTable struct {
