@@ -60,7 +60,17 @@ func TestAdminAndMetrics(t *testing.T) {
 			t.Errorf("no metric %s", name)
 		}
 	}
+	if _, err := open(cfg, nil, quiet(), reg, tcp{}); err == nil {
+		t.Error("two members share one registry")
+	}
 	a.stop(t)
+	again, err := open(cfg, nil, quiet(), reg, tcp{})
+	if err != nil {
+		t.Fatalf("opening again after closing: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // Watchers hear of every change, however many of them are told as one.

@@ -51,7 +51,9 @@ type Cluster struct {
 	closed  chan struct{}
 	closing sync.Once
 	goodbye sync.Mutex // Leave and Close, one at a time
-	wg      sync.WaitGroup
+
+	unregister func() // takes the metrics away again
+	wg         sync.WaitGroup
 }
 
 // Open starts to listen and returns a member that is alone until Run joins it to others. reg may be nil.
@@ -75,8 +77,9 @@ func open(cfg Config, codecs []Codec, logger *slog.Logger, reg prometheus.Regist
 	if cfg.MaxHeartbeatAhead > 0 {
 		opt.Guard = RefuseAhead(cfg.MaxHeartbeatAhead)
 	}
+	own := prometheus.NewRegistry() // handed over as a whole once nothing can fail any more
 	c := &Cluster{
-		cfg: cfg, name: name, log: logger, metrics: newMetrics(reg), tls: conf, net: nw,
+		cfg: cfg, name: name, log: logger, metrics: newMetrics(own), tls: conf, net: nw,
 		queue: newQueue(), roster: newRoster(nil), watch: newWatchers(cfg.NotifyInterval > 0), store: NewStore(append(codecs[:len(codecs):len(codecs)], BeaconCodec{}), opt),
 		inbox: make(chan []byte, cfg.ProcessedMessagesQueueSize), joined: make(chan struct{}), closed: make(chan struct{}),
 	}
@@ -87,8 +90,15 @@ func open(cfg Config, codecs []Codec, logger *slog.Logger, reg prometheus.Regist
 	if err := c.listen(); err != nil {
 		return nil, err
 	}
-	registerGauges(reg, c)
+	registerGauges(own, c)
 	c.wg.Go(c.process)
+	c.unregister = func() {}
+	if reg != nil {
+		if err := reg.Register(own); err != nil {
+			return nil, errors.Join(fmt.Errorf("gossip: metrics: %w", err), c.Close())
+		}
+		c.unregister = func() { reg.Unregister(own) }
+	}
 	return c, nil
 }
 

@@ -326,6 +326,7 @@ func (c *Cluster) Close() error {
 		close(c.closed)
 		err = c.ml.Shutdown()
 		c.wg.Wait()
+		c.unregister()
 	})
 	return err
 }

@@ -94,9 +94,7 @@ func registerGauges(reg prometheus.Registerer, c *Cluster) {
 	gauge("messages_in_broadcast_queue", "Changes waiting to be gossiped.", func() float64 { n, _, _ := c.queue.size(); return float64(n) })
 	gauge("messages_in_broadcast_queue_bytes", "Bytes of changes waiting to be gossiped.", func() float64 { _, _, b := c.queue.size(); return float64(b) })
 	gauge("pending_key_notifications", "Keys whose watchers have not been told yet.", func() float64 { return float64(c.watch.pendingKeys()) })
-	if reg != nil {
-		reg.MustRegister(newStoreCollector(c))
-	}
+	reg.MustRegister(newStoreCollector(c))
 }
 
 // storeCollector counts keys and tombstones.

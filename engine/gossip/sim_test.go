@@ -212,6 +212,20 @@ func TestAdvertisedAddress(t *testing.T) {
 	})
 }
 
+// An address of this machine with a port that nobody listens on is a mistake, not a network that is hard to reach.
+func TestAdvertisedPortIsWrong(t *testing.T) {
+	cfg := loopback("a")
+	cfg.AdvertiseAddr, cfg.AdvertisePort = "127.0.0.1", 1
+	c, err := Open(cfg, nil, quiet(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Run(t.Context()); !errors.Is(err, ErrAdvertise) || !strings.Contains(err.Error(), "advertise_port") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // While a label is changed, members accept the old and the new one; those who accept only one keep the others out.
 func TestLabelMigration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
