@@ -19,15 +19,18 @@ const module = "github.com/ringctl/ringctl/"
 // reason.
 var layers = map[string]string{
 	// words
-	"engine/trace":     "",
-	"engine/tenant":    "",
-	"engine/ring":      "",
-	"engine/partition": "engine/ring",
-	"engine/traceql":   "engine/trace",
-	"engine/query":     "engine/trace engine/traceql",
-	"engine/ringapi":   "engine/ring engine/partition",
+	"engine/trace":           "",
+	"engine/tenant":          "",
+	"engine/ring":            "",
+	"engine/partition":       "engine/ring",
+	"engine/traceql":         "engine/trace",
+	"engine/query":           "engine/trace engine/traceql",
+	"engine/query/querytest": "engine/query engine/trace engine/traceql", // the slow twin
+	"engine/ring/ringtest":   "engine/ring",                              // stories and generated rings
+	"engine/ringapi":         "engine/ring engine/partition",
 	// carriers
-	"engine/gossip":      "",
+	"engine/gossip":      "engine/gossip/wire",
+	"engine/gossip/wire": "",                             // messages as bytes, so that observers need no memberlist
 	"engine/kv":          "engine/ring engine/partition", // typed views of the two codecs
 	"engine/kv/memkv":    "engine/kv",
 	"engine/kv/gossipkv": "engine/kv engine/gossip engine/ring engine/partition",
@@ -35,19 +38,20 @@ var layers = map[string]string{
 	"engine/kv/etcdkv":   "engine/kv",
 	"engine/kv/kvtest":   "engine/kv engine/ring engine/partition",
 	"engine/membership":  "engine/ring engine/partition engine/kv engine/ringapi", // errors and audit records of the control API
-	"engine/peer":        "engine/trace engine/tenant engine/query engine/peer/peerpb",
+	"engine/peer":        "engine/trace engine/tenant engine/query engine/traceql engine/peer/peerpb",
 	"engine/peer/peerpb": "",
 	// shelves
 	"engine/wal":               "",
+	"engine/wal/waltest":       "engine/wal", // a disk that breaks on purpose
 	"engine/bucket":            "",
 	"engine/bucket/local":      "engine/bucket",
 	"engine/bucket/s3":         "engine/bucket",
 	"engine/bucket/buckettest": "engine/bucket",
 	"engine/block":             "engine/trace engine/tenant engine/query engine/bucket engine/block/pq",
 	"engine/block/pq":          "", // Parquet pages and footers, no spans
-	"engine/recent":            "engine/trace engine/tenant engine/query engine/wal engine/block engine/bucket",
+	"engine/recent":            "engine/trace engine/tenant engine/query engine/wal engine/block engine/block/pq engine/bucket engine/bucket/local",
 	"engine/catalog":           "engine/tenant engine/bucket engine/block",
-	"engine/compactor":         "engine/tenant engine/bucket engine/block engine/catalog",
+	"engine/compactor":         "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog",
 	// workers
 	"engine/receiver":      words,
 	"engine/distributor":   words + " engine/membership engine/peer",
@@ -63,14 +67,19 @@ var layers = map[string]string{
 	"engine/ring/vectorcheck": "*",
 	"cmd/tempod":              "engine",
 	// asking
-	"client":              "engine/ring engine/partition engine/ringapi engine/gossip",
-	"client/clienttest":   "client engine/ring engine/partition engine/ringapi engine/gossip engine/kv engine/kv/gossipkv engine/membership engine/control",
-	"tui":                 "client " + words + " tui/widget",
-	"tui/widget":          words,
-	"cmd/ringctl":         "*",
-	"cmd/ringctl/command": "client tui cmd/ringctl/render cmd/ringctl/demo engine/ring engine/partition engine/ringapi engine/gossip engine/trace",
-	"cmd/ringctl/render":  "client engine/ring engine/partition engine/ringapi",
-	"cmd/ringctl/demo":    "client tui engine/trace engine/ring engine/partition engine/ringapi engine/gossip",
+	"client":               "engine/ring engine/partition engine/ringapi engine/gossip",
+	"client/clienttest":    "client engine/ring engine/partition engine/ringapi engine/gossip engine/kv engine/kv/gossipkv engine/membership engine/control",
+	"client/doctor":        "client engine/ring engine/partition engine/gossip",
+	"client/history":       "client",
+	"tui":                  "client client/doctor client/history tui/scene tui/screen tui/widget" + words,
+	"tui/scene":            "client client/doctor tui/widget" + words,           // what is shown
+	"tui/screen":           "client client/doctor tui/scene tui/widget" + words, // how it is shown
+	"tui/widget":           words,
+	"cmd/ringctl":          "*",
+	"cmd/ringctl/settings": "client",
+	"cmd/ringctl/command":  "client client/doctor client/history cmd/ringctl/render cmd/ringctl/settings engine/ring engine/partition engine/ringapi engine/gossip engine/trace",
+	"cmd/ringctl/render":   "client engine/ring engine/partition engine/ringapi",
+	"cmd/ringctl/demo":     "client tui engine/trace engine/ring engine/partition engine/ringapi engine/gossip",
 }
 
 const (
