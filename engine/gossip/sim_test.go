@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -334,4 +335,24 @@ func randomFaults(t *testing.T, rng *rand.Rand) {
 			t.Errorf("%s is %q, want %q", id, got[id].Text, text)
 		}
 	}
+}
+
+// A hundred members that start at once find together, and a change reaches all of them within seconds.
+func TestManyMembers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a few seconds")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		const n = 100
+		_, nodes := simulate(t, n, nil)
+		begin := time.Now()
+		await(t, "all members known to all", 10*time.Minute, func() bool {
+			return !slices.ContainsFunc(nodes, func(r *running) bool { return len(r.Members()) != n })
+		})
+		t.Logf("all known to all after %s", time.Since(begin))
+		begin = time.Now()
+		nodes[7].set(t, "news", "1")
+		await(t, "all have the news", 5*time.Minute, func() bool { return agree(nodes) && nodes[0].view() != "" })
+		t.Logf("news everywhere after %s", time.Since(begin))
+	})
 }
