@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,4 +132,41 @@ func TestWhatIfAgreesWithTheClient(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestHostileNames draws a cluster whose members are called anything: nothing of
+// it may reach the terminal as a command, and every line must fit.
+func TestHostileNames(t *testing.T) {
+	names := []string{"\x1b]0;owned\x07", "日本語-イングスター-0", strings.Repeat("long-", 60), "\u202eesrever", "e\u0301\u0301\u0301", "\xff\xfe", "", "👩\u200d👩\u200d👧"}
+	synctest.Test(t, func(t *testing.T) {
+		snap := troubled().at(time.Now()).snapshot()
+		for i := range snap.Rings {
+			for j := range snap.Rings[i].Instances {
+				in := &snap.Rings[i].Instances[j]
+				in.ID, in.Zone, in.Addr = names[j%len(names)]+in.ID, names[(j+1)%len(names)], names[(j+2)%len(names)]
+			}
+			snap.Rings[i].Problem, snap.Rings[i].Name = names[i], names[i]
+		}
+		for i := range snap.PartitionRings[0].Partitions {
+			for j := range snap.PartitionRings[0].Partitions[i].Owners {
+				snap.PartitionRings[0].Partitions[i].Owners[j].Instance = names[(i+j)%len(names)]
+			}
+		}
+		snap.From, snap.Note, snap.Problem = names[0], names[3], names[2]
+		d := drive(&fake{shots: []*client.Snapshot{snap}, all: []*client.Snapshot{snap}, hold: true, about: About{Name: names[1] + names[2]}}, Options{})
+		defer d.end()
+		d.wait(time.Second)
+		for _, keys := range [][]string{{"1"}, {"2"}, {"enter"}, {"esc", "tab"}, {"tab", "D"}, {"esc", "3"}, {"enter"}, {"4"}, {"5"}, {"6"}, {"7", "space"}, {":", "m"}} {
+			d.press(keys...)
+			for _, size := range sizes {
+				d.Update(tea.WindowSizeMsg{Width: size.w, Height: size.h})
+				checkSize(t, d, size.w, size.h)
+				for _, r := range sgr.ReplaceAllString(d.View().Content, "") {
+					if r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == 0x202e {
+						t.Fatalf("after %v: %q reaches the terminal", keys, r)
+					}
+				}
+			}
+		}
+	})
 }

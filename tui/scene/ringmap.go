@@ -2,7 +2,6 @@ package scene
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ringctl/ringctl/client"
@@ -138,12 +137,15 @@ func (m *Map) fill() {
 	}
 }
 
-// circle is the circle on which a replica is drawn.
+// circle is the circle on which a replica is drawn, maxCircles for none.
 func (m *Map) circle(order, in int) int {
-	if m.ZoneCircles {
-		return int(m.place.zone[in])
+	switch {
+	case !m.ZoneCircles:
+		return order
+	case m.place.zone[in] < 0:
+		return maxCircles // a zone that the snapshot does not list
 	}
-	return order
+	return int(m.place.zone[in])
 }
 
 // SlotKey is the key in the middle of a slot.
@@ -190,36 +192,35 @@ const everyone = ring.Write | ring.Reporting
 type placement struct {
 	ring  *ring.Ring
 	index ring.Index
-	zone  []int32 // of each instance
+	zone  []int32          // of each instance
+	byID  map[string]int32 // number of each instance
 	of    *client.Ring
 }
 
 func newPlacement(r *client.Ring) placement {
 	d := ring.NewDesc()
-	lists := make([][]uint32, len(r.Instances))
-	p := placement{zone: make([]int32, len(r.Instances))}
+	p := placement{zone: make([]int32, len(r.Instances)), byID: make(map[string]int32, len(r.Instances))}
 	for i := range r.Instances {
 		in := &r.Instances[i]
 		p.zone[i] = int32(slices.IndexFunc(r.Zones, func(z client.Zone) bool { return z.Name == in.Zone }))
 		state, _ := ring.ParseState(in.State)
-		lists[i] = in.TokenValues
+		p.byID[in.ID] = int32(i)
 		d.Instances[in.ID] = ring.Instance{ID: in.ID, State: state, Zone: in.Zone, Tokens: in.TokenValues}
 	}
 	// Without a timeout heartbeats are ignored: who is healthy is asked of the snapshot.
 	// Ignoring the unhealthy makes every set complete, however small.
 	p.ring = ring.New(d, ring.Config{ReplicationFactor: r.ReplicationFactor, ZoneAwareness: r.ZoneAware, Strategy: ring.IgnoreUnhealthy})
+	placed := p.ring.Instances()
+	lists := make([][]uint32, len(placed))
+	for i := range placed {
+		lists[i] = placed[i].Tokens
+	}
 	p.index = ring.NewIndex(lists, func(a, b uint32) uint32 { return min(a, b) })
 	return p
 }
 
 // owner is the instance whose token comes after the key.
-func (p *placement) owner(key uint32) int { return p.number(p.ring.Owner(key).ID) }
-
-// number is the index of an instance in the snapshot, which is sorted by id.
-func (p *placement) number(id string) int {
-	i, _ := slices.BinarySearchFunc(p.of.Instances, id, func(in client.Instance, id string) int { return strings.Compare(in.ID, id) })
-	return i
-}
+func (p *placement) owner(key uint32) int { return int(p.byID[p.ring.Owner(key).ID]) }
 
 // get appends the replicas of a key for writing, healthy or not, first choice
 // first.
@@ -230,7 +231,7 @@ func (p *placement) get(key uint32, set []int) []int {
 		return set
 	}
 	for _, in := range found.Instances {
-		set = append(set, p.number(in.ID))
+		set = append(set, int(p.byID[in.ID]))
 	}
 	return set
 }

@@ -170,8 +170,8 @@ func (r *Ring) selected() *client.Instance {
 	return &ring.Instances[r.rows[r.list.Cursor]]
 }
 
-// targets are the marked members, or the one under the cursor.
-func (r *Ring) targets() []string {
+// markedOr are the marked members, or the given one when there are none.
+func (r *Ring) markedOr(id string) []string {
 	var ids []string
 	if ring := r.ring(); ring != nil {
 		for i := range ring.Instances {
@@ -180,8 +180,8 @@ func (r *Ring) targets() []string {
 			}
 		}
 	}
-	if ids == nil && r.selected() != nil {
-		ids = []string{r.selected().ID}
+	if ids == nil {
+		ids = []string{id}
 	}
 	return ids
 }
@@ -228,9 +228,9 @@ func (r *Ring) memberKey(key string) (Action, bool) {
 	case "y":
 		return Yank{What: in.ID, Text: jsonText(in)}, true
 	case "i":
-		return Imagine{Ring: r.key, IDs: r.targets()}, true
+		return Imagine{Ring: r.key, IDs: r.markedOr(in.ID)}, true
 	case "D":
-		return Propose{Change{Action: client.Forget, Ring: r.key, IDs: r.targets()}}, true
+		return Propose{Change{Action: client.Forget, Ring: r.key, IDs: r.markedOr(in.ID)}}, true
 	default:
 		return nil, false
 	}
@@ -263,12 +263,29 @@ func (r *Ring) mapKey(key string) (Action, bool) {
 		r.slot = m.Next(r.slot, -1, -1)
 	case "n", "N":
 		r.slot = m.NextWeak(r.slot, key == "n")
-	case "enter":
-		return Open{Screen: "member", Ring: r.key, ID: ring.Instances[m.Explain(r.slot).Owner].ID}, true
 	default:
-		return nil, false
+		return r.ownerKey(key, &ring.Instances[m.Explain(r.slot).Owner])
 	}
 	return nil, true
+}
+
+// ownerKey handles the keys that, on the drawing, are about the owner of the
+// pointed arc: the member under the cursor of the table may be out of sight.
+func (r *Ring) ownerKey(key string, owner *client.Instance) (Action, bool) {
+	switch key {
+	case "enter":
+		return Open{Screen: "member", Ring: r.key, ID: owner.ID}, true
+	case "space", " ":
+		r.mark(owner.ID)
+		return nil, true
+	case "y":
+		return Yank{What: owner.ID, Text: jsonText(owner)}, true
+	case "i":
+		return Imagine{Ring: r.key, IDs: r.markedOr(owner.ID)}, true
+	case "D":
+		return Propose{Change{Action: client.Forget, Ring: r.key, IDs: r.markedOr(owner.ID)}}, true
+	}
+	return nil, false
 }
 
 // next shows the next ring.
@@ -289,7 +306,7 @@ func (r *Ring) next(forward bool) Action {
 // Hints are the keys of this screen.
 func (r *Ring) Hints() []Hint {
 	if r.onMap {
-		return []Hint{{"h l", "turn"}, {"H L", "next owner"}, {"n", "next weak arc"}, {"enter", "owner"}, {"tab", "members"}}
+		return []Hint{{"h l", "turn"}, {"H L", "next owner"}, {"n", "next weak arc"}, {"enter", "owner"}, {"D", "forget owner…"}, {"tab", "members"}}
 	}
 	return []Hint{{"enter", "detail"}, {"space", "mark"}, {"i", "what if"}, {"D", "forget…"}, {"s", "sort"}, {"tab", "drawing"}, {"n", "next ring"}}
 }
