@@ -529,10 +529,11 @@ func (s *scan) present(c *colSet, within, out Bitmap) error {
 	return nil
 }
 
-// evalID compares span ids as numbers.
+// evalID compares span ids as numbers. As text they have 16 lower-case digits, or none.
 func (l *leaf) evalID(s *scan, within, out Bitmap) error {
-	id, err := trace.ParseSpanID(string(l.m.lit.s))
-	if err != nil && len(l.m.lit.s) > 0 {
+	text := string(l.m.lit.s)
+	id, err := trace.ParseSpanID(text)
+	if text != "" && (err != nil || id.String() != text || id.IsZero()) {
 		if l.m.op == traceql.OpNe {
 			out.Or(within)
 		}

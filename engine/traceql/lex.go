@@ -234,13 +234,19 @@ func lookupScope(word string) Scope {
 	return ScopeNone
 }
 
-// parent reads what follows "parent.": an attribute, or a scope and an attribute.
+// parent reads what follows "parent.": an intrinsic, an attribute, or a scope and an attribute.
 func (l *lexer) parent(t token) (token, *Error) {
 	for _, scope := range [...]Scope{ScopeSpan, ScopeResource} {
 		if strings.HasPrefix(l.query[l.pos:], scope.String()+".") {
 			l.pos += len(scope.String()) + 1
 			return l.attribute(t, Attr{Parent: true, Scope: scope})
 		}
+	}
+	name := attrRun(l.query[l.pos:])
+	if i := LookupIntrinsic(name); i != NotIntrinsic && i != ParentSpan && !strings.HasPrefix(l.query[l.pos+len(name):], `"`) {
+		l.pos += len(name)
+		t.kind, t.text, t.attr = tokAttr, l.query[t.pos:l.pos], Attr{Pos: t.pos, Parent: true, Intrinsic: i}
+		return t, nil
 	}
 	return l.attribute(t, Attr{Parent: true})
 }

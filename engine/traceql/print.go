@@ -25,14 +25,19 @@ func (q *Query) String() string {
 
 // String is the attribute in TraceQL, with quotes where its name needs them.
 func (a *Attr) String() string {
-	if a.Intrinsic != NotIntrinsic {
+	switch {
+	case a.Intrinsic != NotIntrinsic && a.Parent:
+		return "parent." + a.Intrinsic.String()
+	case a.Intrinsic != NotIntrinsic:
 		return a.Intrinsic.String()
+	case !a.Parent:
+		return a.Scope.String() + "." + quoteName(a.Name)
+	case a.Scope != ScopeNone:
+		return "parent." + a.Scope.String() + "." + quoteName(a.Name)
+	case LookupIntrinsic(a.Name) != NotIntrinsic:
+		return `parent."` + a.Name + `"`
 	}
-	s := a.Scope.String() + "."
-	if a.Parent {
-		s = "parent." + strings.TrimPrefix(s, ".")
-	}
-	return s + quoteName(a.Name)
+	return "parent." + quoteName(a.Name)
 }
 
 // quoteName quotes a name that would not be read back as it is.

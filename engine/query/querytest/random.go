@@ -249,7 +249,7 @@ func RandomMetrics(r *rand.Rand) string {
 		q += " | " + pick(r, "min", "max", "sum", "avg") + "_over_time(" + at + ")"
 	}
 	if r.Intn(2) == 0 {
-		by := []string{pick(r, "resource.service.name", "name", ".a", "span.b", "status", "kind", "rootName", "event.a", "parent.a", "resource.region")}
+		by := []string{pick(r, "resource.service.name", "name", ".a", "span.b", "status", "kind", "rootName", "event.a", "parent.a", "parent.name", "resource.region")}
 		if r.Intn(3) == 0 {
 			by = append(by, pick(r, "span.svc", "resource.a", "instrumentation:name"))
 		}

@@ -60,7 +60,7 @@ func Line(traceID string, attrs []string, spans []uint64) string {
 	b.WriteString(":")
 	sort.Slice(spans, func(i, j int) bool { return spans[i] < spans[j] })
 	for _, s := range spans {
-		fmt.Fprintf(&b, " %x", s)
+		fmt.Fprintf(&b, " %d", s)
 	}
 	return b.String()
 }
