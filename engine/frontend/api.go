@@ -28,6 +28,11 @@ func (f *Frontend) Routes(mux *http.ServeMux) {
 		"/api/search":              {"search", f.search},
 		"/api/metrics/query_range": {"metrics", f.queryRange},
 		"/api/metrics/query":       {"metrics", f.queryInstant},
+
+		"/api/search/tags":             {"metadata", f.tagsV1},
+		"/api/v2/search/tags":          {"metadata", f.tagsV2},
+		"/api/search/tag/{rest...}":    {"metadata", f.valuesV1}, // {tag}/values
+		"/api/v2/search/tag/{rest...}": {"metadata", f.valuesV2},
 	} {
 		mux.Handle(path, f.route(h.op, h.handle))
 	}
