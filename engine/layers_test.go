@@ -70,7 +70,7 @@ var layers = map[string]string{
 	"client":               "engine/ring engine/partition engine/ringapi engine/gossip",
 	"client/clienttest":    "client engine/ring engine/partition engine/ringapi engine/gossip engine/kv engine/kv/gossipkv engine/membership engine/control",
 	"client/doctor":        "client engine/ring engine/partition engine/gossip",
-	"client/history":       "client",
+	"client/history":       "client engine/ring engine/partition engine/gossip",
 	"tui":                  "client client/doctor client/history tui/scene tui/screen tui/widget" + words,
 	"tui/scene":            "client client/doctor tui/widget" + words,           // what is shown
 	"tui/screen":           "client client/doctor tui/scene tui/widget" + words, // how it is shown
