@@ -27,7 +27,11 @@ type cacheKey struct {
 	leaf  int // column, or one of the negative names
 }
 
-const cacheTraces = -1
+// Names of what is cached beside dictionaries.
+const (
+	cacheTraces = -1 - iota
+	cacheTimes
+)
 
 type cached struct {
 	key  cacheKey

@@ -383,28 +383,61 @@ func (r *raw) direct(dst *query.Vector) error {
 	return nil
 }
 
+// times are the starts and ends of the traces of a row group.
+type times struct {
+	start, end []int64
+}
+
+// times reads what stands on the first row of each trace, once while the cache
+// has room.
+func (s *segment) times(ctx context.Context, traces *query.Traces) (*times, error) {
+	key := cacheKey{s.b.meta.ID, s.group, cacheTimes}
+	if t, ok := s.b.cache.get(key).(*times); ok {
+		return t, nil
+	}
+	first := query.NewBitmap(s.info.Rows)
+	for _, r := range traces.Offsets[:len(traces.IDs)] {
+		first.Set(r)
+	}
+	t := &times{start: make([]int64, len(traces.IDs)), end: make([]int64, len(traces.IDs))}
+	if err := s.perTrace(ctx, ColTraceStart, first, traces, t.start); err != nil {
+		return nil, err
+	}
+	if err := s.perTrace(ctx, ColTraceDuration, first, traces, t.end); err != nil {
+		return nil, err
+	}
+	for i, start := range t.start {
+		t.end[i] += start
+	}
+	s.b.cache.put(key, t, int64(16*len(t.start)))
+	return t, nil
+}
+
 // readStart adds the start of each trace and the offset of each span.
 func (s *segment) readStart(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
-	add := func(n int, into func(i int, v int64)) error {
-		return s.read(ctx, n, within, func(r *raw) error {
-			var v query.Vector
-			r.ints(&v)
-			if n == ColTraceStart {
-				copy(dst.UseInts(len(v.Ints)), v.Ints)
-				r.rowsOf(dst)
-			} else if len(v.Ints) != len(dst.Ints) {
-				return s.b.fault(s.part(n), fmt.Errorf("%w: pages differ from those of trace_start", pq.ErrDamaged))
-			}
-			for i, x := range v.Ints {
-				into(i, x)
-			}
-			return nil
-		})
-	}
-	if err := add(ColTraceStart, func(int, int64) {}); err != nil {
+	traces, err := s.Traces(ctx)
+	if err != nil {
 		return err
 	}
-	return add(ColStartOffset, func(i int, v int64) { dst.Ints[i] += v })
+	times, err := s.times(ctx, traces)
+	if err != nil {
+		return err
+	}
+	return s.read(ctx, ColStartOffset, within, func(r *raw) error {
+		r.ints(dst)
+		t := 0
+		for i := range dst.Ints {
+			row := uint32(i)
+			if dst.Rows != nil {
+				row = dst.Rows[i]
+			}
+			for traces.Offsets[t+1] <= row {
+				t++
+			}
+			dst.Ints[i] += times.start[t]
+		}
+		return nil
+	})
 }
 
 // readParents gives each row the id of its parent.
@@ -463,18 +496,15 @@ func (s *segment) readPerTrace(ctx context.Context, n int, t query.Type, dst *qu
 	if err != nil {
 		return err
 	}
-	first := query.NewBitmap(s.info.Rows)
-	for _, r := range traces.Offsets[:len(traces.IDs)] {
-		first.Set(r)
-	}
 	if t == query.Int {
-		out := dst.UseInts(len(traces.IDs))
-		clear(out)
-		err := s.addPerTrace(ctx, ColTraceStart, first, traces, out)
-		if err == nil && n == ColTraceDuration {
-			err = s.addPerTrace(ctx, n, first, traces, out)
+		times, err := s.times(ctx, traces)
+		if err != nil {
+			return err
 		}
-		return err
+		if dst.Ints = times.start; n == ColTraceDuration {
+			dst.Ints = times.end
+		}
+		return nil
 	}
 	return s.read(ctx, n, nil, func(r *raw) error {
 		if r.dict == nil { // nearly unique names, or none at all
@@ -488,14 +518,14 @@ func (s *segment) readPerTrace(ctx context.Context, n int, t query.Type, dst *qu
 	})
 }
 
-// addPerTrace adds the values on first rows to out.
-func (s *segment) addPerTrace(ctx context.Context, n int, first query.Bitmap, traces *query.Traces, out []int64) error {
+// perTrace puts the values on first rows into out.
+func (s *segment) perTrace(ctx context.Context, n int, first query.Bitmap, traces *query.Traces, out []int64) error {
 	return s.read(ctx, n, first, func(r *raw) error {
 		r.eachFirst(traces, func(i, t int) {
 			if r.dict != nil {
-				out[t] += r.dict.Ints[r.v.Codes[i]-1]
+				out[t] = r.dict.Ints[r.v.Codes[i]-1]
 			} else {
-				out[t] += r.v.Ints[i]
+				out[t] = r.v.Ints[i]
 			}
 		})
 		return nil

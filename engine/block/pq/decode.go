@@ -91,6 +91,9 @@ func (r *compact) header() (h header) {
 	return h
 }
 
+// spare bytes follow a dictionary's arena, so that the last offset lies in it too.
+const spare = 4
+
 // page reads the header of the page at the start of b and returns its body,
 // decompressed into *buf if it was compressed, and the bytes behind the page.
 func (d *Decoder) page(b []byte, want format.PageType, compressed bool, buf *[]byte) (h header, body, rest []byte, err error) {
@@ -111,6 +114,9 @@ func (d *Decoder) page(b []byte, want format.PageType, compressed bool, buf *[]b
 			return h, nil, nil, damaged("page of %d bytes in %d", h.uncompressed, h.compressed)
 		}
 		return h, body, rest, nil
+	}
+	if n := int(h.uncompressed) + spare; cap(*buf) < n && n <= maxDict+spare {
+		*buf = make([]byte, 0, n)
 	}
 	out, err := d.z.DecodeAll(body, (*buf)[:0])
 	if err != nil {
@@ -145,6 +151,7 @@ func (d *Decoder) Dict(k Kind, c *ChunkInfo, b []byte) (*Dict, error) {
 	if !ok || rest != len(body) {
 		return nil, damaged("dictionary of %d entries", h.values)
 	}
+	out.Arena = append(out.Arena, make([]byte, spare)...)
 	return out, nil
 }
 
@@ -293,6 +300,14 @@ func (d *Decoder) listLevels(v *Values, body []byte, n int, p PageInfo) ([]byte,
 	return body, values, nil
 }
 
+// extend lengthens s by n entries of any value.
+func extend[T any](s []T, n int) []T {
+	if cap(s)-len(s) >= n {
+		return s[:len(s)+n]
+	}
+	return append(s, make([]T, n)...)
+}
+
 func grow(s []uint32, n int) []uint32 {
 	if cap(s) < n {
 		return make([]uint32, n, n+n/4)
@@ -310,7 +325,7 @@ func (d *Decoder) values(v *Values, k Kind, enc format.Encoding, body []byte, n,
 		if n > (len(body)+1)*deltaBlock {
 			return damaged("%d deltas in %d bytes", n, len(body))
 		}
-		v.Ints = append(v.Ints, make([]int64, n)...)
+		v.Ints = extend(v.Ints, n)
 		if err := decodeDelta(v.Ints[at:], body); err != nil {
 			return damaged("%v", err)
 		}
@@ -330,8 +345,10 @@ func (d *Decoder) values(v *Values, k Kind, enc format.Encoding, body []byte, n,
 		if len(body) != n*size {
 			return damaged("%d integers in %d bytes", n, len(body))
 		}
-		for i := range n {
-			v.Ints = append(v.Ints, intAt(k, body[size*i:]))
+		at := len(v.Ints)
+		v.Ints = extend(v.Ints, n)
+		for i := range v.Ints[at:] {
+			v.Ints[at+i] = intAt(k, body[size*i:])
 		}
 		return nil
 	}
@@ -346,7 +363,7 @@ func (d *Decoder) indices(v *Values, body []byte, n, entries int) error {
 		return damaged("indices are cut off")
 	}
 	at := len(v.Codes)
-	v.Codes = append(v.Codes, make([]uint32, n)...)
+	v.Codes = extend(v.Codes, n)
 	out := v.Codes[at:]
 	if _, err := decodeHybrid(out, body[1:], int(body[0])); err != nil {
 		return damaged("indices: %v", err)
