@@ -297,8 +297,3 @@ func (a *app) snapshot(ctx context.Context) (*client.Snapshot, error) {
 	}
 	return c.Snapshot(ctx)
 }
-
-// viewOf is the provenance of a snapshot for documents.
-func viewOf(s *client.Snapshot) *render.View {
-	return &render.View{From: s.From, Addr: s.Addr, At: s.At, Mode: string(s.Mode), Label: s.Label, Note: s.Note}
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/client/doctor"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -102,7 +103,7 @@ func rulesDocument() *render.Document {
 	d := &render.Document{Kind: "RuleList", Data: doctor.Rules(), Table: t}
 	for _, r := range doctor.Rules() {
 		d.Names = append(d.Names, r.ID)
-		t.Add(r.ID, verdictCell(r.Severity), r.Title)
+		t.Add(r.ID, document.VerdictCell(r.Severity), r.Title)
 	}
 	return d
 }
@@ -117,12 +118,12 @@ func (a *app) findingsDocument(found []doctor.Finding) *render.Document {
 	var text strings.Builder
 	for _, f := range found {
 		d.Names = append(d.Names, f.Rule)
-		t.Add(verdictCell(f.Severity), f.Rule, f.Ring, f.Subject, f.Cause, f.Fix)
+		t.Add(document.VerdictCell(f.Severity), f.Rule, f.Ring, f.Subject, f.Cause, f.Fix)
 		where := strings.TrimSpace(f.Ring + " " + f.Subject)
 		if where != "" {
 			where += ": "
 		}
-		fmt.Fprintf(&text, "%s %s\n  %s%s\n", render.Paint(a.outColor(), verdictTone(f.Severity), string(f.Severity)), f.Rule, where, f.Cause)
+		fmt.Fprintf(&text, "%s %s\n  %s%s\n", render.Paint(a.outColor(), document.VerdictTone(f.Severity), string(f.Severity)), f.Rule, where, f.Cause)
 		for _, e := range f.Evidence {
 			fmt.Fprintf(&text, "  - %s\n", e)
 		}
@@ -203,7 +204,7 @@ type errNagios struct{ exit int }
 
 func (e errNagios) Error() string { return fmt.Sprintf("nagios state %d", e.exit) }
 
-// checkItems merges the views: the worst verdict counts.
+// checkItems merges the views: the worst verdict document.counts.
 func checkItems(views []*client.Snapshot, failed map[string]error) ([]checkItem, client.Verdict) {
 	byName := map[string]*checkItem{}
 	var names []string
@@ -226,13 +227,13 @@ func checkItems(views []*client.Snapshot, failed map[string]error) ([]checkItem,
 			take(it)
 		}
 		for i := range v.PartitionRings {
-			s := statusOfPartitions(&v.PartitionRings[i])
+			s := document.StatusOfPartitions(&v.PartitionRings[i])
 			take(checkItem{Name: s.Name, Verdict: s.Verdict, Text: s.Problem, Members: s.Members, Healthy: s.Healthy})
 		}
 	}
 	slices.Sort(names)
-	report := reportViews(views, failed)
-	agree := checkItem{Name: "views", Verdict: client.OK, Text: report.disagreement(), Members: len(views) + len(failed), Healthy: len(views)}
+	report := document.ReportViews(views, failed)
+	agree := checkItem{Name: "views", Verdict: client.OK, Text: report.Disagreement(), Members: len(views) + len(failed), Healthy: len(views)}
 	if agree.Text != "" {
 		agree.Verdict = client.Warning
 		if len(report.Islands) > 1 {
@@ -266,7 +267,7 @@ func checkDocument(items []checkItem) *render.Document {
 	d := &render.Document{Kind: "CheckList", Data: items, Table: t}
 	for _, it := range items {
 		d.Names = append(d.Names, it.Name)
-		t.Add(it.Name, verdictCell(it.Verdict), fmt.Sprintf("%d/%d", it.Healthy, it.Members), marginText(it.WriteMargin), marginText(it.ReadMargin), it.Text)
+		t.Add(it.Name, document.VerdictCell(it.Verdict), fmt.Sprintf("%d/%d", it.Healthy, it.Members), marginText(it.WriteMargin), marginText(it.ReadMargin), it.Text)
 	}
 	return d
 }

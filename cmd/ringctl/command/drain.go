@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 	"github.com/ringctl/ringctl/engine/ringapi"
 )
@@ -238,7 +239,7 @@ func (d *drain) judge(ctx context.Context, s *drainStatus) {
 	s.QuietAt = s.Since.Add(d.window)
 	if left := s.QuietAt.Sub(d.env.Now()); left > 0 {
 		s.Blocking = append(s.Blocking, fmt.Sprintf("queries may need its owners for another %s", client.Age(left)))
-		s.Next = "wait until " + instant(s.QuietAt)
+		s.Next = "wait until " + document.Instant(s.QuietAt)
 	}
 	for _, base := range d.ask {
 		if why := d.askOwner(ctx, base, s); why != "" {
@@ -294,6 +295,6 @@ func fetchDrain(ctx context.Context, url string) (*ringapi.DrainStatus, error) {
 
 func drainDocument(s *drainStatus) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "PARTITION", Right: true}, {Title: "STATE"}, {Title: "SINCE"}, {Title: "LOCKED"}, {Title: "OWNERS"}, {Title: "SAFE"}, {Title: "NEXT"}}}
-	t.Add(s.Partition, s.State, instant(s.Since), yesNo(s.Locked), strings.Join(s.Owners, ","), yesNo(s.Safe), s.Next)
+	t.Add(s.Partition, s.State, document.Instant(s.Since), document.YesNo(s.Locked), strings.Join(s.Owners, ","), document.YesNo(s.Safe), s.Next)
 	return &render.Document{Kind: "DrainStatus", Data: s, Table: t, Names: []string{strconv.Itoa(int(s.Partition))}}
 }

@@ -2,22 +2,15 @@ package command
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
-
-// explanation is a document of kind Explanation.
-type explanation struct {
-	Subject string   `json:"subject"`
-	Lines   []string `json:"lines"`
-}
 
 func (a *app) explainCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -29,12 +22,12 @@ func (a *app) explainCommand() *cobra.Command {
 		Use: "quorum RING", Short: "How many replicas a key has, needs, and may lose", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeRings,
 		Example: "  ringctl explain quorum ingester\n  ringctl explain quorum ingester --rf 3 --zone-aware=true",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.explain(c, func(s *client.Snapshot) (*explanation, error) {
+			return a.explain(c, func(s *client.Snapshot) (*document.Explanation, error) {
 				r, err := findRing(s, args[0])
 				if err != nil {
 					return nil, err
 				}
-				return explainQuorum(r), nil
+				return document.ExplainQuorum(r), nil
 			})
 		},
 	}
@@ -42,7 +35,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Use: "member RING MEMBER", Short: "What a member counts for, and why", Args: cobra.ExactArgs(2), ValidArgsFunction: a.completeRingMembers,
 		Example: "  ringctl explain member ingester ingester-3",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.explain(c, func(s *client.Snapshot) (*explanation, error) {
+			return a.explain(c, func(s *client.Snapshot) (*document.Explanation, error) {
 				r, err := findRing(s, args[0])
 				if err != nil {
 					return nil, err
@@ -51,7 +44,7 @@ func (a *app) explainCommand() *cobra.Command {
 				if !ok {
 					return nil, unknownMember(r, args[1])
 				}
-				return explainMember(s, r, i), nil
+				return document.ExplainMember(s, r, i), nil
 			})
 		},
 	}
@@ -63,14 +56,14 @@ func (a *app) explainCommand() *cobra.Command {
 			if err != nil {
 				return usage("%q is not the number of a partition", args[0])
 			}
-			return a.explain(c, func(s *client.Snapshot) (*explanation, error) {
+			return a.explain(c, func(s *client.Snapshot) (*document.Explanation, error) {
 				rings, err := partitionRings(s, args[1:])
 				if err != nil {
 					return nil, err
 				}
 				for _, r := range rings {
 					if p, ok := r.Partition(int32(id)); ok {
-						return explainPartition(s, r, p), nil
+						return document.ExplainPartition(s, r, p), nil
 					}
 				}
 				return nil, &client.Error{Code: client.CodeNotFound, Op: "partition " + args[0], Err: errors.New("not in this view"), Hint: "ringctl partitions lists them"}
@@ -93,148 +86,12 @@ func unknownMember(r *client.Ring, id string) error {
 	return e
 }
 
-func (a *app) explain(c *cobra.Command, build func(*client.Snapshot) (*explanation, error)) error {
+func (a *app) explain(c *cobra.Command, build func(*client.Snapshot) (*document.Explanation, error)) error {
 	return a.show(c, func(s *client.Snapshot) (*render.Document, error) {
 		e, err := build(s)
 		if err != nil {
 			return nil, err
 		}
-		return &render.Document{Kind: "Explanation", Data: e, View: viewOf(s), Text: strings.Join(e.Lines, "\n") + "\n", Names: []string{e.Subject}}, nil
+		return &render.Document{Kind: "Explanation", Data: e, View: document.ViewOf(s), Text: strings.Join(e.Lines, "\n") + "\n", Names: []string{e.Subject}}, nil
 	})
-}
-
-func explainQuorum(r *client.Ring) *explanation {
-	e := &explanation{Subject: r.Name}
-	say := func(format string, args ...any) { e.Lines = append(e.Lines, fmt.Sprintf(format, args...)) }
-	say("Ring %s (%s) has %d members, %d of them healthy (heartbeat at most %s old).", r.Name, r.Key, len(r.Instances), r.HealthyCount, short(time.Duration(r.HeartbeatTimeout)))
-	if r.Stateless || r.Write == nil {
-		say("It only tells who is there: no key is placed by it, so there is no quorum. It works as long as one member is healthy.")
-		return e
-	}
-	known := "as configured"
-	if r.Assumed {
-		known = "assumed: nothing in a ring tells it, set it with --rf or in the context"
-	}
-	n := max(r.ReplicationFactor, 1)
-	need := n/2 + 1
-	say("Replication factor %d (%s): a key belongs to the first %d different members clockwise from its hash.", n, known, n)
-	if r.ZoneAware {
-		say("Zones: each of the %d replicas is in another zone (%d zones: %s).", n, len(r.Zones), zoneList(r))
-	} else {
-		say("Zones are not regarded: any %d members may hold a key.", n)
-	}
-	say("Write: a member counts when it is ACTIVE and healthy. A majority of %d is needed, that is %d; one that is not ACTIVE makes the set one larger, and the majority with it.", n, need)
-	say("  now: %s", quorumWords(r.Write, "another member can fail"))
-	if r.ZoneAware {
-		say("Read: a query asks the whole ring. A zone with a single unhealthy member counts as lost; min(zones, factor)/2 = %d zones may be lost.", min(len(r.Zones), n)/2)
-	} else {
-		say("Read: a query asks the whole ring, and factor/2 = %d members of the whole ring may be unhealthy, however large it is. ACTIVE, PENDING and LEAVING count.", n/2)
-	}
-	say("  now: %s", quorumWords(r.Read, "another can fail"))
-	return e
-}
-
-func zoneList(r *client.Ring) string {
-	var parts []string
-	for _, z := range r.Zones {
-		parts = append(parts, fmt.Sprintf("%s with %d members, %d healthy", z.Name, z.Instances, z.Healthy))
-	}
-	return strings.Join(parts, "; ")
-}
-
-func quorumWords(q *client.Quorum, more string) string {
-	switch {
-	case q.Error != "":
-		return "it fails: " + q.Error
-	case !q.OK:
-		return fmt.Sprintf("%.0f%% of keys fail, because of %s", q.Without, strings.Join(q.Blocking, ", "))
-	case q.Margin == 0:
-		return "it works, and the next failure in the wrong place ends that"
-	default:
-		return fmt.Sprintf("it works, and %s even in the worst place (margin %d)", more, q.Margin)
-	}
-}
-
-func explainMember(s *client.Snapshot, r *client.Ring, i *client.Instance) *explanation {
-	e := &explanation{Subject: i.ID}
-	say := func(format string, args ...any) { e.Lines = append(e.Lines, fmt.Sprintf(format, args...)) }
-	say("%s in ring %s: %s, %s.", i.ID, r.Name, i.State, i.Health)
-	switch i.Health {
-	case client.Future:
-		say("Its heartbeat is dated %s ahead. All members take it for healthy until then, and no update of it can win.", client.Age(i.Heartbeat.Sub(s.At)))
-	case client.Unhealthy:
-		say("Its last heartbeat was %s ago, the timeout is %s: it counts for nothing, but keeps its keys.", ago(s.At, i.Heartbeat), short(time.Duration(r.HeartbeatTimeout)))
-	default:
-		say("Its last heartbeat was %s ago, the timeout is %s.", ago(s.At, i.Heartbeat), short(time.Duration(r.HeartbeatTimeout)))
-	}
-	say("Writes: it %s. Reads: it %s.", counts(i.CountsForWrite), counts(i.CountsForRead))
-	if i.Tokens > 0 {
-		say("It owns %.1f%% of the keys of its zone with %d tokens.", i.Ownership, i.Tokens)
-	}
-	sim, err := s.Simulate(client.WhatIf{Ring: r.Key, Lose: []string{i.ID}})
-	switch {
-	case err != nil:
-		say("What its loss would do cannot be said: %v.", err)
-	case sim.OK:
-		say("If it stopped now, every quorum would still stand.")
-	default:
-		say("If it stopped now: %s.", simulationWords(sim))
-	}
-	for n := range s.PartitionRings {
-		pr := &s.PartitionRings[n]
-		if pr.InstanceRing != r.Key {
-			continue
-		}
-		for _, p := range pr.Partitions {
-			for _, o := range p.Owners {
-				if o.Instance == i.ID {
-					say("It owns partition %d (%s) of %s, together with %d others; %d owners are healthy.", p.ID, p.State, pr.Name, len(p.Owners)-1, p.HealthyOwners)
-				}
-			}
-		}
-	}
-	return e
-}
-
-func counts(yes bool) string {
-	if yes {
-		return "counts"
-	}
-	return "does not count"
-}
-
-func explainPartition(s *client.Snapshot, r *client.PartitionRing, p *client.Partition) *explanation {
-	e := &explanation{Subject: strconv.Itoa(int(p.ID))}
-	say := func(format string, args ...any) { e.Lines = append(e.Lines, fmt.Sprintf(format, args...)) }
-	say("Partition %d of %s is %s for %s.", p.ID, r.Name, p.State, ago(s.At, p.Since))
-	switch p.State {
-	case "ACTIVE":
-		say("It takes %.1f%% of new keys. It may become INACTIVE.", p.Traffic)
-	case "INACTIVE":
-		say("It takes no new keys; its recent data is still read from its owners. It may become ACTIVE again, or be removed once it has no owners.")
-	case "PENDING":
-		say("It takes no keys yet. It becomes ACTIVE by itself when it has had enough owners for a moment.")
-	}
-	if p.Locked {
-		say("Its state is locked since %s: every change is refused until it is unlocked.", instant(p.LockedSince))
-	}
-	if len(p.Owners) == 0 {
-		say("It has no owner.")
-	}
-	for _, o := range p.Owners {
-		zone := ""
-		if o.Zone != "" {
-			zone = " in zone " + o.Zone
-		}
-		say("Owner %s%s: %s.", o.ID, zone, o.Health)
-	}
-	switch {
-	case p.HealthyOwners == 0:
-		say("Reads: nobody can be asked. %s", p.Problem)
-	case p.HealthyOwners == 1:
-		say("Reads: one owner answers; if it stops, the recent data cannot be read.")
-	default:
-		say("Reads: one of %d healthy owners is enough.", p.HealthyOwners)
-	}
-	return e
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 )
 
 func (a *app) forgetCommand() *cobra.Command {
@@ -61,7 +62,7 @@ One dead member takes a y or --yes; a live one or several take --confirm with th
 
 // guard watches removed entries, and says what came back.
 func (a *app) guard(ctx context.Context, cl *client.Client, p *client.Plan) error {
-	a.say("watching for %s whether it comes back", short(a.flags.guard))
+	a.say("watching for %s whether it comes back", document.Short(a.flags.guard))
 	returned := map[string]client.Resurrection{}
 	err := cl.Guard(ctx, p, a.flags.guard, func(r client.Resurrection) {
 		if _, known := returned[r.ID+r.Member]; !known {
@@ -82,7 +83,7 @@ func (a *app) guard(ctx context.Context, cl *client.Client, p *client.Plan) erro
 		}
 	}
 	if len(returned) == 0 {
-		a.say("nothing came back within %s", short(a.flags.guard.Round(time.Second)))
+		a.say("nothing came back within %s", document.Short(a.flags.guard.Round(time.Second)))
 	}
 	return nil
 }

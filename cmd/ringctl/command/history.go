@@ -14,7 +14,7 @@ import (
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/client/history"
-	"github.com/ringctl/ringctl/cmd/ringctl/render"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 )
 
 func (a *app) recordCommand() *cobra.Command {
@@ -132,7 +132,7 @@ ringctl status would have printed at that moment, or at the end.`,
 				return &client.Error{Code: client.CodeNotFound, Op: "replay " + args[0], Err: errors.New("there is no snapshot at or before that time")}
 			}
 			a.provenance(last)
-			return a.print(statusDocument(last))
+			return a.print(document.Status(last))
 		},
 	}
 	c.Flags().StringVar(&at, "at", "", "the `time` to look at, RFC 3339")
@@ -175,7 +175,7 @@ An entry that came back after it was removed, without having registered anew, is
 					}
 				}
 			}
-			return a.print(eventsDocument(found))
+			return a.print(document.Events(found))
 		},
 	}
 	c.Flags().StringVar(&since, "since", "", "only from this `time` on: RFC 3339, or an age like 2h")
@@ -197,18 +197,4 @@ func (a *app) moment(flag, s string) (time.Time, error) {
 		return t, usage("%s is a time like 2026-05-01T12:00:00Z or an age like 2h, not %q", flag, s)
 	}
 	return t, nil
-}
-
-func eventsDocument(found []client.Event) *render.Document {
-	t := &render.Table{Columns: []render.Column{{Title: "AT"}, {Title: "EVENT"}, {Title: "RING"}, {Title: "ID"}, {Title: "FROM"}, {Title: "TO"}}}
-	d := &render.Document{Kind: "EventList", Data: found, Table: t}
-	for _, e := range found {
-		tone := render.Plain
-		if e.Bad {
-			tone = render.Warn
-		}
-		d.Names = append(d.Names, string(e.Kind))
-		t.Add(instant(e.At), render.Cell{Text: string(e.Kind), Tone: tone}, e.Key, e.ID, e.From, e.To)
-	}
-	return d
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -38,7 +39,7 @@ With --key any 32-bit key is looked up instead. Tenants with a shard size use on
 						failed = fmt.Sprintf("%s: %s", p.Ring, firstOf(p.WriteError, p.ReadError))
 					}
 				}
-				return lookupDocument(s, places), nil
+				return document.Placements(s, places), nil
 			})
 			if err == nil && failed != "" {
 				return &client.Error{Code: client.CodeNo, Err: fmt.Errorf("%s", failed)}
@@ -75,32 +76,4 @@ func firstOf(a, b string) string {
 		return a
 	}
 	return b
-}
-
-func lookupDocument(s *client.Snapshot, places []client.Placement) *render.Document {
-	t := &render.Table{Columns: []render.Column{{Title: "RING"}, {Title: "KEY", Right: true}, {Title: "PARTITION", Right: true}, {Title: "REPLICA"}, {Title: "ZONE"}, {Title: "STATE"},
-		{Title: "HEALTH"}, {Title: "ADDRESS", Wide: true}, {Title: "WRITE"}, {Title: "READ"}}}
-	d := &render.Document{Kind: "PlacementList", Data: places, View: viewOf(s), Table: t}
-	for _, p := range places {
-		part := ""
-		if p.Partition != nil {
-			part = strconv.Itoa(int(*p.Partition))
-		}
-		write, read := okCell(p.WriteOK), okCell(p.ReadOK)
-		if len(p.Replicas) == 0 {
-			t.Add(p.Ring, p.Key, part, "", "", "", "", "", write, read)
-		}
-		for _, r := range p.Replicas {
-			d.Names = append(d.Names, r.ID)
-			t.Add(p.Ring, p.Key, part, r.ID, r.Zone, r.State, healthCell(r.Health), r.Addr, write, read)
-		}
-	}
-	return d
-}
-
-func okCell(ok bool) render.Cell {
-	if ok {
-		return render.Cell{Text: "ok", Tone: render.Good}
-	}
-	return render.Cell{Text: "FAILS", Tone: render.Bad}
 }

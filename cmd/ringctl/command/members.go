@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -66,13 +67,6 @@ func (s *selector) name(id string) bool {
 	})
 }
 
-// memberItem is one instance with the ring it is in: a document of kind MemberList.
-type memberItem struct {
-	Ring string `json:"ring"`
-	Key  string `json:"key"`
-	client.Instance
-}
-
 func (a *app) membersCommand() *cobra.Command {
 	var sel selector
 	var sortBy string
@@ -90,13 +84,13 @@ what the member last said about itself. With --gossip: the members of the gossip
 			}
 			return a.show(c, func(s *client.Snapshot) (*render.Document, error) {
 				if gossip {
-					return gossipDocument(s), nil
+					return document.GossipMembers(s), nil
 				}
 				items, err := selectMembers(s, args, &sel)
 				if err != nil {
 					return nil, err
 				}
-				return membersDocument(s, items, len(args) == 0, sortBy)
+				return document.Members(s, items, len(args) == 0, sortBy)
 			})
 		},
 	}
@@ -107,12 +101,12 @@ what the member last said about itself. With --gossip: the members of the gossip
 	return c
 }
 
-func selectMembers(s *client.Snapshot, args []string, sel *selector) ([]memberItem, error) {
-	items := []memberItem{}
+func selectMembers(s *client.Snapshot, args []string, sel *selector) ([]document.Member, error) {
+	items := []document.Member{}
 	take := func(r *client.Ring) {
 		for _, i := range r.Instances {
 			if sel.accepts(&i) {
-				items = append(items, memberItem{Ring: r.Name, Key: r.Key, Instance: i})
+				items = append(items, document.Member{Ring: r.Name, Key: r.Key, Instance: i})
 			}
 		}
 	}
@@ -151,78 +145,4 @@ func findRing(s *client.Snapshot, name string) (*client.Ring, error) {
 		e.Hint = "rings here: " + strings.Join(names, ", ")
 	}
 	return nil, e
-}
-
-func membersDocument(s *client.Snapshot, items []memberItem, withRing bool, sortBy string) (*render.Document, error) {
-	if err := sortMembers(items, sortBy); err != nil {
-		return nil, err
-	}
-	t := &render.Table{Columns: []render.Column{{Title: "RING", Wide: !withRing}, {Title: "ID"}, {Title: "STATE"}, {Title: "HEALTH"}, {Title: "AGE", Right: true},
-		{Title: "ZONE"}, {Title: "ADDRESS"}, {Title: "TOKENS", Right: true}, {Title: "OWNS", Right: true}, {Title: "READ-ONLY", Wide: true},
-		{Title: "WRITE", Wide: true}, {Title: "READ", Wide: true}, {Title: "HEARTBEAT", Wide: true}, {Title: "REGISTERED", Wide: true}, {Title: "VERSIONS", Wide: true}}}
-	d := &render.Document{Kind: "MemberList", Data: items, View: viewOf(s), Table: t}
-	for _, m := range items {
-		d.Names = append(d.Names, m.ID)
-		t.Add(m.Ring, m.ID, stateCell(m.State), healthCell(m.Health), ago(s.At, m.Heartbeat), m.Zone, m.Addr, m.Tokens, ownText(m.Ownership, m.Tokens),
-			yesNo(m.ReadOnly), yesNo(m.CountsForWrite), yesNo(m.CountsForRead), instant(m.Heartbeat), instant(m.Registered), versionsText(m.Versions))
-	}
-	return d, nil
-}
-
-func ownText(p float64, tokens int) string {
-	if tokens == 0 {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f%%", p)
-}
-
-func versionsText(v map[uint64]uint64) string {
-	keys := make([]uint64, 0, len(v))
-	for k := range v {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	parts := make([]string, len(keys))
-	for i, k := range keys {
-		parts[i] = fmt.Sprintf("%d:%d", k, v[k])
-	}
-	return strings.Join(parts, ",")
-}
-
-func sortMembers(items []memberItem, by string) error {
-	less := map[string]func(a, b memberItem) int{
-		"id":        func(a, b memberItem) int { return strings.Compare(a.ID, b.ID) },
-		"age":       func(a, b memberItem) int { return a.Heartbeat.Compare(b.Heartbeat) },
-		"zone":      func(a, b memberItem) int { return strings.Compare(a.Zone, b.Zone) },
-		"state":     func(a, b memberItem) int { return strings.Compare(a.State, b.State) },
-		"tokens":    func(a, b memberItem) int { return b.Tokens - a.Tokens },
-		"ownership": func(a, b memberItem) int { return int((b.Ownership - a.Ownership) * 1e6) },
-	}[by]
-	if less == nil {
-		return usage("--sort is id, age, zone, state, ownership or tokens, not %q", by)
-	}
-	slices.SortStableFunc(items, less)
-	if by != "id" {
-		return nil
-	}
-	slices.SortStableFunc(items, func(a, b memberItem) int { return strings.Compare(a.Key, b.Key) })
-	return nil
-}
-
-func gossipDocument(s *client.Snapshot) *render.Document {
-	t := &render.Table{Columns: []render.Column{{Title: "NAME"}, {Title: "STATE"}, {Title: "ADDRESS"}, {Title: "ZONE"}, {Title: "ROLE", Wide: true}, {Title: "IN RINGS"}}}
-	d := &render.Document{Kind: "GossipMemberList", Data: s.Members, View: viewOf(s), Table: t}
-	for _, m := range s.Members {
-		state := render.Cell{Text: m.State, Tone: render.Good}
-		if m.State != "alive" {
-			state.Tone = render.Bad
-		}
-		rings := strings.Join(m.Instances, " ")
-		if m.Guest {
-			rings = "(guest)"
-		}
-		d.Names = append(d.Names, m.Name)
-		t.Add(m.Name, state, m.Addr, m.Zone, m.Role, rings)
-	}
-	return d
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 	"github.com/ringctl/ringctl/cmd/ringctl/settings"
 )
@@ -165,7 +166,7 @@ func (a *app) contextList() *cobra.Command {
 				if name == file.Current {
 					current = "*"
 				}
-				t.Add(current, name, strings.Join(append(x.Seeds, x.HTTP...), ","), x.Label, x.Product, yesNo(x.ReadOnly), yesNo(x.TLS != settings.TLS{}))
+				t.Add(current, name, strings.Join(append(x.Seeds, x.HTTP...), ","), x.Label, x.Product, document.YesNo(x.ReadOnly), document.YesNo(x.TLS != settings.TLS{}))
 			}
 			d.Data = items
 			return a.print(d)

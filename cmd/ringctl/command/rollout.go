@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -130,8 +131,8 @@ func (r *rollout) run(ctx context.Context) error {
 func (r *rollout) step(ctx context.Context, s *rolloutStep) error {
 	r.say("%s: waiting until %d members may stop", s.Name, len(s.Members))
 	agree := func(v []*client.Snapshot) (bool, string) {
-		report := reportViews(v, nil)
-		return report.Agreed, report.disagreement()
+		report := document.ReportViews(v, nil)
+		return report.Agreed, report.Disagreement()
 	}
 	if err := r.until(ctx, []condition{agree, r.mayStop(*s)}); err != nil {
 		return fmt.Errorf("%s may not stop: %w", s.Name, err)
@@ -190,7 +191,7 @@ func (r *rollout) document() *render.Document {
 	d := &render.Document{Kind: "RolloutPlan", Data: r.steps, Table: t}
 	for _, s := range r.steps {
 		d.Names = append(d.Names, s.Name)
-		t.Add(s.Name, strings.Join(s.Members, " "), yesNo(s.Done))
+		t.Add(s.Name, strings.Join(s.Members, " "), document.YesNo(s.Done))
 	}
 	return d
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/client/doctor"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -22,13 +23,13 @@ const schemas = "../../../docs/schemas"
 
 // kinds is every kind of document and the type of its data.
 var kinds = map[string]any{
-	"RingStatusList":     []ringStatus{},
-	"RingList":           []ringItem{},
-	"MemberList":         []memberItem{},
+	"RingStatusList":     []document.RingStatus{},
+	"RingList":           []document.RingItem{},
+	"MemberList":         []document.Member{},
 	"GossipMemberList":   []client.Member{},
-	"TokenOwnershipList": []tokenItem{},
-	"PartitionList":      []partitionItem{},
-	"PartitionOwnerList": []ownerItem{},
+	"TokenOwnershipList": []document.TokenShare{},
+	"PartitionList":      []document.Partition{},
+	"PartitionOwnerList": []document.Owner{},
 	"PlacementList":      []client.Placement{},
 	"Event":              client.Event{},
 	"EventList":          []client.Event{},
@@ -36,7 +37,7 @@ var kinds = map[string]any{
 	"ChangeResult":       &client.Result{},
 	"Version":            buildInfo{},
 	"ContextList":        []contextItem{},
-	"ViewReport":         viewReport{},
+	"ViewReport":         document.ViewReport{},
 	"DifferenceList":     []client.Difference{},
 	"StopAnswer":         &client.StopAnswer{},
 	"Simulation":         &client.Simulation{},
@@ -44,7 +45,7 @@ var kinds = map[string]any{
 	"FindingList":        []doctor.Finding{},
 	"RuleList":           []doctor.Rule{},
 	"CheckList":          []checkItem{},
-	"Explanation":        &explanation{},
+	"Explanation":        &document.Explanation{},
 	"DrainStatus":        &drainStatus{},
 	"RolloutPlan":        []rolloutStep{},
 	"RepairList":         []repairItem{},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -35,7 +36,7 @@ not older than three intervals.`,
 			if err != nil {
 				return fmt.Errorf("serve: %w", err)
 			}
-			a.say("serving http://%s/metrics, looking every %s", l.Addr(), short(every))
+			a.say("serving http://%s/metrics, looking every %s", l.Addr(), document.Short(every))
 			return a.serve(c.Context(), cl, l, every)
 		},
 	}

@@ -1,28 +1,12 @@
 package command
 
 import (
-	"fmt"
-	"math"
-	"slices"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
-
-// tokenItem is one member's share: a document of kind TokenOwnershipList.
-type tokenItem struct {
-	Ring   string  `json:"ring"`
-	ID     string  `json:"id"`
-	Zone   string  `json:"zone,omitempty"`
-	Tokens int     `json:"tokens"`
-	Owns   float64 `json:"ownershipPercent"`
-	// Relative is the share relative to the mean of the zone; 1 is perfect.
-	Relative float64  `json:"relative"`
-	Values   []uint32 `json:"values,omitempty"`
-}
 
 func (a *app) tokensCommand() *cobra.Command {
 	var ringMap, raw bool
@@ -39,9 +23,9 @@ RELATIVE is the share relative to the zone's mean: 1.20x is a fifth more than av
 				if err != nil {
 					return nil, err
 				}
-				d := tokensDocument(s, r, raw)
+				d := document.Tokens(s, r, raw)
 				if ringMap {
-					d.Text = drawRing(r, 72) + "\n"
+					d.Text = document.DrawRing(r, 72) + "\n"
 				}
 				return d, nil
 			})
@@ -51,97 +35,4 @@ RELATIVE is the share relative to the zone's mean: 1.20x is a fifth more than av
 	c.Flags().BoolVar(&raw, "raw", false, "add every token to JSON, YAML and CSV, one by one")
 	a.addWatch(c)
 	return c
-}
-
-func tokensDocument(s *client.Snapshot, r *client.Ring, raw bool) *render.Document {
-	mean := map[string]float64{}
-	for _, z := range r.Zones {
-		mean[z.Name] = z.Spread.Mean
-	}
-	items := make([]tokenItem, 0, len(r.Instances))
-	t := &render.Table{Columns: []render.Column{{Title: "ID"}, {Title: "ZONE"}, {Title: "TOKENS", Right: true}, {Title: "OWNS", Right: true}, {Title: "RELATIVE", Right: true}, {Title: "VALUES", Wide: true}}}
-	d := &render.Document{Kind: "TokenOwnershipList", View: viewOf(s), Table: t}
-	for _, i := range r.Instances {
-		it := tokenItem{Ring: r.Name, ID: i.ID, Zone: i.Zone, Tokens: i.Tokens, Owns: i.Ownership}
-		relative := "-"
-		if i.Tokens > 0 && mean[i.Zone] > 0 {
-			it.Relative = i.Ownership / mean[i.Zone]
-			relative = fmt.Sprintf("%.2fx", it.Relative)
-		}
-		values := ""
-		if raw {
-			it.Values = i.TokenValues
-			values = strings.Trim(strings.Join(strings.Fields(fmt.Sprint(i.TokenValues)), " "), "[]")
-		}
-		items = append(items, it)
-		d.Names = append(d.Names, i.ID)
-		t.Add(i.ID, i.Zone, i.Tokens, ownText(i.Ownership, i.Tokens), relative, values)
-	}
-	d.Data = items
-	return d
-}
-
-// drawRing draws each zone's key space as a line of cells; a cell shows the member that owns most of it.
-func drawRing(r *client.Ring, width int) string {
-	const marks = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	var b strings.Builder
-	for _, z := range r.Zones {
-		type point struct {
-			token uint32
-			owner int
-		}
-		var points []point
-		var ids []string
-		for _, i := range r.Instances {
-			if i.Zone != z.Name || i.Tokens == 0 {
-				continue
-			}
-			for _, t := range i.TokenValues {
-				points = append(points, point{t, len(ids)})
-			}
-			ids = append(ids, i.ID)
-		}
-		if len(points) == 0 {
-			continue
-		}
-		slices.SortFunc(points, func(a, b point) int { return int(int64(a.token) - int64(b.token)) })
-		name := z.Name
-		if name == "" {
-			name = "(no zone)"
-		}
-		fmt.Fprintf(&b, "%-10s|", name)
-		cell := float64(math.MaxUint32+1) / float64(width)
-		next := 0
-		for x := range width {
-			share := make([]float64, len(ids))
-			at, end := float64(x)*cell, float64(x+1)*cell
-			for at < end {
-				for next < len(points) && float64(points[next].token) <= at {
-					next++
-				}
-				owner, until := points[0].owner, end
-				if next < len(points) {
-					owner, until = points[next].owner, min(end, float64(points[next].token))
-				}
-				share[owner] += until - at
-				at = until
-			}
-			most := 0
-			for n := range share {
-				if share[n] > share[most] {
-					most = n
-				}
-			}
-			b.WriteByte(marks[most%len(marks)])
-		}
-		b.WriteString("|\n")
-		for n, id := range ids {
-			if n == len(marks) {
-				fmt.Fprintf(&b, "%11s… and %d more\n", "", len(ids)-n)
-				break
-			}
-			fmt.Fprintf(&b, "%11s%c %s\n", "", marks[n], id)
-		}
-	}
-	return b.String()
 }

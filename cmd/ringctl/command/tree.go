@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -164,74 +163,4 @@ func (a *app) showEach(ctx context.Context, build func(*client.Snapshot) (*rende
 		return nil
 	}
 	return ctx.Err()
-}
-
-// verdictTone is the colour of a verdict.
-func verdictTone(v client.Verdict) render.Tone {
-	switch v {
-	case client.OK:
-		return render.Good
-	case client.Warning:
-		return render.Warn
-	case client.Critical:
-		return render.Bad
-	default:
-		return render.Warn
-	}
-}
-
-func verdictCell(v client.Verdict) render.Cell {
-	return render.Cell{Text: string(v), Tone: verdictTone(v)}
-}
-
-func healthCell(h client.Health) render.Cell {
-	switch h {
-	case client.Healthy:
-		return render.Cell{Text: string(h), Tone: render.Good}
-	default:
-		return render.Cell{Text: string(h), Tone: render.Bad}
-	}
-}
-
-func stateCell(s string) render.Cell {
-	switch s {
-	case "ACTIVE":
-		return render.Cell{Text: s, Tone: render.Good}
-	default:
-		return render.Cell{Text: s, Tone: render.Warn}
-	}
-}
-
-// ago is the age of a time, "-" when it is unknown.
-func ago(now, t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return client.Age(now.Sub(t))
-}
-
-func instant(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format(time.RFC3339)
-}
-
-// short is a duration without units that are zero: 1m instead of 1m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if len(s) > len(zero) && s[len(s)-len(zero):] == zero {
-			s = s[:len(s)-len(zero)+1]
-		}
-	}
-	return s
-}
-
-// yesNo is a boolean for a table.
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -191,8 +192,8 @@ func parseCondition(s, ringName, allow string) (condition, error) {
 		return func(v []*client.Snapshot) (bool, string) { return healthyWithin(v, worst, ringName) }, nil
 	case name == "converged" && arg == "":
 		return func(v []*client.Snapshot) (bool, string) {
-			r := reportViews(v, nil)
-			return r.Agreed, r.disagreement()
+			r := document.ReportViews(v, nil)
+			return r.Agreed, r.Disagreement()
 		}, nil
 	case name == "joined" && arg != "":
 		return everyView(func(s *client.Snapshot) (bool, string) { return joined(s, ringName, arg) }), nil

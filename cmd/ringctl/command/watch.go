@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
-	"github.com/ringctl/ringctl/cmd/ringctl/render"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 )
 
 func (a *app) watchCommand() *cobra.Command {
@@ -62,7 +62,7 @@ func (a *app) follow(ctx context.Context) error {
 			first = false
 		}
 		for _, e := range line.Add(s) {
-			if err := a.print(eventDocument(s, e)); err != nil {
+			if err := a.print(document.Event(s, e)); err != nil {
 				return err
 			}
 		}
@@ -71,14 +71,4 @@ func (a *app) follow(ctx context.Context) error {
 		return nil
 	}
 	return ctx.Err()
-}
-
-func eventDocument(s *client.Snapshot, e client.Event) *render.Document {
-	tone := render.Plain
-	if e.Bad {
-		tone = render.Warn
-	}
-	t := &render.Table{Columns: []render.Column{{Title: "AT"}, {Title: "EVENT"}}}
-	t.Add(instant(e.At), render.Cell{Text: e.String(), Tone: tone})
-	return &render.Document{Kind: "Event", Data: e, View: viewOf(s), Table: t, Names: []string{e.ID}}
 }
