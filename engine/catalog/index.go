@@ -2,134 +2,139 @@ package catalog
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/google/uuid"
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/bucket"
 	"github.com/ringctl/ringctl/engine/tenant"
 )
 
-// The index objects: TenantsName lists the tenants, and for each there is
-// <tenant>/IndexName with the metas of its blocks. Both are zstd-compressed JSON.
+// The index of a tenant is the object IndexPrefix + tenant + indexSuffix. No
+// tenant id holds a "~", so it stands beside the tenants' folders.
 const (
-	TenantsName = "tenants.json.zst"
-	IndexName   = "index.json.zst"
-
-	maxIndex = 256 << 20
+	IndexPrefix = "~index/"
+	indexSuffix = ".json.gz"
 )
 
-var errNoIndex = errors.New("no fresh index")
+// IndexVersion is the format version that this package writes; it reads no other.
+const IndexVersion = 1
 
-// tenantsIndex is the content of TenantsName.
-type tenantsIndex struct {
-	Written time.Time `json:"written"`
-	Tenants []string  `json:"tenants"`
+// Bounds of an index as stored and unpacked: about two million blocks.
+const (
+	maxIndex      = 256 << 20
+	maxIndexPlain = 1 << 30
+)
+
+// Index is the list of a tenant's visible blocks at one moment.
+type Index struct {
+	Version int    `json:"version"`
+	Tenant  string `json:"tenant"`
+	// Built is when the bucket was listed, by the writer's clock.
+	Built time.Time `json:"built"`
+	// Blocks are the visible blocks without Groups and Fields.
+	Blocks []*block.Meta `json:"blocks"`
 }
 
-// writeIndex writes the index of the tenants whose blocks changed, and last the
-// list of tenants, whose age is the age of all.
-func (c *Catalog) writeIndex(ctx context.Context, old, next *list) error {
-	t := tenantsIndex{Written: next.at}
-	for id, b := range next.tenants {
-		t.Tenants = append(t.Tenants, id)
-		if was := old.tenants[id]; was == nil || !sameBlocks(was, b) {
-			if err := c.put(ctx, id+"/"+IndexName, b.all); err != nil {
-				return err
-			}
+// IndexName is the name of a tenant's index object.
+func IndexName(tenantID string) string { return IndexPrefix + tenantID + indexSuffix }
+
+// indexTenant is the tenant of an index object.
+func indexTenant(name string) (string, bool) {
+	rest, ok1 := strings.CutPrefix(name, IndexPrefix)
+	t, ok2 := strings.CutSuffix(rest, indexSuffix)
+	return t, ok1 && ok2 && tenant.Valid(t) == nil
+}
+
+// Encode is the content of the index object.
+func (x *Index) Encode() ([]byte, error) {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("encode index: %w", err)
+	}
+	if err := errors.Join(json.NewEncoder(z).Encode(x), z.Close()); err != nil {
+		return nil, fmt.Errorf("encode index: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// ParseIndex reads the content of an index object and checks it.
+func ParseIndex(b []byte) (*Index, error) {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("parse index: %w", err)
+	}
+	plain, err := io.ReadAll(io.LimitReader(z, maxIndexPlain+1))
+	if err == nil && len(plain) > maxIndexPlain {
+		err = fmt.Errorf("larger than %d bytes", maxIndexPlain)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("parse index: %w", err)
+	}
+	x := new(Index)
+	if err := json.Unmarshal(plain, x); err != nil {
+		return nil, fmt.Errorf("parse index: %w", err)
+	}
+	if x.Version != IndexVersion {
+		return nil, fmt.Errorf("parse index: format version %d, this build reads %d", x.Version, IndexVersion)
+	}
+	if err := tenant.Valid(x.Tenant); err != nil {
+		return nil, fmt.Errorf("parse index: %w", err)
+	}
+	for i, m := range x.Blocks {
+		if m == nil || m.Tenant != x.Tenant || uuid.Validate(m.ID) != nil || m.DataIndex > m.DataBytes {
+			return nil, fmt.Errorf("parse index: entry %d is no block of tenant %s", i, x.Tenant)
 		}
+		light(m)
 	}
-	return c.put(ctx, TenantsName, &t)
+	return x, nil
 }
 
-func sameBlocks(a, b *blocks) bool {
-	if len(a.all) != len(b.all) {
-		return false
+// ReadIndex fetches the index of a tenant. A missing one wraps bucket.ErrNotFound.
+func ReadIndex(ctx context.Context, b bucket.Bucket, tenantID string) (*Index, error) {
+	raw, err := bucket.ReadAll(ctx, b, IndexName(tenantID), maxIndex)
+	if err != nil {
+		return nil, fmt.Errorf("read index of tenant %s: %w", tenantID, err)
 	}
-	for i := range a.all {
-		if a.all[i].ID != b.all[i].ID {
-			return false
+	x, err := ParseIndex(raw)
+	if err == nil && x.Tenant != tenantID {
+		err = fmt.Errorf("it says tenant %s", x.Tenant)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read index of tenant %s: %w", tenantID, err)
+	}
+	return x, nil
+}
+
+// WriteIndex stores the index of a tenant; without blocks it removes it.
+func WriteIndex(ctx context.Context, b bucket.Bucket, tenantID string, built time.Time, blocks []*block.Meta) error {
+	if len(blocks) == 0 {
+		if err := b.Delete(ctx, IndexName(tenantID)); err != nil {
+			return fmt.Errorf("remove index of tenant %s: %w", tenantID, err)
 		}
+		return nil
 	}
-	return true
-}
-
-func (c *Catalog) put(ctx context.Context, name string, v any) error {
-	raw, err := json.Marshal(v)
+	x := &Index{Version: IndexVersion, Tenant: tenantID, Built: built.UTC(), Blocks: slices.Clone(blocks)}
+	for i, m := range x.Blocks {
+		c := *m
+		x.Blocks[i] = light(&c)
+	}
+	raw, err := x.Encode()
+	if err == nil {
+		err = b.Put(ctx, IndexName(tenantID), bytes.NewReader(raw), int64(len(raw)))
+	}
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", name, err)
-	}
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", name, err)
-	}
-	defer z.Close()
-	b := z.EncodeAll(raw, nil)
-	return c.bucket.Put(ctx, name, bytes.NewReader(b), int64(len(b)))
-}
-
-func (c *Catalog) get(ctx context.Context, name string, v any) error {
-	b, err := bucket.ReadAll(ctx, c.bucket, name, maxIndex)
-	if err != nil {
-		return err
-	}
-	return decodeIndex(b, v)
-}
-
-// decodeIndex reads an index object.
-func decodeIndex(b []byte, v any) error {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxIndex))
-	if err != nil {
-		return fmt.Errorf("decode index: %w", err)
-	}
-	defer z.Close()
-	raw, err := z.DecodeAll(b, nil)
-	if err != nil {
-		return fmt.Errorf("decode index: %w", err)
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return fmt.Errorf("decode index: %w", err)
+		return fmt.Errorf("write index of tenant %s: %w", tenantID, err)
 	}
 	return nil
-}
-
-// readIndex reads the index objects; errNoIndex when there are none or they are
-// too old.
-func (c *Catalog) readIndex(ctx context.Context) (*list, error) {
-	var t tenantsIndex
-	err := c.get(ctx, TenantsName, &t)
-	if errors.Is(err, bucket.ErrNotFound) {
-		return nil, errNoIndex
-	}
-	if err != nil {
-		return nil, err
-	}
-	if age := c.cfg.Now().Sub(t.Written); age > c.cfg.ReadIndex {
-		return nil, errNoIndex
-	}
-	next := &list{at: t.Written, tenants: map[string]*blocks{}, damaged: map[string]error{}}
-	for _, id := range t.Tenants {
-		if err := tenant.Valid(id); err != nil {
-			return nil, err
-		}
-		var metas []*block.Meta
-		if err := c.get(ctx, id+"/"+IndexName, &metas); err != nil {
-			return nil, err
-		}
-		for _, m := range metas {
-			if m == nil || m.Tenant != id {
-				return nil, fmt.Errorf("index of tenant %s lists a block of another", id)
-			}
-			if err := m.Check(); err != nil {
-				return nil, err
-			}
-		}
-		next.tenants[id] = newBlocks(metas)
-	}
-	return next, nil
 }

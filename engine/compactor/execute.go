@@ -2,140 +2,115 @@ package compactor
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/bucket"
 	"github.com/ringctl/ringctl/engine/bucket/local"
 )
 
-// Env is what a job runs in.
-type Env struct {
-	Bucket bucket.Bucket
-	// Scratch is a local folder for the inputs of a remote bucket and for the
-	// result.
-	Scratch string
-	// Remote says that the bucket is object storage: inputs are fetched whole
-	// before they are merged.
-	Remote bool
-	// Writer options; the default is zstd level 3 with bloom filters.
-	Writer block.WriterOptions
-	Now    func() time.Time
-}
+// outputLevel is the zstd level of merged blocks: they stay.
+const outputLevel = 3
 
-// Execute does one job. A merge returns the metadata of the new block, a deletion
-// nil. A job may be repeated after any error or crash. An input that is gone is an
-// error that wraps bucket.ErrNotFound, a damaged one a *block.CorruptError.
-func Execute(ctx context.Context, job Job, env Env) (*block.Meta, error) {
-	if job.Kind == Delete {
-		for _, id := range job.Inputs {
-			if err := block.Delete(ctx, env.Bucket, job.Tenant, id); err != nil {
-				return nil, err
-			}
-		}
-		return nil, nil
-	}
-	if env.Now == nil {
-		env.Now = time.Now
-	}
-	if env.Writer == (block.WriterOptions{}) {
-		env.Writer = block.WriterOptions{Level: 3, Blooms: true}
-	}
-	id, err := OutputID(job)
-	if err != nil {
-		return nil, err
-	}
-	if m, err := block.ReadMeta(ctx, env.Bucket, job.Tenant, id); err == nil {
-		return m, nil // done before
-	} else if !errors.Is(err, bucket.ErrNotFound) {
-		return nil, err
-	}
-	dir := filepath.Join(env.Scratch, "merge-"+id)
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, fmt.Errorf("clear scratch folder: %w", err)
-	}
-	m, err := merge(ctx, job, env, id, dir)
-	return m, errors.Join(err, os.RemoveAll(dir))
-}
+// inputCache is the cache of a merge: it reads nothing twice on purpose.
+const inputCache = 8 << 20
 
-func merge(ctx context.Context, job Job, env Env, id block.ID, dir string) (*block.Meta, error) {
-	inputs, err := open(ctx, job, env, filepath.Join(dir, "in"))
+// Execute does a job of a tenant and returns the meta of the block that is now
+// in the bucket. The inputs stay. tmpdir is for copies of the inputs and for the
+// output; nothing is left in it. It may be repeated, by anybody, at any time;
+// outputs of the same inputs hide each other (see [catalog.Visible]).
+func Execute(ctx context.Context, b bucket.Bucket, tenantID string, job Job, tmpdir string) (*block.Meta, error) {
+	dir, err := os.MkdirTemp(tmpdir, "merge-")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("merge blocks of tenant %s: %w", tenantID, err)
 	}
-	w, err := block.NewWriter(env.Writer)
-	if err != nil {
-		return nil, err
+	m, err := Merge(ctx, b, tenantID, job, dir)
+	if err == nil {
+		err = Publish(ctx, b, filepath.Join(dir, tenantID, m.ID), m, time.Now())
 	}
-	defer w.Close()
-	out := filepath.Join(dir, "out", id)
-	m, err := w.Merge(ctx, out, inputs, block.MergeOptions{Tenant: job.Tenant, ID: id, Created: env.Now()})
-	if err != nil {
-		return nil, err
-	}
-	if err := block.Upload(ctx, env.Bucket, out, m); err != nil {
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// mergeCache is small: a merge reads everything once.
-const mergeCache = 1 << 20
-
-// open opens the inputs, after fetching them when the bucket is remote.
-func open(ctx context.Context, job Job, env Env, dir string) ([]*block.Block, error) {
-	from := env.Bucket
-	if env.Remote {
-		near, err := local.Open(dir)
+// Merge is the first half of [Execute]: it makes the output in the folder
+// dir/<tenant>/<id>, and uploads nothing. Copies of the inputs are gone when it
+// returns.
+func Merge(ctx context.Context, b bucket.Bucket, tenantID string, job Job, dir string) (m *block.Meta, err error) {
+	defer func() {
 		if err != nil {
+			err = fmt.Errorf("merge blocks of tenant %s: %w", tenantID, err)
+		}
+	}()
+	copies, err := local.Open(filepath.Join(dir, "inputs"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(copies.Root())) }()
+	cache := block.NewCache(inputCache)
+	inputs := make([]*block.Block, len(job.Inputs))
+	for i, in := range job.Inputs {
+		if err := block.Download(ctx, b, tenantID, in.ID, filepath.Join(copies.Root(), tenantID, in.ID)); err != nil {
 			return nil, err
 		}
-		for _, id := range job.Inputs {
-			if err := block.Download(ctx, env.Bucket, job.Tenant, id, filepath.Join(dir, job.Tenant, id)); err != nil {
-				return nil, err
-			}
-		}
-		from = near
-	}
-	cache := block.NewCache(mergeCache)
-	var out []*block.Block
-	for _, id := range job.Inputs {
-		b, err := block.Open(ctx, from, job.Tenant, id, block.OpenOptions{Cache: cache})
-		if err != nil {
+		if inputs[i], err = block.Open(ctx, copies, tenantID, in.ID, block.OpenOptions{Cache: cache}); err != nil {
 			return nil, err
 		}
-		out = append(out, b)
 	}
-	return out, nil
+	id, err := block.NewID()
+	if err != nil {
+		return nil, err
+	}
+	w, err := block.NewWriter(block.WriterOptions{Level: outputLevel, Blooms: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	m, err = w.Merge(ctx, filepath.Join(dir, tenantID, id), inputs, block.MergeOptions{Tenant: tenantID, ID: id})
+	if err != nil {
+		return nil, err
+	}
+	m.Replaces = job.Replaces
+	return m, nil
 }
 
-// OutputID is the id of the block that a merge makes: the time of the newest
-// input, and a hash of all inputs.
-func OutputID(job Job) (block.ID, error) {
-	inputs := slices.Sorted(slices.Values(job.Inputs))
-	if len(inputs) == 0 {
-		return "", errors.New("merge job without inputs")
-	}
-	newest, err := uuid.Parse(inputs[len(inputs)-1])
+// Publish is the second half of [Execute]: it uploads the output from its
+// folder. When it fails, what was uploaded is removed again if that is possible.
+func Publish(ctx context.Context, b bucket.Bucket, dir string, m *block.Meta, now time.Time) error {
+	m.Created = now.UTC()
+	raw, err := m.Encode()
 	if err != nil {
-		return "", fmt.Errorf("merge job: block id %q: %w", inputs[len(inputs)-1], err)
+		return err
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n", job.Tenant)
-	for _, id := range inputs {
-		fmt.Fprintf(h, "%s\n", id)
+	if err := os.WriteFile(filepath.Join(dir, block.MetaName), raw, 0o644); err != nil {
+		return fmt.Errorf("publish block %s: %w", m.ID, err)
 	}
-	sum := h.Sum(nil)
-	copy(newest[6:], sum)
-	newest[6] = newest[6]&0x0f | 0x70
-	newest[8] = newest[8]&0x3f | 0x80
-	return newest.String(), nil
+	if err := block.Upload(ctx, b, dir, m); err != nil {
+		return settle(ctx, b, m, err)
+	}
+	return nil
+}
+
+// settleTimeout bounds the look at a failed upload.
+const settleTimeout = 10 * time.Second
+
+// settle finds out what a failed upload left: all of the block, because only the
+// answer was lost, or a part of it, which is removed. If neither can be told, it
+// stays: complete, or to be found abandoned later.
+func settle(ctx context.Context, b bucket.Bucket, m *block.Meta, failed error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	_, err := b.Stat(ctx, block.Path(m.Tenant, m.ID)+block.MetaName)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, bucket.ErrNotFound) {
+		return errors.Join(failed, block.Delete(ctx, b, m.Tenant, m.ID))
+	}
+	return failed
 }

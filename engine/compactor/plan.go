@@ -1,195 +1,295 @@
-// Package compactor decides which blocks should become one, or go, and does it.
-//
-// [Plan] is a pure function of the blocks' metadata and the time; [Execute] does
-// one job. Whoever calls them – one owner for each tenant – brings the loop.
-//
-// A merge uploads its result and deletes nothing. The result names the blocks it
-// replaces, readers leave those out from then on (see package catalog), and a
-// later plan deletes them when no reader can still hold an old list. The id of
-// the result follows from its inputs, so a job that runs twice makes one block.
 package compactor
 
 import (
 	"cmp"
+	"fmt"
+	"hash/fnv"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/catalog"
 )
 
-// Config of the plan. Zero values mean the defaults.
+// Config of planning, for one tenant. Zero values mean the defaults, except
+// Retention.
 type Config struct {
-	// Window is the span of time whose blocks become one, by the end of their
-	// spans. Default 1h.
+	// Window is the length of the stretches of time that are merged within.
+	// Default 1h.
 	Window time.Duration
-	// Active is how long blocks of a window are merged with others of their level
-	// only; later all of the window's. Default 24h.
+	// Active is how long blocks are only merged with others of their level, so
+	// that each span is rewritten few times. Default 24h.
 	Active time.Duration
-	// MaxInputs is the most blocks of one job. Default 16.
-	MaxInputs int
-	// Settle is how long blocks straight from heads wait for company, unless there
-	// are MaxInputs of them. Default 2m.
-	Settle time.Duration
-	// MinInputs is the least number of blocks that were merged before. Default 4.
-	MinInputs int
-	// MaxSpans and MaxBytes bound the result. Defaults 16 M and 4 GiB.
+	// MinInputs and MaxInputs bound the blocks of one job. Defaults 2 and 16: most
+	// spans are then rewritten once or twice.
+	MinInputs, MaxInputs int
+	// MinMerged is MinInputs for merged blocks of the active time. Default 4.
+	MinMerged int
+	// MaxSpans and MaxBytes bound the sum of what the inputs hold. Defaults
+	// 20 million and 100 GiB.
 	MaxSpans, MaxBytes int64
-	// Retention is how long blocks live after the end of their spans; 0 is for
-	// ever.
+	// Settle is how long a job of fewer than MaxInputs blocks waits for more after
+	// the newest of them was written. Default 5m.
+	Settle time.Duration
+	// MaxJobs is the most jobs of one plan. Default 256.
+	MaxJobs int
+	// Retention is how long spans are kept; 0 is for ever.
 	Retention time.Duration
-	// Keep is how long replaced blocks stay for readers with an old list.
-	// Default 10m.
-	Keep time.Duration
+	// Delay is how long a block stays after it was replaced or its time was over,
+	// so that readers that do not know yet still find it. Default 1h.
+	Delay time.Duration
+	// Remember is how long merged blocks list blocks that are gone from the
+	// bucket, for those who have their own copy. Default 24h.
+	Remember time.Duration
+	// Abandon is the age at which an upload without an end is taken for dead.
+	// Default 24h.
+	Abandon time.Duration
+	// Without names blocks to leave alone: those that a merge could not read.
+	Without map[block.ID]bool
 }
 
-func (c *Config) setDefaults() {
-	dur := func(v *time.Duration, d time.Duration) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	num := func(v *int, d int) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	dur(&c.Window, time.Hour)
-	dur(&c.Active, 24*time.Hour)
-	dur(&c.Settle, 2*time.Minute)
-	dur(&c.Keep, 10*time.Minute)
-	num(&c.MaxInputs, 16)
-	num(&c.MinInputs, 4)
-	if c.MaxSpans <= 0 {
-		c.MaxSpans = 16 << 20
-	}
-	if c.MaxBytes <= 0 {
-		c.MaxBytes = 4 << 30
-	}
+// WithDefaults returns the config with its zero values replaced.
+func (c Config) WithDefaults() Config {
+	c.Window = cmp.Or(max(c.Window, 0), time.Hour)
+	c.Active = cmp.Or(max(c.Active, 0), 24*time.Hour)
+	c.MinInputs = max(cmp.Or(c.MinInputs, 2), 2)
+	c.MaxInputs = max(cmp.Or(c.MaxInputs, 16), c.MinInputs)
+	c.MinMerged = min(max(cmp.Or(c.MinMerged, 4), c.MinInputs), c.MaxInputs)
+	c.MaxSpans = cmp.Or(max(c.MaxSpans, 0), 20_000_000)
+	c.MaxBytes = cmp.Or(max(c.MaxBytes, 0), 100<<30)
+	c.Settle = cmp.Or(max(c.Settle, 0), 5*time.Minute)
+	c.MaxJobs = cmp.Or(max(c.MaxJobs, 0), 256)
+	c.Delay = cmp.Or(max(c.Delay, 0), time.Hour)
+	c.Remember = cmp.Or(max(c.Remember, 0), 24*time.Hour)
+	c.Abandon = cmp.Or(max(c.Abandon, 0), 24*time.Hour)
+	return c
 }
 
-// Kind is what a job does.
-type Kind uint8
-
-// The kinds of jobs.
-const (
-	Merge  Kind = iota // make one block of Inputs
-	Delete             // remove Inputs from the bucket
-)
-
-// String is a lower-case name.
-func (k Kind) String() string {
-	if k == Delete {
-		return "delete"
-	}
-	return "merge"
-}
-
-// Job is one thing to do for one tenant. It is plain data and may travel.
+// Job is one merge that is due.
 type Job struct {
-	Kind   Kind       `json:"kind"`
-	Tenant string     `json:"tenant"`
-	Inputs []block.ID `json:"inputs"`
-	Bytes  int64      `json:"bytes"` // of the inputs
-	Reason string     `json:"reason"`
+	Tenant string
+	// Window is the start of the stretch of time in which the inputs end; Level is
+	// theirs, -1 when they are of several.
+	Window time.Time
+	Level  int
+	// Inputs are the blocks to merge, by start.
+	Inputs []*block.Meta
+	// Replaces is what the output lists: the inputs, and what they replaced.
+	Replaces []block.ID
+}
+
+// Hash is the place of the job in the ring of workers, FNV-1a. Jobs of the same
+// tenant, window and level have the same, so that one worker has them all and
+// two workers that know different blocks do not take the same block into
+// different jobs.
+func (j *Job) Hash() uint32 {
+	return Hash(fmt.Sprintf("compact-%s-%d-%d", j.Tenant, j.Window.Unix(), j.Level))
+}
+
+// Hash is the place of a job with that name in the ring of workers.
+func Hash(name string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	return h.Sum32()
+}
+
+// String names the job in logs.
+func (j *Job) String() string {
+	return fmt.Sprintf("%d blocks of level %d, %s", len(j.Inputs), j.Level, j.Window.UTC().Format("2006-01-02 15:04"))
+}
+
+// Spans and Bytes are what the inputs hold together.
+func (j *Job) Spans() (n int64) {
+	for _, m := range j.Inputs {
+		n += m.Spans
+	}
+	return n
+}
+
+// Bytes is the stored size of the inputs.
+func (j *Job) Bytes() (n int64) {
+	for _, m := range j.Inputs {
+		n += m.Bytes()
+	}
+	return n
 }
 
 // group is the blocks that may be merged with each other.
 type group struct {
-	window int64 // number of the window
-	level  int   // -1: any
+	window int64
+	level  int // -1: any
 }
 
-// Plan lists what to do with the blocks of one tenant, deletions first, then
-// merges, newest window first. metas must include the replaced blocks
-// (catalog.All). Jobs of one plan never share a block.
-func Plan(metas []*block.Meta, cfg Config, now time.Time) []Job {
-	cfg.setDefaults()
-	jobs, live := deletions(metas, cfg, now)
+// Plan lists the merges that are due, given all blocks of a tenant in any order.
+// A block is in at most one job; jobs of low levels and recent windows come
+// first.
+func Plan(now time.Time, all []*block.Meta, cfg Config) []Job {
+	cfg = cfg.WithDefaults()
 	groups := map[group][]*block.Meta{}
-	for _, m := range live {
-		if m.Spans*2 > cfg.MaxSpans || m.Bytes()*2 > cfg.MaxBytes {
-			continue // large enough
+	for _, m := range catalog.Visible(all) {
+		if g, ok := groupOf(now, m, &cfg); ok && !cfg.Without[m.ID] && !expired(now, m, &cfg) {
+			groups[g] = append(groups[g], m)
 		}
-		g := group{window: m.End.UnixNano() / int64(cfg.Window), level: m.Level}
-		if old := time.Unix(0, (g.window+1)*int64(cfg.Window)); now.Sub(old) > cfg.Active {
-			g.level = -1
-		}
-		groups[g] = append(groups[g], m)
 	}
 	order := make([]group, 0, len(groups))
 	for g := range groups {
 		order = append(order, g)
 	}
-	slices.SortFunc(order, func(a, b group) int { return cmp.Or(cmp.Compare(b.window, a.window), cmp.Compare(a.level, b.level)) })
+	slices.SortFunc(order, func(a, b group) int {
+		return cmp.Or(cmp.Compare(uint(a.level), uint(b.level)), cmp.Compare(b.window, a.window))
+	})
+	mentioned := mentions(all)
+	var jobs []Job
 	for _, g := range order {
-		jobs = append(jobs, merges(g, groups[g], cfg, now)...)
+		for _, inputs := range pick(now, g, groups[g], &cfg) {
+			if len(jobs) == cfg.MaxJobs {
+				return jobs
+			}
+			j := Job{Tenant: inputs[0].Tenant, Window: time.Unix(0, g.window*int64(cfg.Window)).UTC(), Level: g.level, Inputs: inputs}
+			j.Replaces = replaced(now.Add(-cfg.Remember), inputs, mentioned)
+			jobs = append(jobs, j)
+		}
 	}
 	return jobs
 }
 
-// deletions plans what to remove and returns the blocks that are to stay and are
-// not replaced.
-func deletions(metas []*block.Meta, cfg Config, now time.Time) (jobs []Job, live []*block.Meta) {
-	byID := map[block.ID]*block.Meta{}
-	for _, m := range metas {
-		byID[m.ID] = m
+// groupOf tells with which blocks a block may be merged. The window that is
+// leaving the active time is left alone, so that no two workers see it in
+// different groups.
+func groupOf(now time.Time, m *block.Meta, cfg *Config) (group, bool) {
+	w, edge := windowOf(m.End, cfg), windowOf(now.Add(-cfg.Active), cfg)
+	switch {
+	case w == edge:
+		return group{}, false
+	case w < edge:
+		return group{w, -1}, true
 	}
-	replaced := catalog.Replaced(metas)
-	for _, m := range metas {
-		by, gone := replaced[m.ID]
-		switch {
-		case gone && now.Sub(byID[by].Created) > cfg.Keep && !hides(m, byID):
-			jobs = append(jobs, Job{Delete, m.Tenant, []block.ID{m.ID}, m.Bytes(), "replaced by " + by})
-		case gone:
-		case cfg.Retention > 0 && now.Sub(m.End) > cfg.Retention && !hides(m, byID):
-			jobs = append(jobs, Job{Delete, m.Tenant, []block.ID{m.ID}, m.Bytes(), "older than the retention"})
-		case cfg.Retention == 0 || now.Sub(m.End) <= cfg.Retention:
-			live = append(live, m)
-		}
-	}
-	return jobs, live
+	return group{w, m.Level}, true
 }
 
-// hides tells whether a block that m replaced still exists: it would come back to
-// light without m.
-func hides(m *block.Meta, byID map[block.ID]*block.Meta) bool {
-	return slices.ContainsFunc(m.Replaces, func(id block.ID) bool { return byID[id] != nil })
+func windowOf(t time.Time, cfg *Config) int64 {
+	n, w := t.UnixNano(), int64(cfg.Window)
+	if n < 0 {
+		n -= w - 1
+	}
+	return n / w
 }
 
-// merges plans the merges of one group: the smallest blocks first, as many as fit.
-func merges(g group, metas []*block.Meta, cfg Config, now time.Time) (jobs []Job) {
-	slices.SortFunc(metas, func(a, b *block.Meta) int { return cmp.Or(cmp.Compare(a.Spans, b.Spans), cmp.Compare(a.ID, b.ID)) })
-	for len(metas) > 1 {
-		var j Job
-		var spans int64
-		var newest time.Time
-		for _, m := range metas {
-			if len(j.Inputs) == cfg.MaxInputs || len(j.Inputs) > 0 && (spans+m.Spans > cfg.MaxSpans || j.Bytes+m.Bytes() > cfg.MaxBytes) {
-				break
-			}
-			j.Inputs = append(j.Inputs, m.ID)
-			j.Bytes += m.Bytes()
-			spans += m.Spans
-			if m.Created.After(newest) {
-				newest = m.Created
-			}
+func expired(now time.Time, m *block.Meta, cfg *Config) bool {
+	return cfg.Retention > 0 && m.End.Before(now.Add(-cfg.Retention))
+}
+
+// pick deals the blocks of a group into jobs: the smallest block, the blocks
+// that share most of their time with it, then the next smallest ones. Blocks of
+// more than half the largest size stay as they are.
+func pick(now time.Time, g group, blocks []*block.Meta, cfg *Config) (out [][]*block.Meta) {
+	left := slices.Clone(blocks)
+	slices.SortFunc(left, func(a, b *block.Meta) int {
+		return cmp.Or(cmp.Compare(a.Bytes(), b.Bytes()), a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID))
+	})
+	left = slices.DeleteFunc(left, func(m *block.Meta) bool { return 2*m.Spans > cfg.MaxSpans || 2*m.Bytes() > cfg.MaxBytes })
+	for len(left) >= cfg.MinInputs && len(out) < cfg.MaxJobs {
+		job := Job{Inputs: fill(left, cfg)}
+		left = slices.DeleteFunc(left, func(m *block.Meta) bool { return slices.Contains(job.Inputs, m) })
+		if ready(now, g, job.Inputs, cfg) {
+			slices.SortFunc(job.Inputs, func(a, b *block.Meta) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID)) })
+			out = append(out, job.Inputs)
 		}
-		n := len(j.Inputs)
-		full := n == cfg.MaxInputs || n < len(metas)
-		switch {
-		case n < 2:
-			return jobs
-		case g.level == 0 && !full && now.Sub(newest) < cfg.Settle:
-			return jobs
-		case g.level > 0 && !full && n < cfg.MinInputs:
-			return jobs
-		}
-		j.Kind, j.Tenant = Merge, metas[0].Tenant
-		j.Reason = "small blocks of one window"
-		slices.Sort(j.Inputs)
-		jobs = append(jobs, j)
-		metas = metas[n:]
 	}
-	return jobs
+	return out
+}
+
+// fill makes a job of the first block and others, which are in order of size.
+func fill(left []*block.Meta, cfg *Config) []*block.Meta {
+	seed := left[0]
+	rest := slices.Clone(left[1:])
+	slices.SortStableFunc(rest, func(a, b *block.Meta) int { return cmp.Compare(overlap(seed, b), overlap(seed, a)) })
+	inputs := []*block.Meta{seed}
+	spans, bytes := seed.Spans, seed.Bytes()
+	for _, m := range rest {
+		if len(inputs) == cfg.MaxInputs {
+			break
+		}
+		if spans+m.Spans <= cfg.MaxSpans && bytes+m.Bytes() <= cfg.MaxBytes {
+			inputs = append(inputs, m)
+			spans, bytes = spans+m.Spans, bytes+m.Bytes()
+		}
+	}
+	return inputs
+}
+
+// overlap is the share of the shorter block's time that both cover, in tenths;
+// 0 when they do not touch.
+func overlap(a, b *block.Meta) int64 {
+	both := min(a.End.UnixNano(), b.End.UnixNano()) - max(a.Start.UnixNano(), b.Start.UnixNano())
+	if both < 0 {
+		return 0
+	}
+	shorter := min(a.End.Sub(a.Start), b.End.Sub(b.Start))
+	return 1 + int64(9*float64(both)/float64(max(shorter, 1)))
+}
+
+// ready tells whether the inputs are enough, and need not wait for more.
+func ready(now time.Time, g group, inputs []*block.Meta, cfg *Config) bool {
+	least := cfg.MinInputs
+	if g.level > 0 {
+		least = cfg.MinMerged
+	}
+	if len(inputs) < least || len(inputs) == cfg.MaxInputs {
+		return len(inputs) >= least
+	}
+	return !slices.ContainsFunc(inputs, func(m *block.Meta) bool { return now.Sub(m.Created) < cfg.Settle })
+}
+
+// mentions counts in how many blocks' Replaces, or as a block, an id occurs.
+func mentions(all []*block.Meta) map[block.ID]int {
+	n := map[block.ID]int{}
+	for _, m := range all {
+		n[m.ID]++
+		for _, id := range m.Replaces {
+			n[id]++
+		}
+	}
+	return n
+}
+
+// Current tells whether a job still makes sense: all its inputs are visible.
+func (j *Job) Current(all []*block.Meta) bool {
+	seen := map[block.ID]bool{}
+	for _, m := range catalog.Visible(all) {
+		seen[m.ID] = true
+	}
+	return !slices.ContainsFunc(j.Inputs, func(m *block.Meta) bool { return !seen[m.ID] })
+}
+
+// replaced lists the inputs and what they replaced, less what is gone, older
+// than a time, and known to nobody else.
+func replaced(since time.Time, inputs []*block.Meta, mentioned map[block.ID]int) []block.ID {
+	var out []block.ID
+	for _, m := range inputs {
+		out = append(out, m.ID)
+	}
+	own := mentions(inputs)
+	seen := map[block.ID]bool{}
+	for _, m := range inputs {
+		for _, id := range m.Replaces {
+			if !seen[id] && !slices.Contains(out[:len(inputs)], id) && (mentioned[id] > own[id] || !born(id).Before(since)) {
+				out = append(out, id)
+			}
+			seen[id] = true
+		}
+	}
+	return out
+}
+
+// born is when a block id was made; ids of other versions are always old.
+func born(id block.ID) time.Time {
+	u, err := uuid.Parse(id)
+	if err != nil || u.Version() != 7 {
+		return time.Time{}
+	}
+	sec, nsec := u.Time().UnixTime()
+	return time.Unix(sec, nsec)
 }
