@@ -3,6 +3,7 @@ package query
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/ringctl/ringctl/engine/trace"
@@ -35,6 +36,8 @@ func (p *MetricsPlan) Answer(r *MetricsResult) *MetricsAnswer {
 	}
 	next := 0
 	out.Series = p.expr(p.query.Metric, r, &next)
+	out.Series = slices.DeleteFunc(out.Series, func(s Series) bool { return !s.hasPoint() })
+	sortSeries(out.Series)
 	for i := range out.Series {
 		s := &out.Series[i]
 		for k := range s.Labels {
@@ -43,7 +46,6 @@ func (p *MetricsPlan) Answer(r *MetricsResult) *MetricsAnswer {
 			}
 		}
 	}
-	sortSeries(out.Series)
 	if limit := p.req.MaxSeries; limit > 0 && len(out.Series) > limit {
 		out.Partial = append(out.Partial, fmt.Sprintf("%d series, only %d are shown", len(out.Series), limit))
 		out.Series = out.Series[:limit]
@@ -52,17 +54,17 @@ func (p *MetricsPlan) Answer(r *MetricsResult) *MetricsAnswer {
 }
 
 func sortSeries(list []Series) {
-	keys := make([]string, len(list))
-	order := make([]int, len(list))
-	for i := range list {
-		keys[i], order[i] = string(labelsKey(nil, list[i].Labels)), i
+	slices.SortStableFunc(list, func(a, b Series) int { return compareLabels(a.Labels, b.Labels) })
+}
+
+// hasPoint reports a series with a value.
+func (s *Series) hasPoint() bool {
+	for _, v := range s.Values {
+		if !math.IsNaN(v) {
+			return true
+		}
 	}
-	sort.SliceStable(order, func(i, j int) bool { return keys[order[i]] < keys[order[j]] })
-	sorted := make([]Series, len(list))
-	for i, k := range order {
-		sorted[i] = list[k]
-	}
-	copy(list, sorted)
+	return false
 }
 
 // expr computes an expression; next is the leg of the next function.
@@ -253,27 +255,19 @@ func filterValues(in []Series, m *traceql.MetricSecond) []Series {
 	if m.Value.Value.Type == traceql.TypeDuration {
 		bound /= 1e9
 	}
-	var out []Series
 	for _, s := range in {
-		any := false
 		for i, v := range s.Values {
 			if math.IsNaN(v) || !holds(m.Op, orderFloats(v, bound)) {
 				s.Values[i] = math.NaN()
-				continue
 			}
-			any = true
-		}
-		if any {
-			out = append(out, s)
 		}
 	}
-	return out
+	return in
 }
 
 // topK keeps, at every step, the n series with the largest (or smallest) values; ties go by labels.
 func topK(in []Series, n int, largest bool, steps int) []Series {
 	sortSeries(in)
-	keep := make([]bool, len(in))
 	list := make([]int, 0, len(in))
 	for step := range steps {
 		list = list[:0]
@@ -287,20 +281,12 @@ func topK(in []Series, n int, largest bool, steps int) []Series {
 			return largest && x > y || !largest && x < y
 		})
 		for rank, i := range list {
-			if rank < n {
-				keep[i] = true
-			} else {
+			if rank >= n {
 				in[i].Values[step] = math.NaN()
 			}
 		}
 	}
-	var out []Series
-	for i := range in {
-		if keep[i] {
-			out = append(out, in[i])
-		}
-	}
-	return out
+	return in
 }
 
 // arithmetic joins the series of both sides by their labels. A side with one series without labels goes with all.

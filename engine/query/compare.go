@@ -107,9 +107,9 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 		place := c.pickValues(&col, totals[i], keep)
 		series := make([]PartialSeries, len(place)+1)
 		total := &series[len(place)]
-		*total = PartialSeries{Labels: compareLabels(name+"_total", a, trace.Value{}), Counts: make([]float64, n)}
+		*total = PartialSeries{Labels: comparedLabels(name+"_total", a, trace.Value{}), Counts: make([]float64, n)}
 		for value, k := range place {
-			series[k] = PartialSeries{Labels: compareLabels(name, a, col.values[value].shown()), Counts: make([]float64, n)}
+			series[k] = PartialSeries{Labels: comparedLabels(name, a, col.values[value].shown()), Counts: make([]float64, n)}
 		}
 		any := false
 		for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
@@ -129,7 +129,7 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 		out.Series = append(out.Series, series...)
 		if len(place) == keep {
 			out.Series = append(out.Series, PartialSeries{
-				Labels: append(compareLabels(name, a, trace.Value{}), Attribute{labelError, trace.StringValue([]byte(tooMany))}), Counts: make([]float64, n)})
+				Labels: append(comparedLabels(name, a, trace.Value{}), Attribute{labelError, trace.StringValue([]byte(tooMany))}), Counts: make([]float64, n)})
 		}
 	}
 	return s.ctx.Err()
@@ -151,7 +151,7 @@ func (c *comparing) pickValues(col *labelColumn, totals []int, keep int) map[uin
 	return place
 }
 
-func compareLabels(kind string, a *traceql.Attr, v trace.Value) []Attribute {
+func comparedLabels(kind string, a *traceql.Attr, v trace.Value) []Attribute {
 	return []Attribute{{labelType, trace.StringValue([]byte(kind))}, {a.String(), v}}
 }
 

@@ -2,6 +2,7 @@ package query
 
 import (
 	"bytes"
+	"cmp"
 
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -99,7 +100,7 @@ func (s *scan) labelColumn(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
 	}
 	var cols *colSet
 	switch {
-	case a.Intrinsic == traceql.Name:
+	case a.Intrinsic == traceql.Name && !a.Parent:
 		cols = s.columns(ScopeIntrinsic, KeyName)
 	case a.Scope == traceql.ScopeSpan && !a.Parent && a.Intrinsic == traceql.NotIntrinsic:
 		cols = s.columns(ScopeSpan, a.Name)
@@ -196,6 +197,26 @@ func labelsKey(dst []byte, labels []Attribute) []byte {
 		dst = appendValueKey(dst, &labels[i].Value)
 	}
 	return dst
+}
+
+// compareLabels orders series: by their labels one after the other, numbers by size, text by bytes.
+func compareLabels(a, b []Attribute) int {
+	for i := range min(len(a), len(b)) {
+		x, y := &a[i], &b[i]
+		c := cmp.Or(cmp.Compare(x.Key, y.Key), cmp.Compare(x.Value.Kind, y.Value.Kind))
+		switch {
+		case c != 0:
+			return c
+		case x.Value.Kind == trace.KindDouble:
+			c = cmp.Compare(x.Value.Float(), y.Value.Float())
+		default:
+			c = cmp.Or(cmp.Compare(x.Value.Int, y.Value.Int), bytes.Compare(x.Value.Bytes, y.Value.Bytes))
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a), len(b))
 }
 
 // isNilLabel reports the label of spans without the attribute.
