@@ -93,7 +93,7 @@ func (m *Model) onFrame(msg frameMsg) tea.Cmd {
 	}
 	m.lost = nil
 	if note := msg.scene.Snap.Note; note != "" && (m.live == nil || m.live.Snap.Note != note) {
-		m.feed.Say(m.now, false, note) // how it is watched, and why not better
+		m.feed.Say(msg.scene.Snap.At, false, note) // how it is watched, and why not better
 	}
 	m.live = msg.scene.WithPoll(m.lastPoll)
 	m.history.Add(msg.scene.Snap, msg.changed)

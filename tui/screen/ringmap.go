@@ -47,10 +47,13 @@ type dial struct {
 	pointer int // slot, -1 for none
 	focus   int // instance, -1 for none
 
-	zoneOf  []int
-	letters []string
-	coarse  bool // arcs are too narrow to be told apart
+	hue    []int    // of each instance: its zone, or itself where there is one zone
+	letter []string // of each instance, where there are no colours
+	coarse bool     // arcs are too narrow to be told apart
 }
+
+// hotTint is how much of the colour of warning a hot arc takes on.
+const hotTint = 0.65
 
 // bands are the radii of a dial, in pixels: a rim, and inside it one band for
 // each circle, with gaps between.
@@ -92,16 +95,18 @@ func (b bands) inner(circles int) float64 {
 
 // prepare looks up once what every pixel needs.
 func (d *dial) prepare() {
-	d.zoneOf = make([]int, len(d.ring.Instances))
+	d.hue = make([]int, len(d.ring.Instances))
+	d.letter = make([]string, len(d.ring.Instances))
 	for i := range d.ring.Instances {
+		if byOwner(d.ring) {
+			d.hue[i], d.letter[i] = i, string(rune('a'+i%26))
+			continue
+		}
 		name := d.ring.Instances[i].Zone
-		d.zoneOf[i] = slices.IndexFunc(d.ring.Zones, func(z client.Zone) bool { return z.Name == name })
+		d.hue[i] = slices.IndexFunc(d.ring.Zones, func(z client.Zone) bool { return z.Name == name })
+		d.letter[i] = zoneLetter(d.ring, d.hue[i])
 	}
-	d.letters = make([]string, len(d.ring.Zones))
-	for i := range d.ring.Zones {
-		d.letters[i] = zoneLetter(d.ring, i)
-	}
-	d.coarse = d.ring.Tokens > scene.Slots/4
+	d.coarse = byOwner(d.ring) || d.ring.Tokens > scene.Slots/4
 }
 
 // pixel is what is at a distance and a turn (0 at the top, 1 once around).
@@ -145,11 +150,7 @@ func (d *dial) replica(slot, circle, parity int) widget.Pixel {
 	if in < 0 {
 		return widget.Pixel{Color: t.Border.FG, Letter: " ", Style: t.Faint}
 	}
-	inst, z := &d.ring.Instances[in], d.zoneOf[in]
-	st, letter := t.Zone(z), "o"
-	if z >= 0 {
-		letter = d.letters[z]
-	}
+	inst, st, letter := &d.ring.Instances[in], t.Zone(d.hue[in]), d.letter[in]
 	chosen := int(in) == d.focus || d.marks[inst.ID]
 	switch {
 	case !inst.CountsForWrite && chosen && parity%2 == 1:
@@ -162,12 +163,15 @@ func (d *dial) replica(slot, circle, parity int) widget.Pixel {
 	case chosen:
 		return widget.Pixel{Color: t.Marked.FG, Letter: strings.ToUpper(letter), Style: t.Marked.With(widget.Bold)}
 	case d.m.Hot[in]:
-		return widget.Pixel{Color: widget.Mix(st.FG, t.Warn.FG, 0.65), Letter: strings.ToUpper(letter), Style: t.Warn}
+		return widget.Pixel{Color: widget.Mix(st.FG, t.Warn.FG, hotTint), Letter: strings.ToUpper(letter), Style: t.Warn}
 	case in%2 == 1 && !d.coarse:
 		return widget.Pixel{Color: widget.Mix(st.FG, t.Paper, 0.38), Letter: letter, Style: st}
 	}
 	return widget.Pixel{Color: widget.Mix(st.FG, t.Paper, 0.12), Letter: letter, Style: st}
 }
+
+// byOwner tells whether colours stand for owners: where all are in one zone.
+func byOwner(ring *client.Ring) bool { return len(ring.Zones) < 2 }
 
 // zoneLetter is the letter that stands for a zone where there are no colours:
 // the last letter of its name when that tells zones apart.
@@ -266,7 +270,7 @@ func (r *Ring) explain(c widget.Canvas, ring *client.Ring, m *scene.Map) {
 	f.put(widget.Span{Style: st, Text: verdict})
 	f.put(widget.Span{Style: t.Dim, Text: fmt.Sprintf("%d healthy, %d needed", a.Healthy, a.Need)})
 	f.line(0)
-	r.legend(&f, ring, t)
+	r.legend(&f, ring, m, t)
 }
 
 // flow places groups of text one after the other, on as many lines as it takes;
@@ -291,17 +295,25 @@ func (f *flow) put(parts ...widget.Span) {
 func (f *flow) line(indent int) { f.x, f.y, f.indent = 0, f.y+1, indent }
 
 // legend names the circles, outermost first, and what else is drawn.
-func (r *Ring) legend(f *flow, ring *client.Ring, t *widget.Theme) {
+func (r *Ring) legend(f *flow, ring *client.Ring, m *scene.Map, t *widget.Theme) {
 	block := func(st widget.Style, letter, text string) {
 		if t.Pictures {
 			letter = "█"
 		}
 		f.put(widget.Span{Style: st, Text: letter + " "}, widget.Span{Style: t.Dim, Text: text})
 	}
-	for i, z := range ring.Zones {
-		block(t.Zone(i), zoneLetter(ring, i), zone(z.Name))
+	if byOwner(ring) {
+		f.put(widget.Span{Style: t.Dim, Text: "a colour for each owner,"})
+		f.put(widget.Span{Style: t.Dim, Text: "first replica outermost"})
+	} else {
+		for i, z := range ring.Zones {
+			block(t.Zone(i), zoneLetter(ring, i), zone(z.Name))
+		}
 	}
 	block(t.Marked, "A", "chosen")
+	if slices.Contains(m.Hot, true) {
+		block(widget.Style{FG: widget.Mix(t.Zone(0).FG, t.Warn.FG, hotTint)}, "A", "hot")
+	}
 	dead := widget.Span{Style: t.Bad, Text: "▚ "}
 	if !t.Pictures {
 		dead.Text = "x "
