@@ -174,8 +174,9 @@ type WorkerConfig struct {
 		BlockRetention time.Duration `yaml:"block_retention"`
 		KeepCompacted  time.Duration `yaml:"compacted_block_retention"`
 		Window         time.Duration `yaml:"compaction_window"`
-		MaxSpans       int           `yaml:"max_compaction_spans"`
+		MaxSpans       int64         `yaml:"max_compaction_spans"`
 		MaxInputs      int           `yaml:"max_input_blocks"`
+		Settle         time.Duration `yaml:"compaction_settle"` // how long few blocks wait for more
 	} `yaml:"compaction"`
 }
 

@@ -54,12 +54,13 @@ func Default(target, dataDir string) Config {
 	c.Querier = QuerierConfig{Ring: defaultRing(2), MaxConcurrent: 20, AskTimeout: 10 * time.Second}
 	c.Frontend = FrontendConfig{Timeout: time.Minute, DefaultLimit: 20, MaxLimit: 262144, MaxSearchTime: 168 * time.Hour, MaxMetricsTime: 24 * time.Hour}
 	c.Worker.Ring = defaultRing(2)
-	c.Worker.Compaction.Every = 30 * time.Second
+	c.Worker.Compaction.Every = 10 * time.Second
+	c.Worker.Compaction.Settle = time.Minute
 	c.Worker.Compaction.BlockRetention = 336 * time.Hour
 	c.Worker.Compaction.KeepCompacted = time.Hour
 	c.Worker.Compaction.Window = time.Hour
 	c.Worker.Compaction.MaxSpans = 20_000_000
-	c.Worker.Compaction.MaxInputs = 8
+	c.Worker.Compaction.MaxInputs = 16
 	c.Storage.Trace.Backend = "local"
 	c.Storage.Trace.Local.Path = filepath.Join(dataDir, "blocks")
 	c.Storage.Trace.WAL.Path = filepath.Join(dataDir, "wal")

@@ -59,7 +59,7 @@ func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 }
 
 func (e *Engine) open() error {
-	steps := []func() error{e.openServers, e.openStorage, e.openRings, e.openKeepers, e.openQuerier, e.openFrontend, e.openWrite, e.openPages}
+	steps := []func() error{e.openServers, e.openStorage, e.openRings, e.openKeepers, e.openQuerier, e.openFrontend, e.openWorker, e.openWrite, e.openPages}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
@@ -102,6 +102,7 @@ func (e *Engine) openStorage() (err error) {
 		return err
 	}
 	e.parts = append(e.parts, part{"catalog", e.catalog.Run})
+	e.ready.add("catalog", e.catalog.Ready)
 	return nil
 }
 

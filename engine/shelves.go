@@ -1,16 +1,19 @@
 package engine
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ringctl/ringctl/engine/backendworker"
 	"github.com/ringctl/ringctl/engine/catalog"
+	"github.com/ringctl/ringctl/engine/compactor"
 	"github.com/ringctl/ringctl/engine/frontend"
+	"github.com/ringctl/ringctl/engine/membership"
 	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/ring"
 )
 
 // blocks is the catalogue as queriers and frontends need it.
@@ -23,15 +26,11 @@ func (b blocks) Open(ctx context.Context, tenantID, id string) (query.Source, er
 
 // Overlapping lists the blocks with spans in a time range, newest first.
 func (b blocks) Overlapping(tenantID string, start, end int64) []frontend.Block {
-	var out []frontend.Block
-	for _, m := range b.Blocks(tenantID) {
-		from, to := m.Start.UnixNano(), m.End.UnixNano()
-		if start != 0 && to < start || end != 0 && from > end {
-			continue
-		}
-		out = append(out, frontend.Block{ID: m.ID, Replaces: m.Replaces, Start: from, End: to, Bytes: m.DataBytes})
+	metas := b.Catalog.Overlapping(tenantID, start, end)
+	out := make([]frontend.Block, len(metas))
+	for i, m := range metas {
+		out[i] = frontend.Block{ID: m.ID, Replaces: m.Replaces, Start: m.Start.UnixNano(), End: m.End.UnixNano(), Bytes: m.DataBytes}
 	}
-	slices.SortStableFunc(out, func(a, b frontend.Block) int { return cmp.Compare(b.End, a.End) })
 	return out
 }
 
@@ -56,4 +55,52 @@ func (e *Engine) openFrontend() error {
 		blocks{e.catalog}, queriers{w}, e.peers, time.Now, e.log, e.reg)
 	f.Routes(e.mux)
 	return nil
+}
+
+// shares is the part of the upkeep jobs that falls to this process.
+type shares struct{ member *membership.Instance }
+
+// Owns reports whether this process is first in its ring for a job.
+func (s shares) Owns(hash uint32) bool {
+	var buf [1]*ring.Instance
+	rs, err := s.member.Ring().Get(hash, ring.WriteNoExtend, time.Now(), buf[:0])
+	return err == nil && len(rs.Instances) == 1 && rs.Instances[0].ID == s.member.ID()
+}
+
+// workerTokens is how finely upkeep jobs are spread over backend workers.
+const workerTokens = 512
+
+// openWorker makes this process do its share of the upkeep.
+func (e *Engine) openWorker() error {
+	if !e.cfg.Has(TargetWorker) {
+		return nil
+	}
+	member, err := e.rings.join(ringWorker, e.cfg.Worker.Ring, func(c *membership.Config) { c.NumTokens = workerTokens })
+	if err != nil {
+		return err
+	}
+	e.take()
+	c := e.cfg.Worker.Compaction
+	w, err := backendworker.New(backendworker.Config{
+		Dir: filepath.Join(e.cfg.Storage.Trace.WAL.Path, "compaction"), Every: c.Every, Poll: e.cfg.Storage.Trace.Poll,
+		Compaction: compactor.Config{Window: c.Window, MaxInputs: c.MaxInputs, MaxSpans: c.MaxSpans, Settle: c.Settle, Retention: c.BlockRetention, Delay: c.KeepCompacted},
+		Tenant:     e.tenantRules,
+	}, e.bucket, shares{member}, e.log.With("part", "backend worker"), e.reg)
+	if err != nil {
+		return err
+	}
+	e.parts = append(e.parts, part{"backend worker", w.Run})
+	return nil
+}
+
+// tenantRules is what a tenant's limits change of the rules for all.
+func (e *Engine) tenantRules(tenantID string, c compactor.Config) (compactor.Config, bool) {
+	l := e.limits.limits(tenantID).Compaction
+	if l.BlockRetention > 0 {
+		c.Retention = time.Duration(l.BlockRetention)
+	}
+	if l.CompactionWindow > 0 {
+		c.Window = time.Duration(l.CompactionWindow)
+	}
+	return c, !l.CompactionDisabled
 }
