@@ -3,7 +3,6 @@ package command
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/client/doctor"
 	"github.com/ringctl/ringctl/cmd/ringctl/document"
+	"github.com/ringctl/ringctl/cmd/ringctl/monitor"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -140,18 +140,6 @@ func (a *app) findingsDocument(found []doctor.Finding) *render.Document {
 	return d
 }
 
-// checkItem is one line of a check: a document of kind CheckList.
-type checkItem struct {
-	Name    string         `json:"name"`
-	Verdict client.Verdict `json:"verdict"`
-	Text    string         `json:"text"`
-	// WriteMargin and ReadMargin are how many more members may fail; absent where there is no quorum.
-	WriteMargin *int `json:"writeMargin,omitempty"`
-	ReadMargin  *int `json:"readMargin,omitempty"`
-	Members     int  `json:"members"`
-	Healthy     int  `json:"healthy"`
-}
-
 func (a *app) checkCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
@@ -171,131 +159,30 @@ Formats: table, json, nagios (one line and performance data, exit codes 0 ok, 1 
 			if err != nil {
 				if format == "nagios" {
 					fmt.Fprintf(a.env.Stdout, "RINGS UNKNOWN - no member gave a view\n")
-					return errNagios{exit: 3}
+					return monitor.State{Exit: 3}
 				}
 				return err
 			}
-			items, worst := checkItems(views, failed)
+			items, worst := monitor.Checks(views, failed)
 			switch format {
 			case "nagios":
-				return writeNagios(a.env.Stdout, items, worst)
+				return monitor.WriteNagios(a.env.Stdout, items, worst)
 			case "prometheus":
-				return writeMetrics(a.env.Stdout, views, failed)
+				return monitor.WriteMetrics(a.env.Stdout, views, failed)
 			case "json":
 				if a.format, err = render.ParseFormat("json"); err != nil {
 					return err
 				}
 			}
-			if err := a.print(checkDocument(items)); err != nil {
+			if err := a.print(monitor.Document(items)); err != nil {
 				return err
 			}
 			if worst != client.OK {
-				return &client.Error{Code: client.CodeNo, Err: errors.New(string(worst) + ": " + firstProblem(items))}
+				return &client.Error{Code: client.CodeNo, Err: errors.New(string(worst) + ": " + monitor.FirstProblem(items))}
 			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&format, "format", "table", "table, json, nagios or prometheus")
 	return c
-}
-
-// errNagios carries an exit code of the Nagios convention.
-type errNagios struct{ exit int }
-
-func (e errNagios) Error() string { return fmt.Sprintf("nagios state %d", e.exit) }
-
-// checkItems merges the views: the worst verdict document.counts.
-func checkItems(views []*client.Snapshot, failed map[string]error) ([]checkItem, client.Verdict) {
-	byName := map[string]*checkItem{}
-	var names []string
-	take := func(it checkItem) {
-		have := byName[it.Name]
-		if have == nil {
-			names = append(names, it.Name)
-		}
-		if have == nil || it.Verdict.Rank() > have.Verdict.Rank() {
-			byName[it.Name] = &it
-		}
-	}
-	for _, v := range views {
-		for i := range v.Rings {
-			r := &v.Rings[i]
-			it := checkItem{Name: r.Name, Verdict: r.Verdict, Text: r.Problem, Members: len(r.Instances), Healthy: r.HealthyCount}
-			if r.Write != nil {
-				it.WriteMargin, it.ReadMargin = &r.Write.Margin, &r.Read.Margin
-			}
-			take(it)
-		}
-		for i := range v.PartitionRings {
-			s := document.StatusOfPartitions(&v.PartitionRings[i])
-			take(checkItem{Name: s.Name, Verdict: s.Verdict, Text: s.Problem, Members: s.Members, Healthy: s.Healthy})
-		}
-	}
-	slices.Sort(names)
-	report := document.ReportViews(views, failed)
-	agree := checkItem{Name: "views", Verdict: client.OK, Text: report.Disagreement(), Members: len(views) + len(failed), Healthy: len(views)}
-	if agree.Text != "" {
-		agree.Verdict = client.Warning
-		if len(report.Islands) > 1 {
-			agree.Verdict = client.Critical
-		}
-	}
-	worst := agree.Verdict
-	items := []checkItem{}
-	for _, n := range names {
-		items = append(items, *byName[n])
-		worst = worst.Worse(byName[n].Verdict)
-	}
-	return append(items, agree), worst
-}
-
-func firstProblem(items []checkItem) string {
-	var worst *checkItem
-	for i := range items {
-		if items[i].Verdict != client.OK && (worst == nil || items[i].Verdict.Rank() > worst.Verdict.Rank()) {
-			worst = &items[i]
-		}
-	}
-	if worst == nil {
-		return ""
-	}
-	return worst.Name + ": " + worst.Text
-}
-
-func checkDocument(items []checkItem) *render.Document {
-	t := &render.Table{Columns: []render.Column{{Title: "CHECK"}, {Title: "VERDICT"}, {Title: "HEALTHY"}, {Title: "WRITE", Right: true}, {Title: "READ", Right: true}, {Title: "PROBLEM"}}}
-	d := &render.Document{Kind: "CheckList", Data: items, Table: t}
-	for _, it := range items {
-		d.Names = append(d.Names, it.Name)
-		t.Add(it.Name, document.VerdictCell(it.Verdict), fmt.Sprintf("%d/%d", it.Healthy, it.Members), marginText(it.WriteMargin), marginText(it.ReadMargin), it.Text)
-	}
-	return d
-}
-
-func marginText(m *int) string {
-	if m == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%+d", *m)
-}
-
-// writeNagios prints one line with performance data and returns the state as an exit code.
-func writeNagios(w io.Writer, items []checkItem, worst client.Verdict) error {
-	state := map[client.Verdict]int{client.OK: 0, client.Warning: 1, client.Critical: 2, client.Unknown: 3}[worst]
-	words := firstProblem(items)
-	if words == "" {
-		words = fmt.Sprintf("%d checks", len(items))
-	}
-	var perf []string
-	for _, it := range items {
-		label := strings.NewReplacer("'", "", "=", "", " ", "_").Replace(it.Name)
-		perf = append(perf, fmt.Sprintf("'%s'=%d;;;0;%d", label, it.Healthy, it.Members))
-	}
-	if _, err := fmt.Fprintf(w, "RINGS %s - %s | %s\n", worst, strings.ReplaceAll(words, "|", "/"), strings.Join(perf, " ")); err != nil {
-		return err
-	}
-	if state == 0 {
-		return nil
-	}
-	return errNagios{exit: state}
 }

@@ -164,7 +164,7 @@ func (r *rollout) step(ctx context.Context, s *rolloutStep) error {
 	return nil
 }
 
-// until waits for conditions, without printing a document.
+// until waits for conditions, without printing anything.
 func (r *rollout) until(ctx context.Context, all []condition) error {
 	ctx, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/monitor"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 	"github.com/ringctl/ringctl/cmd/ringctl/settings"
 )
@@ -66,9 +67,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {
 		return client.CodeOK.Exit()
 	}
-	var nagios errNagios
+	var nagios monitor.State
 	if errors.As(err, &nagios) {
-		return nagios.exit
+		return nagios.Exit
 	}
 	code := client.CodeOf(err)
 	var typed *client.Error

@@ -14,6 +14,7 @@ import (
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/client/doctor"
 	"github.com/ringctl/ringctl/cmd/ringctl/document"
+	"github.com/ringctl/ringctl/cmd/ringctl/monitor"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -44,7 +45,7 @@ var kinds = map[string]any{
 	"WaitResult":         waitResult{},
 	"FindingList":        []doctor.Finding{},
 	"RuleList":           []doctor.Rule{},
-	"CheckList":          []checkItem{},
+	"CheckList":          []monitor.Check{},
 	"Explanation":        &document.Explanation{},
 	"DrainStatus":        &drainStatus{},
 	"RolloutPlan":        []rolloutStep{},

@@ -5,6 +5,7 @@ import (
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
+// Events lists events: kind EventList.
 func Events(found []client.Event) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "AT"}, {Title: "EVENT"}, {Title: "RING"}, {Title: "ID"}, {Title: "FROM"}, {Title: "TO"}}}
 	d := &render.Document{Kind: "EventList", Data: found, Table: t}
@@ -19,6 +20,7 @@ func Events(found []client.Event) *render.Document {
 	return d
 }
 
+// Event is one event: kind Event.
 func Event(s *client.Snapshot, e client.Event) *render.Document {
 	tone := render.Plain
 	if e.Bad {

@@ -15,6 +15,7 @@ type Explanation struct {
 	Lines   []string `json:"lines"`
 }
 
+// ExplainQuorum tells the arithmetic of a ring's quorums.
 func ExplainQuorum(r *client.Ring) *Explanation {
 	e := &Explanation{Subject: r.Name}
 	say := func(format string, args ...any) { e.Lines = append(e.Lines, fmt.Sprintf(format, args...)) }
@@ -67,6 +68,7 @@ func quorumWords(q *client.Quorum, more string) string {
 	}
 }
 
+// ExplainMember tells what an instance counts for, and what its loss would do.
 func ExplainMember(s *client.Snapshot, r *client.Ring, i *client.Instance) *Explanation {
 	e := &Explanation{Subject: i.ID}
 	say := func(format string, args ...any) { e.Lines = append(e.Lines, fmt.Sprintf(format, args...)) }
@@ -115,6 +117,7 @@ func counts(yes bool) string {
 	return "does not count"
 }
 
+// ExplainPartition tells what a partition's state means.
 func ExplainPartition(s *client.Snapshot, r *client.PartitionRing, p *client.Partition) *Explanation {
 	e := &Explanation{Subject: strconv.Itoa(int(p.ID))}
 	say := func(format string, args ...any) { e.Lines = append(e.Lines, fmt.Sprintf(format, args...)) }

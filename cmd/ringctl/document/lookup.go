@@ -7,6 +7,7 @@ import (
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
+// Placements shows where a key lives: kind PlacementList.
 func Placements(s *client.Snapshot, places []client.Placement) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "RING"}, {Title: "KEY", Right: true}, {Title: "PARTITION", Right: true}, {Title: "REPLICA"}, {Title: "ZONE"}, {Title: "STATE"},
 		{Title: "HEALTH"}, {Title: "ADDRESS", Wide: true}, {Title: "WRITE"}, {Title: "READ"}}}

@@ -16,6 +16,7 @@ type Member struct {
 	client.Instance
 }
 
+// Members lists members: kind MemberList. The ring's name is a column of its own when withRing is set.
 func Members(s *client.Snapshot, items []Member, withRing bool, sortBy string) (*render.Document, error) {
 	if err := sortMembers(items, sortBy); err != nil {
 		return nil, err
@@ -72,6 +73,7 @@ func sortMembers(items []Member, by string) error {
 	return nil
 }
 
+// GossipMembers lists the gossip members of a snapshot: kind GossipMemberList.
 func GossipMembers(s *client.Snapshot) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "NAME"}, {Title: "STATE"}, {Title: "ADDRESS"}, {Title: "ZONE"}, {Title: "ROLE", Wide: true}, {Title: "IN RINGS"}}}
 	d := &render.Document{Kind: "GossipMemberList", Data: s.Members, View: ViewOf(s), Table: t}

@@ -16,6 +16,7 @@ type Partition struct {
 	client.Partition
 }
 
+// Partitions lists partitions with one column of owners for each zone: kind PartitionList.
 func Partitions(s *client.Snapshot, rings []*client.PartitionRing) *render.Document {
 	var zones []string
 	seen := map[string]bool{}
@@ -100,6 +101,7 @@ type Owner struct {
 	Orphan bool `json:"orphan,omitempty"`
 }
 
+// Owners lists the owners of partitions, orphans included: kind PartitionOwnerList.
 func Owners(s *client.Snapshot, rings []*client.PartitionRing) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "RING", Wide: len(rings) == 1}, {Title: "OWNER"}, {Title: "PARTITION", Right: true}, {Title: "ZONE"}, {Title: "STATE"},
 		{Title: "HEALTH"}, {Title: "SINCE"}, {Title: "ADDRESS", Wide: true}, {Title: "NOTE"}}}

@@ -38,6 +38,7 @@ type RingStatus struct {
 	Bytes             int             `json:"bytes"`
 }
 
+// Status every ring of a snapshot in one line each: kind RingStatusList.
 func Status(s *client.Snapshot) *render.Document {
 	var items []RingStatus
 	for i := range s.Rings {
@@ -74,6 +75,7 @@ func statusOfRing(r *client.Ring) RingStatus {
 	return out
 }
 
+// StatusOfPartitions sums one partition ring up.
 func StatusOfPartitions(r *client.PartitionRing) RingStatus {
 	out := RingStatus{Key: r.Key, Name: r.Name, Kind: "partition-ring", Product: r.Product, Verdict: r.Verdict, Problem: r.Problem, Problems: r.Problems,
 		States: r.States, Members: len(r.Partitions), HeartbeatTimeout: r.HeartbeatTimeout, Spread: r.Spread, Tombstones: r.Tombstones,
@@ -166,6 +168,7 @@ type RingItem struct {
 	Error   string `json:"error,omitempty"`
 }
 
+// Rings lists the keys of a snapshot: kind RingList.
 func Rings(s *client.Snapshot) *render.Document {
 	var items []RingItem
 	for i := range s.Rings {

@@ -21,6 +21,7 @@ func VerdictTone(v client.Verdict) render.Tone {
 	}
 }
 
+// VerdictCell is a verdict in its colour.
 func VerdictCell(v client.Verdict) render.Cell {
 	return render.Cell{Text: string(v), Tone: VerdictTone(v)}
 }
@@ -51,6 +52,7 @@ func ago(now, t time.Time) string {
 	return client.Age(now.Sub(t))
 }
 
+// Instant is a time in RFC 3339, "-" for the zero time.
 func Instant(t time.Time) string {
 	if t.IsZero() {
 		return "-"

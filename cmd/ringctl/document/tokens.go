@@ -22,6 +22,7 @@ type TokenShare struct {
 	Values   []uint32 `json:"values,omitempty"`
 }
 
+// Tokens lists who owns how much of a ring: kind TokenOwnershipList. Raw adds every token.
 func Tokens(s *client.Snapshot, r *client.Ring, raw bool) *render.Document {
 	mean := map[string]float64{}
 	for _, z := range r.Zones {

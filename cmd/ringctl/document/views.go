@@ -20,6 +20,7 @@ type ViewReport struct {
 	Unreached map[string]string `json:"unreached,omitempty"`
 }
 
+// View is one member's view in a [ViewReport].
 type View struct {
 	From    string            `json:"from"`
 	Addr    string            `json:"addr"`
@@ -28,6 +29,7 @@ type View struct {
 	Hashes  map[string]string `json:"hashes"`
 }
 
+// ReportViews compares views; failed are the members that gave none.
 func ReportViews(views []*client.Snapshot, failed map[string]error) ViewReport {
 	r := ViewReport{Agreements: client.Agreements(views), Islands: client.Islands(views), Unreached: map[string]string{}}
 	for n, err := range failed {
@@ -66,6 +68,7 @@ func (r *ViewReport) Disagreement() string {
 	return ""
 }
 
+// Views shows who agrees with whom: kind ViewReport.
 func Views(r ViewReport) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "MEMBER"}, {Title: "KNOWS", Right: true}}}
 	for _, g := range r.Agreements {
@@ -98,6 +101,7 @@ func groupCell(g *client.Agreement, member string) render.Cell {
 	return render.Cell{Text: "(no key)", Tone: render.Bad}
 }
 
+// Differences lists the differences of two views, named from and to: kind DifferenceList.
 func Differences(from, to string, found []client.Difference) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "RING"}, {Title: "KIND"}, {Title: "ID"}, {Title: "FIELD"}, {Title: from}, {Title: to}, {Title: "BEHIND"}}}
 	if found == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
+// StopWords says in a few words which members may stop.
 func StopWords(s *client.StopAnswer) string {
 	if len(s.Batch) == 0 {
 		return "none of them may stop now"
@@ -15,6 +16,7 @@ func StopWords(s *client.StopAnswer) string {
 	return "together they may not stop; these may: " + strings.Join(s.Batch, " ")
 }
 
+// StopAnswer shows why members may stop together, or not: kind StopAnswer.
 func StopAnswer(s *client.StopAnswer) *render.Document {
 	t := &render.Table{Columns: []render.Column{{Title: "ANSWER"}, {Title: "RING"}, {Title: "VIEW"}, {Title: "REASON"}}}
 	if s.OK {
@@ -26,6 +28,7 @@ func StopAnswer(s *client.StopAnswer) *render.Document {
 	return &render.Document{Kind: "StopAnswer", Data: s, Table: t, Names: s.Batch}
 }
 
+// SimulationWords names what a simulation lost.
 func SimulationWords(s *client.Simulation) string {
 	var lost []string
 	if s.Before.Write != nil && s.Before.Write.OK && !s.After.Write.OK {
@@ -43,6 +46,7 @@ func SimulationWords(s *client.Simulation) string {
 	return "lost: " + strings.Join(lost, ", ")
 }
 
+// Simulation compares a ring before and after: kind Simulation. Loads shows the share of each member instead.
 func Simulation(s *client.Snapshot, sim *client.Simulation, loads bool) *render.Document {
 	d := &render.Document{Kind: "Simulation", Data: sim, View: ViewOf(s)}
 	if loads {

@@ -1,4 +1,4 @@
-package command
+package monitor
 
 import (
 	"fmt"
@@ -50,8 +50,8 @@ func (f *families) get(name, help string) *metric {
 	return m
 }
 
-// writeMetrics prints gauges for all rings: those of the first view, and how far all views agree.
-func writeMetrics(w io.Writer, views []*client.Snapshot, failed map[string]error) error {
+// WriteMetrics prints gauges for all rings: those of the first view, and how far all views agree.
+func WriteMetrics(w io.Writer, views []*client.Snapshot, failed map[string]error) error {
 	f := &families{}
 	f.get("ringctl_views", "Members that gave a view.").add(float64(len(views)))
 	f.get("ringctl_views_missing", "Living gossip members that gave no view.").add(float64(len(failed)))
