@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -161,7 +160,7 @@ func (c *tagCollector) add(scope Scope, key []byte) (fresh bool) {
 		c.stale++
 		return false
 	}
-	c.seen[colKey{scope, strings.Clone(string(key))}] = struct{}{}
+	c.seen[colKey{scope, string(key)}] = struct{}{}
 	c.stale = 0
 	return true
 }

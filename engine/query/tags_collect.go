@@ -36,7 +36,7 @@ func (c *valueCollector) addString(b []byte) {
 	if len(b) == 0 && c.attr.Intrinsic != traceql.NotIntrinsic {
 		return
 	}
-	if _, ok := c.seen.have[TagValue{Type: TagString, Str: string(b)}]; ok {
+	if c.seen.knows(b) {
 		c.stale++
 		return
 	}

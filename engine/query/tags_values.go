@@ -196,7 +196,10 @@ const room = 1024
 
 // add reports whether the value is a new one that has room.
 func (s *smallest) add(v TagValue) bool {
-	if _, ok := s.have[v]; ok || s.over != nil && v.Compare(*s.over) >= 0 {
+	if s.over != nil && v.Compare(*s.over) >= 0 {
+		return false
+	}
+	if _, ok := s.have[v]; ok {
 		return false
 	}
 	if s.have == nil {
@@ -213,6 +216,15 @@ func (s *smallest) add(v TagValue) bool {
 		}
 	}
 	return true
+}
+
+// knows reports a string that add would say no to. It makes no copy of it.
+func (s *smallest) knows(b []byte) bool {
+	if s.over != nil && s.over.Type == TagString && string(b) >= s.over.Str {
+		return true
+	}
+	_, ok := s.have[TagValue{Type: TagString, Str: string(b)}]
+	return ok
 }
 
 // trim sorts, drops doubles and keeps the bounds.
