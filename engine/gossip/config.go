@@ -62,6 +62,8 @@ type Config struct {
 
 	TLSEnabled bool `yaml:"tls_enabled"`
 	TLS        TLS  `yaml:",inline"`
+
+	Family FamilyConfig `yaml:",inline"` // read, but not offered
 }
 
 // DefaultConfig returns the settings of a full member: gossip to 3 nodes every 200 ms, a full exchange with one node
@@ -93,6 +95,7 @@ func DefaultConfig() Config {
 		PacketWriteTimeout:              5 * time.Second,
 		MaxConcurrentWrites:             3,
 		AcquireWriterTimeout:            250 * time.Millisecond,
+		Family:                          defaultFamily(),
 	}
 }
 
@@ -125,6 +128,9 @@ func (c Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.validateLeast()...)
+	if err := c.Family.validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if c.TLSEnabled {
 		errs = append(errs, c.TLS.Validate())
 	}

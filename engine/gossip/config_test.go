@@ -56,6 +56,16 @@ tls_server_name: gossip
 tls_insecure_skip_verify: false
 tls_cipher_suites: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
 tls_min_version: VersionTLS12
+watch_prefix_buffer_size: 128
+zone_aware_routing:
+  enabled: false
+  instance_availability_zone: zone-a
+  role: bridge
+propagation_delay_tracker:
+  enabled: false
+  beacon_interval: 1m
+  beacon_lifetime: 10m
+  log_beacons_latency_longer_than: 0s
 `
 
 func TestConfigKeysOfTheFamily(t *testing.T) {
@@ -71,5 +81,22 @@ func TestConfigKeysOfTheFamily(t *testing.T) {
 	if cfg.GossipInterval != time.Second || cfg.RejoinInterval != 5*time.Minute || cfg.TLS.ServerName != "gossip" ||
 		cfg.AbortIfClusterFastJoinMinNodes != 2 || cfg.JoinMembers[0] != "dns+tempo-gossip-ring:7946" {
 		t.Errorf("%+v", cfg)
+	}
+}
+
+// What a block of the family switches on and this program does not offer is refused, each setting by its name.
+func TestConfigRefusesWhatIsNotOffered(t *testing.T) {
+	for key, block := range map[string]string{
+		"zone_aware_routing.enabled":        "zone_aware_routing: {enabled: true, instance_availability_zone: a}",
+		"propagation_delay_tracker.enabled": "propagation_delay_tracker: {enabled: true}",
+	} {
+		cfg := DefaultConfig()
+		cfg.ClusterLabel = "test"
+		if err := yaml.Unmarshal([]byte(block), &cfg); err != nil {
+			t.Fatal(err)
+		}
+		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "set it to false") {
+			t.Errorf("%s: got %v", block, err)
+		}
 	}
 }
