@@ -14,6 +14,8 @@ import (
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/bucket/local"
 	"github.com/ringctl/ringctl/engine/trace"
+	"github.com/ringctl/ringctl/engine/wal"
+	"github.com/ringctl/ringctl/engine/wal/waltest"
 )
 
 // world is a store with a bucket behind it, a clock, and what must be true.
@@ -21,6 +23,7 @@ type world struct {
 	t      *testing.T
 	rng    *rand.Rand
 	dir    string
+	disk   *waltest.Disk // of the log
 	remote *local.Bucket
 	bucket string // its folder
 	now    time.Time
@@ -34,7 +37,7 @@ type world struct {
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 11)), dir: t.TempDir(), now: time.Unix(1_700_000_000, 0),
-		gens: map[string]*gen{}, want: map[string]facts{}, spans: map[string]int{}, ship: func() error { return nil }}
+		disk: waltest.New(), gens: map[string]*gen{}, want: map[string]facts{}, spans: map[string]int{}, ship: func() error { return nil }}
 	var err error
 	w.bucket = t.TempDir()
 	if w.remote, err = local.Open(w.bucket); err != nil {
@@ -51,7 +54,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 func (w *world) open() {
 	w.t.Helper()
 	var err error
-	w.s, err = Open(Config{Dir: w.dir, MaxRows: 400, MaxAge: time.Minute, KeepLocal: time.Minute, Now: func() time.Time { return w.now },
+	w.s, err = Open(Config{Dir: w.dir, MaxRows: 400, MaxAge: time.Minute, KeepLocal: time.Minute, Now: func() time.Time { return w.now }, WAL: wal.Options{FS: w.disk},
 		Ship: func(ctx context.Context, tenantID, dir string, m *block.Meta) error {
 			if err := w.ship(); err != nil {
 				return err
@@ -204,25 +207,39 @@ func (w *world) step() string {
 		w.open()
 		return "restart"
 	}
+	if k := w.rng.IntN(2); k == 0 { // the disk is full: refused, and nothing that was acknowledged suffers
+		w.disk.SetCapacity(1)
+		if err := w.s.Push(w.t.Context(), id, newGen(99).otlp(9)); !errors.Is(err, wal.ErrFull) {
+			w.t.Fatal("push on a full disk:", err)
+		}
+		if t.head.rows > 0 {
+			if err := w.s.cut(w.t.Context(), t, false); !errors.Is(err, wal.ErrFull) {
+				w.t.Fatal("cut on a full disk:", err)
+			}
+		}
+		w.disk.SetCapacity(-1)
+		return "full disk"
+	}
 	w.s.turn(w.t.Context())
 	return "turn"
 }
 
-// crash forgets the store and opens the folder again, with whatever is unfinished.
+// crash cuts the power: what was not synced is gone or torn, and the folder is
+// opened again with whatever is unfinished.
 func (w *world) crash() {
 	w.t.Helper()
-	_ = w.s.wal.Close()
+	w.disk = w.disk.Crash(w.rng)
 	w.open()
 }
 
 // Whatever happens in whatever order: what was acknowledged is there, once.
 func TestCrashDice(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
-			for i := range 60 {
+			for i := range 40 {
 				what := w.step()
-				if i%6 == 5 || what != "push" && w.rng.IntN(3) == 0 {
+				if i%10 == 9 || what != "push" && w.rng.IntN(6) == 0 {
 					w.check()
 				}
 				if t.Failed() {
