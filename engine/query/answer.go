@@ -88,9 +88,9 @@ func (p *MetricsPlan) expr(m traceql.MetricExpr, r *MetricsResult, next *int) []
 // leg computes the series of one function.
 func (p *MetricsPlan) leg(m *traceql.MetricPipe, l *MetricsLeg) []Series {
 	var out []Series
-	unit := 1.0
+	unit := 1.0 // what a value is divided by
 	if m.Attr != nil && m.Attr.Intrinsic.Type() == traceql.TypeDuration {
-		unit = 1e-9
+		unit = 1e9
 	}
 	for i := range l.Series {
 		ps := &l.Series[i]
@@ -139,7 +139,7 @@ func (p *MetricsPlan) values(m *traceql.MetricPipe, ps *PartialSeries, unit floa
 				out[i] = math.NaN()
 				continue
 			}
-			out[i] = ps.Values[i] * unit
+			out[i] = ps.Values[i] / unit
 			if m.Func == traceql.AvgOverTime {
 				out[i] /= n
 			}
@@ -160,7 +160,7 @@ func quantiles(b []Bucket, q, unit float64, steps int) []float64 {
 			n++
 		}
 		if int(b[0].Step) < steps {
-			out[b[0].Step] = quantile(b[:n], q) * unit
+			out[b[0].Step] = quantile(b[:n], q) / unit
 		}
 		b = b[n:]
 	}
@@ -197,7 +197,7 @@ func histograms(ps *PartialSeries, unit float64, steps int) []Series {
 		if int(b.Step) >= steps {
 			continue
 		}
-		bound := upperPower(b.Bucket) * unit
+		bound := upperPower(b.Bucket) / unit
 		i, ok := at[bound]
 		if !ok {
 			i = len(out)
@@ -244,7 +244,7 @@ func (p *MetricsPlan) attach(out []Series, l *MetricsLeg, m *traceql.MetricPipe,
 		if math.IsNaN(e.Value) {
 			e.Value = out[i].Values[step]
 		} else {
-			e.Value *= unit
+			e.Value /= unit
 		}
 		out[i].Exemplars = append(out[i].Exemplars, e)
 	}

@@ -159,6 +159,7 @@ func comparedLabels(kind string, a *traceql.Attr, v trace.Value) []Attribute {
 func topCompared(series []Series, top int) []Series {
 	type group struct{ kind, attr string }
 	by := map[group][]int{}
+	sortSeries(series) // of equally frequent values the first by label stays
 	var out []Series
 	totals := make([]float64, len(series))
 	for i := range series {

@@ -236,6 +236,9 @@ func (p *MetricsPlan) Units(ctx context.Context, sources []Source) ([]*Unit, err
 func (p *MetricsPlan) Run(ctx context.Context, u *Unit) (*MetricsResult, error) {
 	meter, outer := &Meter{}, MeterFrom(ctx)
 	ctx = WithMeter(ctx, meter)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	seg, err := u.segment(ctx)
 	if err != nil {
 		return nil, err

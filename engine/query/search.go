@@ -136,6 +136,9 @@ func (p *SearchPlan) Run(ctx context.Context, u *Unit) (*SearchResult, error) {
 	outer := MeterFrom(ctx)
 	ctx = WithMeter(ctx, meter)
 	res := &SearchResult{Stats: Stats{Segments: 1}}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	seg, err := u.segment(ctx)
 	if err != nil {
 		return nil, err

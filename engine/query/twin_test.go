@@ -139,7 +139,7 @@ func (d *dealer) Span(raw []byte) error {
 // TestSearchAgainstTwin compares random queries over random traces with the slow evaluator.
 func TestSearchAgainstTwin(t *testing.T) {
 	hits, unsupported := 0, 0
-	for seed := range int64(40) {
+	for seed := range int64(25) {
 		r := rand.New(rand.NewSource(seed))
 		otlp := querytest.Random(seed, 30)
 		twin, err := querytest.NewTwin(otlp)
@@ -176,7 +176,7 @@ func TestSearchAgainstTwin(t *testing.T) {
 			}
 		}
 	}
-	if hits < 500 || unsupported > 1000 {
+	if hits < 300 || unsupported > 1000 {
 		t.Errorf("%d queries with an answer, %d unsupported", hits, unsupported)
 	}
 }

@@ -75,7 +75,7 @@ func finishCell(out map[string][]float64, labels string, m *traceql.MetricPipe, 
 	}
 	unit := 1.0
 	if m.Attr != nil && m.Attr.Intrinsic.Type() == traceql.TypeDuration {
-		unit = 1e-9
+		unit = 1e9
 	}
 	sort.Float64s(values)
 	n := float64(len(values))
@@ -96,7 +96,7 @@ func finishCell(out map[string][]float64, labels string, m *traceql.MetricPipe, 
 			} else if v < 0 {
 				bound = -math.Pow(2, math.Ceil(math.Log2(-v))-1)
 			}
-			label := "__bucket=" + fmt.Sprint(bound*unit)
+			label := "__bucket=" + fmt.Sprint(bound/unit)
 			old := 0.0
 			if have := out[strings.TrimSpace(labels+" "+label)]; have != nil {
 				old = have[i]
@@ -105,17 +105,17 @@ func finishCell(out map[string][]float64, labels string, m *traceql.MetricPipe, 
 		}
 	case n == 0:
 	case m.Func == traceql.MinOverTime:
-		put(name, values[0]*unit, math.NaN())
+		put(name, values[0]/unit, math.NaN())
 	case m.Func == traceql.MaxOverTime:
-		put(name, values[len(values)-1]*unit, math.NaN())
+		put(name, values[len(values)-1]/unit, math.NaN())
 	case m.Func == traceql.SumOverTime:
-		put(name, sum*unit, math.NaN())
+		put(name, sum/unit, math.NaN())
 	case m.Func == traceql.AvgOverTime:
-		put(name, sum/n*unit, math.NaN())
+		put(name, sum/n/unit, math.NaN())
 	case m.Func == traceql.QuantileOverTime:
 		for _, q := range m.Args {
 			k := max(0, int(math.Ceil(q*n))-1)
-			put("p="+fmt.Sprint(q), values[k]*unit, math.NaN())
+			put("p="+fmt.Sprint(q), values[k]/unit, math.NaN())
 		}
 	}
 }
