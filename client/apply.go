@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ringctl/ringctl/engine/gossip"
+	"github.com/ringctl/ringctl/client/model"
 )
 
 // ApplyOptions say how a plan is carried out.
@@ -17,7 +17,7 @@ type ApplyOptions struct {
 	Force bool
 	// Wait bounds how long all members may take to agree; zero is 30 s, negative does not wait at all.
 	Wait time.Duration
-	// Progress is called after each round of reading back.
+	// Progress is called after each model.Age of reading back.
 	Progress func(Progress)
 	// Sent is called once the messages are out, before anything is read back.
 	Sent func(members []string)
@@ -48,7 +48,7 @@ func (c *Client) Apply(ctx context.Context, p *Plan, o ApplyOptions) (*Result, e
 	sent, err := c.send(ctx, p)
 	res.Sent = sent
 	if len(sent) == 0 {
-		return nil, fail(CodeNoView, string(p.Action)+" "+p.Ring, "", "no member took the change: %w", err)
+		return nil, model.Fail(CodeNoView, string(p.Action)+" "+p.Ring, "", "no member took the change: %w", err)
 	}
 	if o.Sent != nil {
 		o.Sent(sent)
@@ -76,7 +76,7 @@ func (c *Client) recheck(ctx context.Context, p *Plan) error {
 			continue
 		}
 		if now := r.fingerprint(p.Key, p.Action, s); now != s.Fingerprint {
-			return fail(CodeRefused, string(p.Action)+" "+s.ID, "look at it again and repeat the command",
+			return model.Fail(CodeRefused, string(p.Action)+" "+s.ID, "look at it again and repeat the command",
 				"the entry changed since the plan was made (it was: %s)", s.Before)
 		}
 	}
@@ -168,8 +168,8 @@ func (c *Client) readBack(ctx context.Context, p *Plan, o ApplyOptions, res *Res
 				names = append(names, n)
 			}
 			slices.Sort(names)
-			return fail(CodeNotConverged, string(p.Action)+" "+p.Ring, "ringctl views shows who differs; repeating the command is safe",
-				"%d of %d members agree after %s; not yet: %s", res.Converged, res.Total, o.Wait, some(names))
+			return model.Fail(CodeNotConverged, string(p.Action)+" "+p.Ring, "ringctl views shows who differs; repeating the command is safe",
+				"%d of %d members agree after %s; not yet: %s", res.Converged, res.Total, o.Wait, model.Some(names))
 		}
 	}
 }
@@ -207,7 +207,7 @@ func (c *Client) missing(ctx context.Context, p *Plan, addr string) []Laggard {
 	if err != nil {
 		return []Laggard{{Member: p.member(addr), Has: "no answer: " + err.Error()}}
 	}
-	s := decodeOnly(view, c.options(Observe))
+	s := model.Decode(view, c.options(Observe))
 	var out []Laggard
 	for _, step := range p.Steps {
 		if step.Skip {
@@ -242,7 +242,7 @@ func (c *Client) Guard(ctx context.Context, p *Plan, d time.Duration, report fun
 	for {
 		for _, addr := range p.targets {
 			if err := c.guardOne(limit, p, addr, report); err != nil && limit.Err() == nil {
-				continue // a member that does not answer now is asked again in the next round
+				continue // a member that does not answer now is asked again in the next model.Age
 			}
 		}
 		select {
@@ -261,7 +261,7 @@ func (c *Client) guardOne(ctx context.Context, p *Plan, addr string, report func
 	if err != nil {
 		return err
 	}
-	s := decodeOnly(view, c.options(Observe))
+	s := model.Decode(view, c.options(Observe))
 	for _, step := range p.Steps {
 		if step.Skip {
 			continue
@@ -270,7 +270,7 @@ func (c *Client) guardOne(ctx context.Context, p *Plan, addr string, report func
 		if gone {
 			continue
 		}
-		r := Resurrection{ID: step.ID, Member: p.member(addr), Has: has, Alive: s.newerThan(p.Key, &step)}
+		r := Resurrection{ID: step.ID, Member: p.member(addr), Has: has, Alive: newerThan(s, p.Key, &step)}
 		report(r)
 		if !r.Alive {
 			if err := c.dialer(c.cfg.Timeout).Send(ctx, addr, step.pair); err != nil {
@@ -282,16 +282,9 @@ func (c *Client) guardOne(ctx context.Context, p *Plan, addr string, report func
 }
 
 // newerThan tells whether a view's entry was written after the step.
-func (s *Snapshot) newerThan(key string, step *Step) bool {
-	if d := s.contents.rings[key]; d != nil {
+func newerThan(s *Snapshot, key string, step *Step) bool {
+	if d := s.Desc(key); d != nil {
 		return d.Instances[step.ID].Timestamp > step.Written.Unix()
 	}
 	return false
-}
-
-// decodeOnly is a snapshot without judgement: enough to see whether entries are there.
-func decodeOnly(v *gossip.View, o Options) *Snapshot {
-	s := &Snapshot{Addr: v.From, From: v.From, At: o.Now, contents: newContents(v, o)}
-	s.decode(v.Pairs)
-	return s
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringctl/ringctl/client/model"
 	"github.com/ringctl/ringctl/engine/gossip"
 )
 
@@ -84,7 +85,7 @@ func New(cfg Config) (*Client, error) {
 		errs = append(errs, errors.New("a timeout is negative"))
 	}
 	if len(errs) > 0 {
-		return nil, fail(CodeUsage, "configure client", "", "%w", errors.Join(errs...))
+		return nil, model.Fail(CodeUsage, "configure client", "", "%w", errors.Join(errs...))
 	}
 	if len(cfg.Seeds) == 0 && len(cfg.HTTP) == 0 {
 		cfg.Seeds = []string{DefaultSeed}
@@ -134,16 +135,16 @@ func (c *Client) Snapshot(ctx context.Context) (*Snapshot, error) {
 }
 
 // SnapshotFrom asks one particular member, by its gossip name or address.
-func (c *Client) SnapshotFrom(ctx context.Context, member string) (*Snapshot, error) {
-	addr := member
-	if !strings.Contains(member, ":") {
+func (c *Client) SnapshotFrom(ctx context.Context, name string) (*Snapshot, error) {
+	addr := name
+	if !strings.Contains(name, ":") {
 		s, err := c.Snapshot(ctx)
 		if err != nil {
 			return nil, err
 		}
-		m, ok := s.member(member)
+		m, ok := member(s, name)
 		if !ok {
-			return nil, fail(CodeNotFound, "ask "+member, "ringctl views lists the members", "no gossip member has this name")
+			return nil, model.Fail(CodeNotFound, "ask "+name, "ringctl views lists the members", "no gossip member has this name")
 		}
 		addr = m.Addr
 	}
@@ -154,7 +155,7 @@ func (c *Client) SnapshotFrom(ctx context.Context, member string) (*Snapshot, er
 	return Build(view, c.options(Observe)), nil
 }
 
-func (s *Snapshot) member(name string) (*Member, bool) {
+func member(s *Snapshot, name string) (*Member, bool) {
 	for i := range s.Members {
 		if s.Members[i].Name == name || s.Members[i].Addr == name {
 			return &s.Members[i], true
@@ -241,7 +242,7 @@ func (c *Client) firstView(ctx context.Context, addrs []string) (*gossip.View, e
 	}
 }
 
-// Unreached is the error of [Client.Views] when some members gave no view. The views of the others are good.
+// Unreached is the error of [Client.Views] when model.Some members gave no view. The views of the others are good.
 type Unreached struct {
 	// Members maps the name (or address) of a member to the reason.
 	Members map[string]error
@@ -250,7 +251,7 @@ type Unreached struct {
 // Error names how many members and one of them.
 func (u *Unreached) Error() string {
 	names := u.Names()
-	return fmt.Sprintf("no view from %s: %s: %v", plural(len(names), "member"), names[0], u.Members[names[0]])
+	return fmt.Sprintf("no view from %s: %s: %v", model.Plural(len(names), "member"), names[0], u.Members[names[0]])
 }
 
 // Names are the members without a view, sorted.
@@ -264,7 +265,7 @@ func (u *Unreached) Names() []string {
 }
 
 // Views asks every member that the first seed holds for alive, and the other seeds. The snapshots are sorted
-// by the name of the member. When some members do not answer, the views of the others are returned together
+// by the name of the member. When model.Some members do not answer, the views of the others are returned together
 // with an *[Unreached]; when none does, the error has [CodeNoView].
 func (c *Client) Views(ctx context.Context) ([]*Snapshot, error) {
 	if len(c.cfg.HTTP) > 0 {
@@ -348,7 +349,7 @@ func (c *census) known(addr string) bool { return c.names[addr] != "" }
 func (c *census) take(v *gossip.View) []string {
 	var out []string
 	for _, n := range v.Nodes {
-		if (n.State == gossip.NodeAlive || n.State == gossip.NodeSuspect) && !isGuest(n.Name) && !c.known(n.Addr) {
+		if (n.State == gossip.NodeAlive || n.State == gossip.NodeSuspect) && !model.IsGuest(n.Name) && !c.known(n.Addr) {
 			c.names[n.Addr] = n.Name
 			out = append(out, n.Addr)
 		}
@@ -356,7 +357,7 @@ func (c *census) take(v *gossip.View) []string {
 	return out
 }
 
-// pullMembers asks all addresses, a few at a time. When the first ones all fail it stops: the addresses are
+// pullMembers asks all addresses, a few at a time. When the first ones all model.Fail it stops: the addresses are
 // then out of reach from here, and each attempt would cost a timeout.
 func (c *Client) pullMembers(ctx context.Context, addrs []string, first *gossip.View) ([]*gossip.View, map[string]error) {
 	var (
@@ -401,8 +402,3 @@ func (c *Client) pullMembers(ctx context.Context, addrs []string, first *gossip.
 	wg.Wait()
 	return views, failed
 }
-
-// guestPrefix begins the gossip names of observers that join for a while.
-const guestPrefix = "ringctl-"
-
-func isGuest(name string) bool { return strings.HasPrefix(name, guestPrefix) }

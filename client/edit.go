@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ringctl/ringctl/client/model"
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/partition"
 )
@@ -93,16 +94,16 @@ func (r *readings) onlyPartitionRing(name string) (*PartitionRing, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, fail(CodeNotFound, "partition ring", "", "no member has a partition ring")
+		return nil, model.Fail(CodeNotFound, "partition ring", "", "no member has a partition ring")
 	case 1:
 		return found[0], nil
 	default:
-		return nil, fail(CodeUsage, "partition ring", "name one of "+some(names)+" with --ring", "there are %d partition rings", len(found))
+		return nil, model.Fail(CodeUsage, "partition ring", "name one of "+model.Some(names)+" with --ring", "there are %d partition rings", len(found))
 	}
 }
 
 // target is the state that an action asks for; ok is false for actions on the lock alone.
-func (a Action) target() (s partition.State, ok bool) {
+func targetOf(a Action) (s partition.State, ok bool) {
 	switch a {
 	case Activate:
 		return partition.Active, true
@@ -123,7 +124,7 @@ func (r *readings) partitionStep(p *Plan, target *PartitionRing, req PartitionRe
 		for i := range target.Partitions {
 			known = append(known, strconv.Itoa(int(target.Partitions[i].ID)))
 		}
-		return Step{}, notFound("partition", id, known)
+		return Step{}, model.NotFound("partition", id, known)
 	}
 	s := Step{ID: id, Before: describePartition(&entry), Fingerprint: fingerprintPartition(&entry)}
 	next, err := edited(entry, req, r.now)
@@ -134,7 +135,7 @@ func (r *readings) partitionStep(p *Plan, target *PartitionRing, req PartitionRe
 	s.Skip = next.State == entry.State && next.StateChangeLocked == entry.StateChangeLocked
 	s.Written = time.Unix(max(next.StateTimestamp, next.StateChangeLockedTimestamp), 0).UTC()
 	s.pair = partitionPair(target.Key, &partition.Desc{Partitions: map[int32]partition.Partition{req.Partition: next}})
-	s.done = func(v *Snapshot) (string, bool) { return v.hasPartition(target.Key, req.Partition, &next) }
+	s.done = func(v *Snapshot) (string, bool) { return hasPartition(v, target.Key, req.Partition, &next) }
 	if !s.Skip {
 		r.partitionChecks(p, target, req, &entry)
 	}
@@ -146,7 +147,7 @@ func (r *readings) partitionStep(p *Plan, target *PartitionRing, req PartitionRe
 func edited(entry partition.Partition, req PartitionRequest, now time.Time) (partition.Partition, error) {
 	d := &partition.Desc{Partitions: map[int32]partition.Partition{req.Partition: entry}}
 	var err error
-	switch state, ok := req.Action.target(); {
+	switch state, ok := targetOf(req.Action); {
 	case ok && state == partition.Deleted:
 		if entry.State != partition.Deleted {
 			entry.State, entry.StateTimestamp = state, max(now.Unix(), entry.StateTimestamp+1)
@@ -167,13 +168,13 @@ func refusal(req PartitionRequest, entry *partition.Partition, err error) error 
 	op := fmt.Sprintf("%s partition %d", req.Action, req.Partition)
 	switch {
 	case errors.Is(err, partition.ErrLocked):
-		return fail(CodeRefused, op, fmt.Sprintf("ringctl partition unlock %d", req.Partition),
-			"it is locked since %s: somebody wants its state (%s) to stay as it is", stamp(unix(entry.StateChangeLockedTimestamp)), stateWord(entry.State))
+		return model.Fail(CodeRefused, op, fmt.Sprintf("ringctl partition unlock %d", req.Partition),
+			"it is locked since %s: somebody wants its state (%s) to stay as it is", model.Stamp(model.Unix(entry.StateChangeLockedTimestamp)), model.StateWord(entry.State))
 	case errors.Is(err, partition.ErrNotAllowed):
-		return fail(CodeRefused, op, "allowed are PENDING -> ACTIVE or INACTIVE, ACTIVE -> INACTIVE, INACTIVE -> ACTIVE",
-			"%s cannot become that: %w", stateWord(entry.State), err)
+		return model.Fail(CodeRefused, op, "allowed are PENDING -> ACTIVE or INACTIVE, ACTIVE -> INACTIVE, INACTIVE -> ACTIVE",
+			"%s cannot become that: %w", model.StateWord(entry.State), err)
 	default:
-		return fail(CodeRefused, op, "", "%w", err)
+		return model.Fail(CodeRefused, op, "", "%w", err)
 	}
 }
 
@@ -193,23 +194,23 @@ func (r *readings) partitionChecks(p *Plan, target *PartitionRing, req Partition
 		}
 	case Activate:
 		if healthy == 0 {
-			add("owners", Refuse, "none of its %s is healthy: what is written to it could not be read", plural(len(owners), "owner"))
+			add("owners", Refuse, "none of its %s is healthy: what is written to it could not be read", model.Plural(len(owners), "owner"))
 		} else {
-			add("owners", Pass, "%d of %s healthy", healthy, plural(len(owners), "owner"))
+			add("owners", Pass, "%d of %s healthy", healthy, model.Plural(len(owners), "owner"))
 		}
 	case RemovePartition:
 		if entry.State != partition.Inactive {
-			add("state", Block, "it is %s; only INACTIVE partitions may be removed (ringctl partition deactivate %d)", stateWord(entry.State), req.Partition)
+			add("state", Block, "it is %s; only INACTIVE partitions may be removed (ringctl partition deactivate %d)", model.StateWord(entry.State), req.Partition)
 		} else {
-			add("state", Pass, "INACTIVE since %s", stamp(unix(entry.StateTimestamp)))
+			add("state", Pass, "INACTIVE since %s", model.Stamp(model.Unix(entry.StateTimestamp)))
 		}
 		if len(owners) > 0 {
-			add("owners", Block, "it still has %s: %s; a running owner does not come back by itself when its partition is gone", plural(len(owners), "owner"), some(owners))
+			add("owners", Block, "it still has %s: %s; a running owner does not come back by itself when its partition is gone", model.Plural(len(owners), "owner"), model.Some(owners))
 		} else {
 			add("owners", Pass, "no owners in any view")
 		}
 		if entry.StateChangeLocked {
-			add("lock", Refuse, "it is locked since %s", stamp(unix(entry.StateChangeLockedTimestamp)))
+			add("lock", Refuse, "it is locked since %s", model.Stamp(model.Unix(entry.StateChangeLockedTimestamp)))
 		}
 		add("data", Warn, "data that is only with its former owners can no longer be found; make sure that blocks hold it")
 	}
@@ -223,9 +224,9 @@ func (r *readings) ownersOf(key string, id int32) (owners []string, healthy int)
 		if !ok {
 			continue
 		}
-		for _, o := range pr.allOwners() {
+		for _, o := range pr.AllOwners() {
 			if o.Partition == id {
-				good[o.ID] = good[o.ID] || o.readable()
+				good[o.ID] = good[o.ID] || o.Readable()
 			}
 		}
 	}
@@ -243,19 +244,19 @@ func (r *readings) ownerStep(p *Plan, target *PartitionRing, id string) (Step, e
 	entry, found := r.newestOwner(target.Key, id)
 	if !found {
 		var known []string
-		for _, o := range target.allOwners() {
+		for _, o := range target.AllOwners() {
 			known = append(known, o.ID)
 		}
-		return Step{}, notFound("owner", id, known)
+		return Step{}, model.NotFound("owner", id, known)
 	}
 	s := Step{ID: id, Before: describeOwner(entry), Fingerprint: fingerprintOwner(id, entry), Skip: entry.State == partition.OwnerDeleted}
 	next := entry
 	if !s.Skip {
 		next.State, next.UpdatedTimestamp = partition.OwnerDeleted, max(r.now.Unix(), entry.UpdatedTimestamp+1)
 	}
-	s.After, s.Written = describeOwner(next), unix(next.UpdatedTimestamp)
+	s.After, s.Written = describeOwner(next), model.Unix(next.UpdatedTimestamp)
 	s.pair = partitionPair(target.Key, &partition.Desc{Owners: map[string]partition.Owner{id: next}})
-	s.done = func(v *Snapshot) (string, bool) { return v.lacksOwner(target.Key, id) }
+	s.done = func(v *Snapshot) (string, bool) { return lacksOwner(v, target.Key, id) }
 	if s.Skip {
 		return s, nil
 	}
@@ -265,7 +266,7 @@ func (r *readings) ownerStep(p *Plan, target *PartitionRing, id string) (Step, e
 		if !ok {
 			continue
 		}
-		for _, o := range pr.allOwners() {
+		for _, o := range pr.AllOwners() {
 			switch {
 			case o.ID != id || o.Health == NoInstance || check.Level == Block:
 			case o.Health == Healthy:
@@ -284,8 +285,8 @@ func partitionPair(key string, d *partition.Desc) gossip.Pair {
 	return gossip.Pair{Key: key, Codec: partition.Codec, Value: partition.EncodeValue(d)}
 }
 
-func (s *Snapshot) hasPartition(key string, id int32, want *partition.Partition) (string, bool) {
-	d := s.contents.partitions[key]
+func hasPartition(s *Snapshot, key string, id int32, want *partition.Partition) (string, bool) {
+	d := s.PartitionDesc(key)
 	if d == nil {
 		return "no such ring", false
 	}
@@ -299,8 +300,8 @@ func (s *Snapshot) hasPartition(key string, id int32, want *partition.Partition)
 	return describePartition(&p), p.State == want.State && p.StateChangeLocked == want.StateChangeLocked
 }
 
-func (s *Snapshot) lacksOwner(key, id string) (string, bool) {
-	d := s.contents.partitions[key]
+func lacksOwner(s *Snapshot, key, id string) (string, bool) {
+	d := s.PartitionDesc(key)
 	if d == nil {
 		return "no such ring", true
 	}
@@ -309,7 +310,7 @@ func (s *Snapshot) lacksOwner(key, id string) (string, bool) {
 }
 
 func describePartition(p *partition.Partition) string {
-	return fmt.Sprintf("%s since %s, %s, %s", stateWord(p.State), stamp(unix(p.StateTimestamp)), lockText(p.StateChangeLocked), plural(len(p.Tokens), "token"))
+	return fmt.Sprintf("%s since %s, %s, %s", model.StateWord(p.State), model.Stamp(model.Unix(p.StateTimestamp)), model.LockText(p.StateChangeLocked), model.Plural(len(p.Tokens), "token"))
 }
 
 func describeOwner(o partition.Owner) string {
@@ -317,7 +318,7 @@ func describeOwner(o partition.Owner) string {
 	if o.State == partition.OwnerDeleted {
 		state = "removed from"
 	}
-	return fmt.Sprintf("%s partition %d since %s", state, o.OwnedPartition, stamp(unix(o.UpdatedTimestamp)))
+	return fmt.Sprintf("%s partition %d since %s", state, o.OwnedPartition, model.Stamp(model.Unix(o.UpdatedTimestamp)))
 }
 
 func fingerprintPartition(p *partition.Partition) string {

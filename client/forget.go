@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringctl/ringctl/client/model"
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/ring"
 )
@@ -86,12 +87,12 @@ func (r *readings) choose(target *Ring, req ForgetRequest) ([]string, error) {
 	}
 	for _, id := range req.IDs {
 		if _, _, found := r.newestInstance(target.Key, id); !found {
-			return nil, notFound("member", id, known)
+			return nil, model.NotFound("member", id, known)
 		}
 		picked[id] = true
 	}
 	if len(picked) == 0 {
-		return nil, fail(CodeNotFound, "forget", "", "no member of ring %s matches", target.Name)
+		return nil, model.Fail(CodeNotFound, "forget", "", "no member of ring %s matches", target.Name)
 	}
 	ids := make([]string, 0, len(picked))
 	for id := range picked {
@@ -114,19 +115,19 @@ func (r *readings) forgetStep(target *Ring, id string) (Step, []Check) {
 	}
 	var checks []Check
 	s.Fingerprint = fingerprint(&e, true)
-	switch health := healthOf(&e, r.now, timeout); {
+	switch health := model.HealthOf(&e, r.now, timeout); {
 	case e.State == ring.Left:
-		checks = append(checks, Check{Name: "heartbeat", Level: Pass, ID: id, Text: fmt.Sprintf("removed %s ago, which %d of %d members missed", round(age), alive, len(r.views))})
+		checks = append(checks, Check{Name: "heartbeat", Level: Pass, ID: id, Text: fmt.Sprintf("removed %s ago, which %d of %d members missed", model.Age(age), alive, len(r.views))})
 	case health == Future:
 		checks = append(checks, Check{Name: "future", Level: Refuse, ID: id, Text: fmt.Sprintf(
 			"its heartbeat is dated %s ahead (%s). Removing it means writing a removal with the same date: every view becomes clean, "+
 				"but an instance with this id cannot register again before that date. Do it only if the id will never come back; "+
-				"otherwise give the instance a new id, or restart all members at once", round(-age), s.Written.Format(time.RFC3339))})
+				"otherwise give the instance a new id, or restart all members at once", model.Age(-age), s.Written.Format(time.RFC3339))})
 	case health == Unhealthy:
-		checks = append(checks, Check{Name: "heartbeat", Level: Pass, ID: id, Text: fmt.Sprintf("last heartbeat %s ago, older than the timeout of %s", round(age), timeout)})
+		checks = append(checks, Check{Name: "heartbeat", Level: Pass, ID: id, Text: fmt.Sprintf("last heartbeat %s ago, older than the timeout of %s", model.Age(age), timeout)})
 	default:
 		checks = append(checks, Check{Name: "heartbeat", Level: Refuse, ID: id, Text: fmt.Sprintf(
-			"it is alive: last heartbeat %s ago, the timeout is %s. A running instance registers again with its next heartbeat; stop it first", round(age), timeout)})
+			"it is alive: last heartbeat %s ago, the timeout is %s. A running instance registers again with its next heartbeat; stop it first", model.Age(age), timeout)})
 		s.Fingerprint = fingerprint(&e, false)
 	}
 	if alive < len(r.views) && e.State != ring.Left {
@@ -154,7 +155,7 @@ func (r *readings) forgetChecks(p *Plan, target *Ring, ids []string, maxChanges 
 	}
 	for _, v := range r.views {
 		if of, ok := v.Ring(target.Key); ok {
-			check, effect := v.forgetQuorum(of, ids)
+			check, effect := forgetQuorum(v, of, ids)
 			if check != nil && !slices.Contains(p.Checks, *check) {
 				p.Checks = append(p.Checks, *check)
 			}
@@ -163,7 +164,7 @@ func (r *readings) forgetChecks(p *Plan, target *Ring, ids []string, maxChanges 
 	}
 	seen := map[string]bool{}
 	for _, v := range r.views {
-		for _, c := range v.ownedBy(target.Key, ids) {
+		for _, c := range ownedBy(v, target.Key, ids) {
 			if !seen[c.Text] {
 				seen[c.Text] = true
 				p.Checks = append(p.Checks, c)
@@ -173,40 +174,26 @@ func (r *readings) forgetChecks(p *Plan, target *Ring, ids []string, maxChanges 
 }
 
 // forgetQuorum compares the quorums with and without the instances.
-func (s *Snapshot) forgetQuorum(r *Ring, ids []string) (*Check, string) {
+func forgetQuorum(s *Snapshot, r *Ring, ids []string) (*Check, string) {
 	if r.Write == nil {
-		return nil, fmt.Sprintf("%s -> %s", plural(len(r.Instances), "member"), plural(len(r.Instances)-len(ids), "member"))
+		return nil, fmt.Sprintf("%s -> %s", model.Plural(len(r.Instances), "member"), model.Plural(len(r.Instances)-len(ids), "member"))
 	}
-	left := ring.New(s.contents.rings[r.Key], s.contents.configs[r.Key]).Without(ids...)
-	write, read := quorumOf(left, ring.Write, s.At), quorumOf(left, ring.Read, s.At)
-	effect := fmt.Sprintf("write quorum %s -> %s, read quorum %s -> %s", r.Write.short(), write.short(), r.Read.short(), read.short())
+	left := s.Lookups(r).Without(ids...)
+	write, read := model.QuorumOf(left, ring.Write, s.At), model.QuorumOf(left, ring.Read, s.At)
+	effect := fmt.Sprintf("write quorum %s -> %s, read quorum %s -> %s", r.Write.Short(), write.Short(), r.Read.Short(), read.Short())
 	switch {
 	case r.Write.OK && !write.OK || r.Read.OK && !read.OK:
 		return &Check{Name: "quorum", Level: Refuse, Text: "keys would lose their quorum: " + effect}, effect
 	case len(left.Instances()) < r.ReplicationFactor:
 		return &Check{Name: "quorum", Level: Warn, Text: fmt.Sprintf("%s would be left for replication factor %d, and a copy of its data is gone: %s",
-			plural(len(left.Instances()), "member"), r.ReplicationFactor, effect)}, effect
+			model.Plural(len(left.Instances()), "member"), r.ReplicationFactor, effect)}, effect
 	default:
 		return &Check{Name: "quorum", Level: Pass, Text: effect}, effect
 	}
 }
 
-// short is a quorum in a few characters.
-func (q *Quorum) short() string {
-	switch {
-	case q == nil:
-		return "none"
-	case q.Error != "":
-		return "lost (" + q.Error + ")"
-	case q.OK:
-		return fmt.Sprintf("ok (margin %d)", q.Margin)
-	default:
-		return "lost for " + percent(q.Without) + " of keys"
-	}
-}
-
 // ownedBy finds partitions whose owners are among the instances.
-func (s *Snapshot) ownedBy(key string, ids []string) []Check {
+func ownedBy(s *Snapshot, key string, ids []string) []Check {
 	var out []Check
 	for i := range s.PartitionRings {
 		pr := &s.PartitionRings[i]
@@ -241,7 +228,7 @@ func (s *Snapshot) ownedBy(key string, ids []string) []Check {
 
 // stillThere tells what a view has of an instance that should be gone.
 func stillThere(v *Snapshot, key, id string) (string, bool) {
-	d := v.contents.rings[key]
+	d := v.Desc(key)
 	if d == nil {
 		return "no such ring", true
 	}
@@ -254,7 +241,7 @@ func stillThere(v *Snapshot, key, id string) (string, bool) {
 
 // describe is an entry in a few words.
 func describe(e *ring.Instance, now time.Time) string {
-	parts := []string{e.State.String(), plural(len(e.Tokens), "token")}
+	parts := []string{e.State.String(), model.Plural(len(e.Tokens), "token")}
 	if e.Zone != "" {
 		parts = append(parts, "zone "+e.Zone)
 	}
@@ -263,33 +250,11 @@ func describe(e *ring.Instance, now time.Time) string {
 	case e.Timestamp == 0:
 		parts = append(parts, "no heartbeat")
 	case age < 0:
-		parts = append(parts, "heartbeat "+round(-age)+" ahead")
+		parts = append(parts, "heartbeat "+model.Age(-age)+" ahead")
 	default:
-		parts = append(parts, "heartbeat "+round(age)+" ago")
+		parts = append(parts, "heartbeat "+model.Age(age)+" ago")
 	}
 	return strings.Join(parts, ", ")
-}
-
-// round prints a duration with two units at most.
-func round(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	default:
-		return fmt.Sprintf("%ds", d/time.Second)
-	}
-}
-
-// Age prints a duration as the commands and the dashboard do: 42s, 3m10s, 5h2m, 9d4h, and "-" before.
-func Age(d time.Duration) string {
-	if d < 0 {
-		return "-" + round(-d)
-	}
-	return round(d)
 }
 
 // fingerprint identifies an entry, with or without its heartbeat.

@@ -3,6 +3,7 @@ package client
 import (
 	"time"
 
+	"github.com/ringctl/ringctl/client/model"
 	"github.com/ringctl/ringctl/engine/gossip"
 )
 
@@ -132,7 +133,7 @@ func (p *Plan) Allowed(force bool) error {
 		}
 		for _, c := range p.Checks {
 			if c.Level == level {
-				return fail(CodeRefused, string(p.Action)+" "+c.subject(p), c.hint(), "%s: %s", c.Name, c.Text)
+				return model.Fail(CodeRefused, string(p.Action)+" "+c.subject(p), c.hint(), "%s: %s", c.Name, c.Text)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringctl/ringctl/client/model"
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/ring"
@@ -27,7 +28,7 @@ type readings struct {
 // read pulls the views of all members, or of maxVerify of them in large clusters.
 func (c *Client) read(ctx context.Context) (*readings, error) {
 	if len(c.cfg.HTTP) > 0 {
-		return nil, fail(CodeRefused, "change a ring", "use --seeds with a gossip address",
+		return nil, model.Fail(CodeRefused, "change a ring", "use --seeds with a gossip address",
 			"changes go through gossip, where every member can be written to and read back")
 	}
 	views, failed, err := c.pullSample(ctx, maxVerify)
@@ -39,7 +40,7 @@ func (c *Client) read(ctx context.Context) (*readings, error) {
 	for _, v := range views {
 		s := Build(v, c.options(Observe))
 		r.views = append(r.views, s)
-		newest = max(newest, s.contents.newestHeartbeat(s.At))
+		newest = max(newest, s.NewestHeartbeat())
 	}
 	slices.SortFunc(r.views, func(a, b *Snapshot) int { return strings.Compare(a.From, b.From) })
 	for _, s := range r.views {
@@ -70,7 +71,7 @@ func (r *readings) instanceRing(name string) (*Ring, error) {
 			known = append(known, v.Rings[i].Name)
 		}
 	}
-	return nil, notFound("ring", name, known)
+	return nil, model.NotFound("ring", name, known)
 }
 
 func (r *readings) partitionRing(name string) (*PartitionRing, error) {
@@ -83,14 +84,14 @@ func (r *readings) partitionRing(name string) (*PartitionRing, error) {
 			known = append(known, v.PartitionRings[i].Name)
 		}
 	}
-	return nil, notFound("partition ring", name, known)
+	return nil, model.NotFound("partition ring", name, known)
 }
 
 // newestInstance returns the entry with the highest heartbeat of all views, tombstones first among equals, and
 // how many views have it alive.
 func (r *readings) newestInstance(key, id string) (entry ring.Instance, alive int, found bool) {
 	for _, v := range r.views {
-		d := v.contents.rings[key]
+		d := v.Desc(key)
 		if d == nil {
 			continue
 		}
@@ -111,7 +112,7 @@ func (r *readings) newestInstance(key, id string) (entry ring.Instance, alive in
 // newestPartition returns a partition with the newest state and the newest lock of all views.
 func (r *readings) newestPartition(key string, id int32) (entry partition.Partition, found bool) {
 	for _, v := range r.views {
-		d := v.contents.partitions[key]
+		d := v.PartitionDesc(key)
 		if d == nil {
 			continue
 		}
@@ -136,7 +137,7 @@ func (r *readings) newestPartition(key string, id int32) (entry partition.Partit
 // newestOwner returns the owner with the newest time of all views.
 func (r *readings) newestOwner(key, id string) (entry partition.Owner, found bool) {
 	for _, v := range r.views {
-		d := v.contents.partitions[key]
+		d := v.PartitionDesc(key)
 		if d == nil {
 			continue
 		}
@@ -153,7 +154,7 @@ func (r *readings) common(c *Client) []Check {
 	skew := time.Duration(0)
 	seen := false
 	for _, v := range r.views {
-		if n := v.contents.newestHeartbeat(v.At); n != 0 {
+		if n := v.NewestHeartbeat(); n != 0 {
 			d := time.Unix(n, 0).Sub(c.cfg.Now())
 			if !seen || d > skew {
 				skew, seen = d, true
@@ -163,7 +164,7 @@ func (r *readings) common(c *Client) []Check {
 	switch {
 	case !seen:
 		out = append(out, Check{Name: "clock", Level: Warn, Text: "no heartbeat in any ring: this machine's clock cannot be compared with the cluster's"})
-	case skew > maxSkew:
+	case skew > model.MaxSkew:
 		out = append(out, Check{Name: "clock", Level: Refuse, Text: fmt.Sprintf(
 			"the cluster's heartbeats are %s ahead of this machine's clock; set the clock, or the change may lose against what is there", skew.Round(time.Second))})
 	case skew < -30*time.Second:
@@ -175,67 +176,11 @@ func (r *readings) common(c *Client) []Check {
 	if n := len(r.failed); n > 0 {
 		u := Unreached{Members: r.failed}
 		out = append(out, Check{Name: "views", Level: Warn, Text: fmt.Sprintf(
-			"%s could not be read (%s): what they still hold may come back", plural(n, "member"), some(u.Names()))})
+			"%s could not be read (%s): what they still hold may come back", model.Plural(n, "member"), model.Some(u.Names()))})
 	} else {
-		out = append(out, Check{Name: "views", Level: Pass, Text: "all members read: " + plural(len(r.views), "view")})
+		out = append(out, Check{Name: "views", Level: Pass, Text: "all members read: " + model.Plural(len(r.views), "view")})
 	}
 	return out
-}
-
-// notFound is an error with the nearest known names as hint.
-func notFound(what, name string, known []string) error {
-	hint := "none is known here"
-	if near := Nearest(name, known); len(near) > 0 {
-		hint = "did you mean " + strings.Join(near, ", ") + "?"
-	} else if len(known) > 0 {
-		slices.Sort(known)
-		hint = "known: " + some(slices.Compact(known))
-	}
-	return fail(CodeNotFound, what+" "+name, hint, "not found in any view")
-}
-
-// Nearest returns up to three of the names that differ little from name, nearest first.
-func Nearest(name string, names []string) []string {
-	type near struct {
-		name string
-		d    int
-	}
-	var found []near
-	limit := max(2, len(name)/3)
-	for _, n := range slices.Compact(slices.Sorted(slices.Values(names))) {
-		if d := editDistance(name, n, limit); d <= limit || strings.Contains(n, name) && name != "" {
-			found = append(found, near{n, d})
-		}
-	}
-	slices.SortStableFunc(found, func(a, b near) int { return a.d - b.d })
-	var out []string
-	for i := 0; i < len(found) && i < 3; i++ {
-		out = append(out, found[i].name)
-	}
-	return out
-}
-
-// editDistance counts insertions, deletions and replacements; above limit it stops counting.
-func editDistance(a, b string, limit int) int {
-	if d := len(a) - len(b); d > limit || -d > limit {
-		return limit + 1
-	}
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diag := prev[0]
-		prev[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diag
-			if a[i-1] != b[j-1] {
-				cost = 1 + min(diag, prev[j], prev[j-1])
-			}
-			diag, prev[j] = prev[j], cost
-		}
-	}
-	return prev[len(b)]
 }
 
 // pullSample is pullAll with at most limit members, evenly chosen.

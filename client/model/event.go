@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"fmt"
@@ -125,7 +125,7 @@ func (e *eventer) ring(a, b *Ring) {
 		e.emit(RingVanished, a.Key, "", "", "", true)
 		return
 	case a == nil:
-		e.emit(RingAppeared, b.Key, "", "", plural(len(b.Instances), "instance"), false)
+		e.emit(RingAppeared, b.Key, "", "", Plural(len(b.Instances), "instance"), false)
 		return
 	}
 	forBoth(a.Instances, b.Instances, func(i *Instance) string { return i.ID }, func(x, y *Instance) {
@@ -175,7 +175,7 @@ func (e *eventer) partitionRing(a, b *PartitionRing) {
 		e.emit(RingVanished, a.Key, "", "", "", true)
 		return
 	case a == nil:
-		e.emit(RingAppeared, b.Key, "", "", plural(len(b.Partitions), "partition"), false)
+		e.emit(RingAppeared, b.Key, "", "", Plural(len(b.Partitions), "partition"), false)
 		return
 	}
 	forBoth(a.Partitions, b.Partitions, func(p *Partition) int32 { return p.ID }, func(x, y *Partition) {
@@ -187,10 +187,10 @@ func (e *eventer) partitionRing(a, b *PartitionRing) {
 		default:
 			id := strconv.Itoa(int(x.ID))
 			e.changed(PartitionState, a.Key, id, x.State, y.State, false)
-			e.changed(PartitionLock, a.Key, id, lockText(x.Locked), lockText(y.Locked), false)
+			e.changed(PartitionLock, a.Key, id, LockText(x.Locked), LockText(y.Locked), false)
 		}
 	})
-	forBoth(a.allOwners(), b.allOwners(), func(o *Owner) string { return o.ID }, func(x, y *Owner) {
+	forBoth(a.AllOwners(), b.AllOwners(), func(o *Owner) string { return o.ID }, func(x, y *Owner) {
 		switch {
 		case y == nil:
 			e.emit(PartitionOwnerGone, a.Key, x.ID, partitionText(x), "", false)
@@ -203,7 +203,8 @@ func (e *eventer) partitionRing(a, b *PartitionRing) {
 	e.changed(RingVerdict, a.Key, "", string(a.Verdict), string(b.Verdict), b.Verdict.Rank() > a.Verdict.Rank())
 }
 
-func lockText(locked bool) string {
+// LockText is "locked" or "unlocked".
+func LockText(locked bool) string {
 	if locked {
 		return "locked"
 	}

@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"fmt"
@@ -46,12 +46,12 @@ func (r *Ring) judge() {
 	}
 	switch n := len(unhealthy); {
 	case n > 0 && n == len(r.Instances):
-		add(Critical, "all %s unhealthy (heartbeat older than %s); is this machine's clock right?", plural(n, "member"), r.HeartbeatTimeout)
+		add(Critical, "all %s unhealthy (heartbeat older than %s); is this machine's clock right?", Plural(n, "member"), r.HeartbeatTimeout)
 	case n > 0:
-		add(Warning, "%d of %s unhealthy: %s", n, plural(len(r.Instances), "member"), some(unhealthy))
+		add(Warning, "%d of %s unhealthy: %s", n, Plural(len(r.Instances), "member"), Some(unhealthy))
 	}
 	if len(future) > 0 {
-		add(Warning, "heartbeat from the future: %s", some(future))
+		add(Warning, "heartbeat from the future: %s", Some(future))
 	}
 	for _, q := range []*Quorum{r.Write, r.Read} {
 		if q == nil || q.OK {
@@ -60,11 +60,11 @@ func (r *Ring) judge() {
 		if q.Error != "" {
 			add(Critical, "no %s quorum: %s", q.Operation, q.Error)
 		} else {
-			add(Critical, "no %s quorum for %s of keys: %s", q.Operation, percent(q.Without), some(q.Blocking))
+			add(Critical, "no %s quorum for %s of keys: %s", q.Operation, percent(q.Without), Some(q.Blocking))
 		}
 	}
 	if n := len(r.DuplicateTokens); n > 0 {
-		add(Warning, "%s held by more than one member: %s", plural(n, "token"), some(r.DuplicateTokens[0].Instances))
+		add(Warning, "%s held by more than one member: %s", Plural(n, "token"), Some(r.DuplicateTokens[0].Instances))
 	}
 	r.Verdict, r.Problem, r.Problems = settle(ps)
 }
@@ -76,8 +76,8 @@ func emptyVerdict(stateless bool) Verdict {
 	return Critical
 }
 
-// some joins names, at most four of them.
-func some(names []string) string {
+// Some joins names, at most four of them.
+func Some(names []string) string {
 	const most = 4
 	if len(names) <= most {
 		return strings.Join(names, ", ")

@@ -1,4 +1,4 @@
-package client_test
+package model_test
 
 import (
 	"fmt"
@@ -7,15 +7,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/client/model"
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/ring"
 )
 
+const ingester = "collectors/ring"
+
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // randomRing is a small ring with everything that matters to a quorum: zones or none, states, stale heartbeats.
-func randomRing(rng *rand.Rand) (*ring.Desc, client.Options) {
+func randomRing(rng *rand.Rand) (*ring.Desc, model.Options) {
 	d := ring.NewDesc()
 	zoned := rng.IntN(2) == 0
 	n := 3 + rng.IntN(5)
@@ -37,15 +39,15 @@ func randomRing(rng *rand.Rand) (*ring.Desc, client.Options) {
 		inst.Tokens = slices.Compact(inst.Tokens)
 		d.Instances[inst.ID] = inst
 	}
-	return d, client.Options{Now: noon, ReplicationFactor: 1 + rng.IntN(3), ZoneAware: &zoned}
+	return d, model.Options{Now: noon, ReplicationFactor: 1 + rng.IntN(3), ZoneAware: &zoned}
 }
 
-func snapshotOf(d *ring.Desc, o client.Options) *client.Snapshot {
-	return client.Build(&gossip.View{From: "x", At: o.Now, Pairs: []gossip.Pair{{Key: ingester, Codec: ring.Codec, Value: ring.EncodeValue(d)}}}, o)
+func snapshotOf(d *ring.Desc, o model.Options) *model.Snapshot {
+	return model.Build(&gossip.View{From: "x", At: o.Now, Pairs: []gossip.Pair{{Key: ingester, Codec: ring.Codec, Value: ring.EncodeValue(d)}}}, o)
 }
 
 // worksFor asks the ring itself, key by key: each token starts a new range.
-func worksFor(d *ring.Desc, o client.Options, down []string) (write, read bool) {
+func worksFor(d *ring.Desc, o model.Options, down []string) (write, read bool) {
 	c := d.Clone()
 	for _, id := range down {
 		i := c.Instances[id]
@@ -129,7 +131,7 @@ func TestCanStopAgainstBruteForce(t *testing.T) {
 		s := snapshotOf(d, o)
 		ids := idsOf(d)
 		asked := ids[:1+rng.IntN(len(ids))]
-		answer, err := client.CanStop([]*client.Snapshot{s}, client.StopRequest{IDs: asked})
+		answer, err := model.CanStop([]*model.Snapshot{s}, model.StopRequest{IDs: asked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +168,7 @@ func TestSimulateAgainstBruteForce(t *testing.T) {
 		s := snapshotOf(d, o)
 		ids := idsOf(d)
 		lose := ids[:rng.IntN(len(ids))]
-		sim, err := s.Simulate(client.WhatIf{Ring: "ingester", Lose: lose})
+		sim, err := s.Simulate(model.WhatIf{Ring: "ingester", Lose: lose})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,10 +195,10 @@ func TestGrowBatch(t *testing.T) {
 		d.Instances[inst.ID] = inst
 	}
 	yes := true
-	o := client.Options{Now: noon, ReplicationFactor: 3, ZoneAware: &yes}
+	o := model.Options{Now: noon, ReplicationFactor: 3, ZoneAware: &yes}
 	s := snapshotOf(d, o)
 	for _, limit := range []int{0, 4} {
-		a, err := client.CanStop([]*client.Snapshot{s}, client.StopRequest{IDs: idsOf(d), Max: limit})
+		a, err := model.CanStop([]*model.Snapshot{s}, model.StopRequest{IDs: idsOf(d), Max: limit})
 		if err != nil {
 			t.Fatal(err)
 		}

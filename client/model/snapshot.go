@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"encoding/json"
@@ -29,7 +29,7 @@ const (
 	OK Verdict = "OK"
 	// Warning means it works, but something is wrong or one failure away from an outage.
 	Warning Verdict = "WARNING"
-	// Critical means some reads or writes fail now.
+	// Critical means Some reads or writes Fail now.
 	Critical Verdict = "CRITICAL"
 	// Unknown means there is not enough information for an answer; it is not a kind of OK.
 	Unknown Verdict = "UNKNOWN"
@@ -263,7 +263,7 @@ type Quorum struct {
 	Operation string `json:"operation"`
 	// OK is true when every range of keys has a quorum.
 	OK bool `json:"ok"`
-	// Margin is how many more instances may fail before some key loses its quorum, in the worst
+	// Margin is how many more instances may Fail before Some key loses its quorum, in the worst
 	// case. Zero: the next failure may hurt. Negative: how many are missing now.
 	Margin int `json:"margin"`
 	// ZoneMargin is the same counted in whole zones; -1 when the ring is not zone aware.

@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"math"
@@ -59,7 +59,7 @@ func Build(v *gossip.View, o Options) *Snapshot {
 			s.From = n.Name
 		}
 		s.Members = append(s.Members, Member{Name: n.Name, Addr: n.Addr, Zone: n.Meta.Zone, Role: roleName(n.Meta),
-			State: n.State.String(), Guest: isGuest(n.Name)})
+			State: n.State.String(), Guest: IsGuest(n.Name)})
 	}
 	slices.SortFunc(s.Members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
 	keys := s.decode(v.Pairs)
@@ -134,6 +134,15 @@ func (s *Snapshot) decode(pairs []gossip.Pair) []string {
 	return keys
 }
 
+// Desc is the decoded value of an instance ring, nil when there is none. The caller must not change it.
+func (s *Snapshot) Desc(key string) *ring.Desc { return s.contents.rings[key] }
+
+// PartitionDesc is the decoded value of a partition ring, nil when there is none. The caller must not change it.
+func (s *Snapshot) PartitionDesc(key string) *partition.Desc { return s.contents.partitions[key] }
+
+// NewestHeartbeat estimates the cluster's clock from the newest believable heartbeat, in Unix seconds; 0 when there is none.
+func (s *Snapshot) NewestHeartbeat() int64 { return s.contents.newestHeartbeat(s.At) }
+
 // profile lays the overrides over what is usual for the key.
 func (c *contents) profile(key, name, product string) Profile {
 	p := ProfileOf(product, key)
@@ -173,8 +182,8 @@ func (c *contents) clockSkew(now time.Time) Duration {
 	return 0
 }
 
-// maxSkew is how far apart honest clocks may be.
-const maxSkew = 10 * time.Second
+// MaxSkew is how far apart honest clocks may be.
+const MaxSkew = 10 * time.Second
 
 // newestHeartbeat estimates the cluster's clock, in Unix seconds; 0 when there is no heartbeat at all. Heartbeats
 // ahead of now count only when several agree to within half a minute: a single one is more likely poisoned
@@ -196,7 +205,7 @@ func (c *contents) newestHeartbeat(now time.Time) int64 {
 		}
 		return 0
 	})
-	limit := now.Add(maxSkew).Unix()
+	limit := now.Add(MaxSkew).Unix()
 	for i, t := range all {
 		if t <= limit || i+2 < len(all) && t-all[i+2] <= 30 {
 			return t
@@ -213,7 +222,7 @@ func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile) {
 	r.Instances = make([]Instance, 0, len(d.Instances))
 	for id, i := range d.Instances {
 		if i.State == ring.Left {
-			r.Tombstones = append(r.Tombstones, Tombstone{ID: id, At: unix(i.Timestamp), Addr: i.Addr, Zone: i.Zone})
+			r.Tombstones = append(r.Tombstones, Tombstone{ID: id, At: Unix(i.Timestamp), Addr: i.Addr, Zone: i.Zone})
 			continue
 		}
 		inst := instanceOf(id, &i, p.HeartbeatTimeout, now)
@@ -232,7 +241,7 @@ func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile) {
 	built := ring.New(d, cfg)
 	r.own(built)
 	if !r.Stateless && r.Tokens > 0 {
-		r.Write, r.Read = quorumOf(built, ring.Write, now), quorumOf(built, ring.Read, now)
+		r.Write, r.Read = QuorumOf(built, ring.Write, now), QuorumOf(built, ring.Read, now)
 	}
 	for _, dup := range d.DuplicateTokens() {
 		r.DuplicateTokens = append(r.DuplicateTokens, DuplicateToken{Token: dup.Token, Instances: dup.Holders})
@@ -242,10 +251,10 @@ func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile) {
 
 func instanceOf(id string, i *ring.Instance, timeout time.Duration, now time.Time) Instance {
 	out := Instance{
-		ID: id, Addr: i.Addr, Zone: i.Zone, State: i.State.String(), Health: healthOf(i, now, timeout),
-		Heartbeat: unix(i.Timestamp), Tokens: len(i.Tokens), TokenValues: i.Tokens,
+		ID: id, Addr: i.Addr, Zone: i.Zone, State: i.State.String(), Health: HealthOf(i, now, timeout),
+		Heartbeat: Unix(i.Timestamp), Tokens: len(i.Tokens), TokenValues: i.Tokens,
 		CountsForWrite: i.IsHealthy(ring.Write, timeout, now), CountsForRead: i.IsHealthy(ring.Read, timeout, now),
-		Registered: unix(i.RegisteredTimestamp), ReadOnly: i.ReadOnly, ReadOnlySince: unix(i.ReadOnlyUpdatedTimestamp),
+		Registered: Unix(i.RegisteredTimestamp), ReadOnly: i.ReadOnly, ReadOnlySince: Unix(i.ReadOnlyUpdatedTimestamp),
 		Versions: i.Versions,
 	}
 	if !out.Heartbeat.IsZero() {
@@ -254,7 +263,8 @@ func instanceOf(id string, i *ring.Instance, timeout time.Duration, now time.Tim
 	return out
 }
 
-func healthOf(i *ring.Instance, now time.Time, timeout time.Duration) Health {
+// HealthOf judges the heartbeat of an entry.
+func HealthOf(i *ring.Instance, now time.Time, timeout time.Duration) Health {
 	switch i.HeartbeatState(now, timeout) {
 	case ring.Future:
 		return Future
@@ -265,8 +275,8 @@ func healthOf(i *ring.Instance, now time.Time, timeout time.Duration) Health {
 	}
 }
 
-// unix turns seconds into a time; 0 is the zero time.
-func unix(s int64) time.Time {
+// Unix turns seconds into a time; 0 is the zero time.
+func Unix(s int64) time.Time {
 	if s == 0 {
 		return time.Time{}
 	}
@@ -401,7 +411,7 @@ func (s *Snapshot) judge() {
 	if len(s.Products) > 1 {
 		take(Warning, "cluster", "keys of several products are in one state: "+strings.Join(s.Products, ", "))
 	}
-	if skew := time.Duration(s.ClockSkew); skew > maxSkew {
+	if skew := time.Duration(s.ClockSkew); skew > MaxSkew {
 		take(Warning, "clock", "heartbeats are ahead of this machine's clock by "+skew.Round(time.Second).String())
 	}
 }

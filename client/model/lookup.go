@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"encoding/hex"
@@ -19,11 +19,11 @@ const DefaultTenant = "single-tenant"
 // hexadecimal digits, padded with zeros on the left.
 func TraceToken(tenant, id string) (uint32, error) {
 	if len(id) == 0 || len(id) > 32 {
-		return 0, fail(CodeUsage, "trace id "+id, "", "it has %d digits, 1 to 32 are allowed", len(id))
+		return 0, Fail(CodeUsage, "trace id "+id, "", "it has %d digits, 1 to 32 are allowed", len(id))
 	}
 	raw, err := hex.DecodeString(strings.Repeat("0", 32-len(id)) + id)
 	if err != nil {
-		return 0, fail(CodeUsage, "trace id "+id, "", "not hexadecimal: %w", err)
+		return 0, Fail(CodeUsage, "trace id "+id, "", "not hexadecimal: %w", err)
 	}
 	h := fnv.New32()
 	h.Write([]byte(tenant))
@@ -92,16 +92,16 @@ func (s *Snapshot) Lookup(req LookupRequest) ([]Placement, error) {
 		}
 	}
 	if len(out) == 0 && req.Ring != "" {
-		return nil, notFound("ring", req.Ring, names)
+		return nil, NotFound("ring", req.Ring, names)
 	}
 	if len(out) == 0 {
-		return nil, fail(CodeNotFound, "lookup", "", "no ring in this view places keys")
+		return nil, Fail(CodeNotFound, "lookup", "", "no ring in this view places keys")
 	}
 	return out, nil
 }
 
 func (s *Snapshot) lookupInstances(r *Ring, req LookupRequest) Placement {
-	lookup := s.lookup(r)
+	lookup := s.Lookups(r)
 	if req.ShardSize > 0 {
 		lookup = lookup.ShuffleShard(req.Tenant, req.ShardSize)
 	}
@@ -176,7 +176,7 @@ func (s *Snapshot) lookupPartition(r *PartitionRing, req LookupRequest) Placemen
 	p.Partition, p.WriteOK = &id, true
 	part, _ := r.Partition(id)
 	for _, o := range part.Owners {
-		p.Replicas = append(p.Replicas, Replica{ID: o.ID, Addr: o.Addr, Zone: o.Zone, State: o.State, Health: o.Health, Write: true, Read: o.readable()})
+		p.Replicas = append(p.Replicas, Replica{ID: o.ID, Addr: o.Addr, Zone: o.Zone, State: o.State, Health: o.Health, Write: true, Read: o.Readable()})
 	}
 	p.ReadOK = part.HealthyOwners > 0
 	if !p.ReadOK {

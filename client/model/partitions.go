@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"github.com/ringctl/ringctl/engine/ring"
 )
 
-// stateWord is the short form of a partition's state: ACTIVE, not PartitionActive.
-func stateWord(s partition.State) string {
+// StateWord is the short form of a partition's state: ACTIVE, not PartitionActive.
+func StateWord(s partition.State) string {
 	return strings.ToUpper(strings.TrimPrefix(s.String(), "Partition"))
 }
 
@@ -46,8 +46,8 @@ func (s *Snapshot) fillPartitions(r *PartitionRing, d *partition.Desc, p Profile
 			r.Tombstones++
 			continue
 		}
-		out := Partition{ID: id, State: stateWord(entry.State), Since: unix(entry.StateTimestamp), Locked: entry.StateChangeLocked,
-			LockedSince: unix(entry.StateChangeLockedTimestamp), Ownership: owned[id], Traffic: traffic[id], Owners: byPartition[id]}
+		out := Partition{ID: id, State: StateWord(entry.State), Since: Unix(entry.StateTimestamp), Locked: entry.StateChangeLocked,
+			LockedSince: Unix(entry.StateChangeLockedTimestamp), Ownership: owned[id], Traffic: traffic[id], Owners: byPartition[id]}
 		if !out.Since.IsZero() {
 			out.Age = Duration(s.At.Sub(out.Since))
 		}
@@ -77,7 +77,7 @@ func (r *PartitionRing) finish(s *Snapshot) {
 			if o.Health != NoInstance {
 				zones[o.Zone] = true
 			}
-			if o.readable() {
+			if o.Readable() {
 				p.HealthyOwners++
 			}
 		}
@@ -101,14 +101,14 @@ func byZone(a, b Owner) int {
 	return strings.Compare(a.ID, b.ID)
 }
 
-// readable owners can be asked for recent data, as readers judge it.
-func (o *Owner) readable() bool {
+// Readable owners can be asked for recent data, as readers judge it.
+func (o *Owner) Readable() bool {
 	return (o.Health == Healthy || o.Health == Future) && (o.State == "ACTIVE" || o.State == "PENDING" || o.State == "LEAVING")
 }
 
 // ownerOf looks the instance of an owner up.
 func (s *Snapshot) ownerOf(id string, o partition.Owner, instances *Ring) Owner {
-	out := Owner{ID: id, Instance: ownerInstance(id, o.OwnedPartition), Partition: o.OwnedPartition, Since: unix(o.UpdatedTimestamp), Health: NoInstance}
+	out := Owner{ID: id, Instance: ownerInstance(id, o.OwnedPartition), Partition: o.OwnedPartition, Since: Unix(o.UpdatedTimestamp), Health: NoInstance}
 	if instances == nil {
 		return out
 	}
@@ -192,7 +192,7 @@ func (r *PartitionRing) judge(product string) {
 		for i, o := range r.Orphans {
 			names[i] = o.ID
 		}
-		add(Warning, "%s of partitions that do not exist: %s", plural(n, "owner"), some(names))
+		add(Warning, "%s of partitions that do not exist: %s", Plural(n, "owner"), Some(names))
 	}
 	r.Verdict, r.Problem, r.Problems = settle(ps)
 }
@@ -220,7 +220,7 @@ func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, s
 	have := map[string]bool{}
 	var bad []string
 	for _, o := range p.Owners {
-		if o.readable() {
+		if o.Readable() {
 			have[o.Zone] = true
 		} else {
 			bad = append(bad, o.ID)
@@ -230,7 +230,7 @@ func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, s
 		return Warning, "it has no tokens and never gets traffic"
 	}
 	if len(bad) > 0 {
-		return Warning, fmt.Sprintf("%d of %s not healthy: %s", len(bad), plural(len(p.Owners), "owner"), some(bad))
+		return Warning, fmt.Sprintf("%d of %s not healthy: %s", len(bad), Plural(len(p.Owners), "owner"), Some(bad))
 	}
 	if p.State == "ACTIVE" {
 		for _, z := range r.Zones {

@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"context"
@@ -120,6 +120,7 @@ func HintOf(err error) string {
 	return ""
 }
 
-func fail(code Code, op, hint, format string, args ...any) error {
+// Fail makes an [Error] with a hint for the person who reads it.
+func Fail(code Code, op, hint, format string, args ...any) error {
 	return &Error{Code: code, Op: op, Hint: hint, Err: fmt.Errorf(format, args...)}
 }

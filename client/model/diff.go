@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"fmt"
@@ -83,10 +83,10 @@ func (c *comparer) members(a, b []Member) {
 func (c *comparer) ring(a, b *Ring) {
 	switch {
 	case b == nil:
-		c.field(a.Key, "ring", "", "presence", plural(len(a.Instances), "instance"), absent, "b")
+		c.field(a.Key, "ring", "", "presence", Plural(len(a.Instances), "instance"), absent, "b")
 		return
 	case a == nil:
-		c.field(b.Key, "ring", "", "presence", absent, plural(len(b.Instances), "instance"), "a")
+		c.field(b.Key, "ring", "", "presence", absent, Plural(len(b.Instances), "instance"), "a")
 		return
 	}
 	c.field(a.Key, "ring", "", "deleted", strconv.FormatBool(a.Deleted), strconv.FormatBool(b.Deleted), "")
@@ -126,12 +126,12 @@ func (c *comparer) instance(key string, x, y *Instance) {
 	f("addr", x.Addr, y.Addr)
 	f("zone", x.Zone, y.Zone)
 	f("readOnly", strconv.FormatBool(x.ReadOnly), strconv.FormatBool(y.ReadOnly))
-	f("registered", stamp(x.Registered), stamp(y.Registered))
+	f("registered", Stamp(x.Registered), Stamp(y.Registered))
 	if !slices.Equal(x.TokenValues, y.TokenValues) {
 		f("tokens", tokenText(x.TokenValues, y.TokenValues), tokenText(y.TokenValues, x.TokenValues))
 	}
 	if d := x.Heartbeat.Sub(y.Heartbeat).Abs(); c.heartbeats && d > c.slack {
-		f("heartbeat", stamp(x.Heartbeat), stamp(y.Heartbeat))
+		f("heartbeat", Stamp(x.Heartbeat), Stamp(y.Heartbeat))
 	}
 }
 
@@ -149,10 +149,10 @@ func tokenText(mine, other []uint32) string {
 func (c *comparer) partitionRing(a, b *PartitionRing) {
 	switch {
 	case b == nil:
-		c.field(a.Key, "ring", "", "presence", plural(len(a.Partitions), "partition"), absent, "b")
+		c.field(a.Key, "ring", "", "presence", Plural(len(a.Partitions), "partition"), absent, "b")
 		return
 	case a == nil:
-		c.field(b.Key, "ring", "", "presence", absent, plural(len(b.Partitions), "partition"), "a")
+		c.field(b.Key, "ring", "", "presence", absent, Plural(len(b.Partitions), "partition"), "a")
 		return
 	}
 	forBoth(a.Partitions, b.Partitions, func(p *Partition) int32 { return p.ID }, func(x, y *Partition) {
@@ -165,7 +165,7 @@ func (c *comparer) partitionRing(a, b *PartitionRing) {
 			c.partition(a.Key, x, y)
 		}
 	})
-	forBoth(a.allOwners(), b.allOwners(), func(o *Owner) string { return o.ID }, func(x, y *Owner) {
+	forBoth(a.AllOwners(), b.AllOwners(), func(o *Owner) string { return o.ID }, func(x, y *Owner) {
 		switch {
 		case y == nil:
 			c.field(a.Key, "owner", x.ID, "presence", strconv.Itoa(int(x.Partition)), absent, "")
@@ -180,13 +180,13 @@ func (c *comparer) partitionRing(a, b *PartitionRing) {
 func (c *comparer) partition(key string, x, y *Partition) {
 	id := strconv.Itoa(int(x.ID))
 	c.field(key, "partition", id, "state", x.State, y.State, older(x.Since, y.Since))
-	c.field(key, "partition", id, "since", stamp(x.Since), stamp(y.Since), older(x.Since, y.Since))
+	c.field(key, "partition", id, "since", Stamp(x.Since), Stamp(y.Since), older(x.Since, y.Since))
 	c.field(key, "partition", id, "locked", strconv.FormatBool(x.Locked), strconv.FormatBool(y.Locked), older(x.LockedSince, y.LockedSince))
 	c.field(key, "partition", id, "tokens", strconv.Itoa(x.Tokens), strconv.Itoa(y.Tokens), "")
 }
 
-// allOwners are the owners of all partitions and the orphans, sorted by id.
-func (r *PartitionRing) allOwners() []Owner {
+// AllOwners are the owners of all partitions and the orphans, sorted by id.
+func (r *PartitionRing) AllOwners() []Owner {
 	all := slices.Clone(r.Orphans)
 	for i := range r.Partitions {
 		all = append(all, r.Partitions[i].Owners...)
@@ -207,14 +207,16 @@ func older(a, b time.Time) string {
 	}
 }
 
-func stamp(t time.Time) string {
+// Stamp is a time in RFC 3339, "-" for the zero time.
+func Stamp(t time.Time) string {
 	if t.IsZero() {
 		return absent
 	}
 	return t.UTC().Format(time.RFC3339)
 }
 
-func plural(n int, noun string) string {
+// Plural counts a noun: 1 member, 2 members.
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"github.com/ringctl/ringctl/engine/ring"
 )
 
-// quorumOf judges a ring for ring.Write or ring.Read. A write asks the replicas of its key; a query asks the
+// QuorumOf judges a ring for ring.Write or ring.Read. A write asks the replicas of its key; a query asks the
 // whole ring, so one range without a quorum is one failed write among many, but every failed query.
-func quorumOf(r *ring.Ring, op ring.Operation, now time.Time) *Quorum {
+func QuorumOf(r *ring.Ring, op ring.Operation, now time.Time) *Quorum {
 	q := &Quorum{Operation: "write", ZoneMargin: -1}
 	if op == ring.Read {
 		q.Operation = "read"

@@ -1,4 +1,4 @@
-package client
+package model
 
 import (
 	"fmt"
@@ -68,7 +68,7 @@ type LostPartition struct {
 func (s *Snapshot) Simulate(w WhatIf) (*Simulation, error) {
 	r, ok := s.Ring(w.Ring)
 	if !ok {
-		return nil, notFound("ring", w.Ring, s.ringNames())
+		return nil, NotFound("ring", w.Ring, s.ringNames())
 	}
 	lose, err := r.resolve(w.Lose, w.LoseZones)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Snapshot) Simulate(w WhatIf) (*Simulation, error) {
 	if _, err := r.resolve(w.Remove, nil); err != nil {
 		return nil, err
 	}
-	before := s.lookup(r)
+	before := s.Lookups(r)
 	after := before
 	if len(lose) > 0 {
 		after = after.Down(lose...)
@@ -109,8 +109,8 @@ func stillOK(before, after *Quorum) bool {
 	return before == nil || !before.OK || after != nil && after.OK
 }
 
-// lookup is the ring as its readers have it.
-func (s *Snapshot) lookup(r *Ring) *ring.Ring {
+// Lookups is the ring as its readers have it.
+func (s *Snapshot) Lookups(r *Ring) *ring.Ring {
 	return ring.New(s.contents.rings[r.Key], s.contents.configs[r.Key])
 }
 
@@ -131,7 +131,7 @@ func (r *Ring) resolve(ids, zones []string) ([]string, error) {
 	var out []string
 	for _, id := range ids {
 		if _, ok := r.Instance(id); !ok {
-			return nil, notFound("member", id, known)
+			return nil, NotFound("member", id, known)
 		}
 		out = append(out, id)
 	}
@@ -147,7 +147,7 @@ func (r *Ring) resolve(ids, zones []string) ([]string, error) {
 			for _, zone := range r.Zones {
 				names = append(names, zone.Name)
 			}
-			return nil, notFound("zone", z, names)
+			return nil, NotFound("zone", z, names)
 		}
 	}
 	slices.Sort(out)
@@ -175,12 +175,12 @@ func (s *Snapshot) outcome(r *Ring, built *ring.Ring) Outcome {
 	o := Outcome{Instances: len(built.Instances()), ReplicationFactor: built.Config().ReplicationFactor}
 	timeout := built.Config().HeartbeatTimeout
 	for i := range built.Instances() {
-		if healthOf(&built.Instances()[i], s.At, timeout) == Healthy {
+		if HealthOf(&built.Instances()[i], s.At, timeout) == Healthy {
 			o.Healthy++
 		}
 	}
 	if !r.Stateless && built.TokenCount() > 0 {
-		o.Write, o.Read = quorumOf(built, ring.Write, s.At), quorumOf(built, ring.Read, s.At)
+		o.Write, o.Read = QuorumOf(built, ring.Write, s.At), QuorumOf(built, ring.Read, s.At)
 	}
 	byZone := map[string][]float64{}
 	var all []float64
@@ -233,7 +233,7 @@ func (s *Snapshot) partitionsWithout(key string, ids []string) []LostPartition {
 			p := &r.Partitions[j]
 			left := 0
 			for k := range p.Owners {
-				if p.Owners[k].readable() && !slices.Contains(ids, p.Owners[k].Instance) {
+				if p.Owners[k].Readable() && !slices.Contains(ids, p.Owners[k].Instance) {
 					left++
 				}
 			}
@@ -283,7 +283,7 @@ type StopReason struct {
 // acting. A ring that has no quorum already is a no.
 func CanStop(views []*Snapshot, req StopRequest) (*StopAnswer, error) {
 	if len(views) == 0 {
-		return nil, fail(CodeNoView, "can-stop", "", "there is no view to decide on")
+		return nil, Fail(CodeNoView, "can-stop", "", "there is no view to decide on")
 	}
 	judges, asked, err := stopJudges(views, req)
 	if err != nil {
@@ -354,20 +354,20 @@ func stopJudges(views []*Snapshot, req StopRequest) ([]judge, []string, error) {
 			}
 			if concerned && !seen[r.situation(v)] {
 				seen[r.situation(v)] = true
-				out = append(out, judge{view: v, ring: r, lookup: v.lookup(r)})
+				out = append(out, judge{view: v, ring: r, lookup: v.Lookups(r)})
 			}
 		}
 	}
 	for _, id := range req.IDs {
 		if !found[id] {
-			return nil, nil, notFound("member", id, known)
+			return nil, nil, NotFound("member", id, known)
 		}
 	}
 	for id := range found {
 		asked = append(asked, id)
 	}
 	if len(asked) == 0 {
-		return nil, nil, fail(CodeNotFound, "can-stop", "", "no member matches")
+		return nil, nil, Fail(CodeNotFound, "can-stop", "", "no member matches")
 	}
 	slices.Sort(asked)
 	return out, asked, nil
@@ -405,7 +405,7 @@ func (j *judge) objection(ids []string) string {
 	if !r.Stateless && r.Tokens > 0 {
 		down := j.lookup.Down(ids...)
 		for _, op := range []ring.Operation{ring.Write, ring.Read} {
-			if q := quorumOf(down, op, j.view.At); !q.OK {
+			if q := QuorumOf(down, op, j.view.At); !q.OK {
 				return stopText(q, r)
 			}
 		}
@@ -415,7 +415,7 @@ func (j *judge) objection(ids []string) string {
 		for i, p := range lost {
 			names[i] = fmt.Sprintf("%d (%s)", p.ID, p.State)
 		}
-		return fmt.Sprintf("%s would have no healthy owner: %s", plural(len(lost), "partition"), some(names))
+		return fmt.Sprintf("%s would have no healthy owner: %s", Plural(len(lost), "partition"), Some(names))
 	}
 	return ""
 }
@@ -429,9 +429,9 @@ func stopText(q *Quorum, r *Ring) string {
 		return fmt.Sprintf("the ring has no %s quorum already", q.Operation)
 	}
 	if q.Operation == "read" {
-		return fmt.Sprintf("queries would fail: %s unhealthy, replication factor %d", some(q.Blocking), r.ReplicationFactor)
+		return fmt.Sprintf("queries would fail: %s unhealthy, replication factor %d", Some(q.Blocking), r.ReplicationFactor)
 	}
-	return fmt.Sprintf("writes of %s of keys would fail: %s unhealthy, replication factor %d", percent(q.Without), some(q.Blocking), r.ReplicationFactor)
+	return fmt.Sprintf("writes of %s of keys would fail: %s unhealthy, replication factor %d", percent(q.Without), Some(q.Blocking), r.ReplicationFactor)
 }
 
 // exactBatch is up to how many candidates all subsets are tried; maxTries bounds the work beyond.
