@@ -16,7 +16,7 @@ type metrics struct {
 	blocks, bytes, objects, combined *prometheus.CounterVec
 	errors, deduped                  prometheus.Counter
 	size, retention                  prometheus.Histogram
-	outstanding, builder             *prometheus.GaugeVec
+	outstanding, builder, damaged    *prometheus.GaugeVec
 	indexErrors, jobs, deleted       *prometheus.CounterVec
 	retentionErrors                  prometheus.Counter
 }
@@ -45,6 +45,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			prometheus.ExponentialBuckets(1<<20, 4, 8)),
 		outstanding: gauge("tempodb_compaction_outstanding_blocks", "Blocks that wait to be merged by this worker."),
 		builder:     gauge("tempodb_blocklist_tenant_index_builder", "1 when this worker writes the index of the tenant."),
+		damaged:     gauge("tempo_backend_worker_damaged_blocks", "Blocks in the bucket that cannot be read."),
 		indexErrors: counter("tempodb_blocklist_tenant_index_write_errors_total", "Indexes that could not be written.", "tenant"),
 		jobs:        counter("tempo_backend_worker_jobs_total", "Merges by how they ended.", "status"),
 		deleted:     counter("tempodb_retention_deleted_total", "Blocks that were removed, and why.", "reason"),
@@ -55,7 +56,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	all := []prometheus.Collector{m.blocks, m.bytes, m.objects, m.combined, m.errors, m.deduped, m.size, m.outstanding, m.builder,
+	all := []prometheus.Collector{m.blocks, m.bytes, m.objects, m.combined, m.errors, m.deduped, m.size, m.outstanding, m.builder, m.damaged,
 		m.indexErrors, m.jobs, m.deleted, m.retention, m.retentionErrors}
 	for i, c := range all {
 		if err := reg.Register(c); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,7 +54,7 @@ func (w *Worker) Cycle(ctx context.Context) error {
 	}
 	for _, t := range w.scanner.Indexes() { // of tenants that have nothing any more
 		if !slices.Contains(tenants, t) && w.ownsIndex(t) {
-			errs = append(errs, catalog.WriteIndex(ctx, w.b, t, now, nil))
+			errs = append(errs, catalog.RemoveIndex(ctx, w.b, t))
 			w.forget(t)
 		}
 	}
@@ -69,6 +70,7 @@ func (w *Worker) ownsIndex(tenantID string) bool {
 func (w *Worker) forget(tenantID string) {
 	delete(w.indexes, tenantID)
 	w.m.builder.DeleteLabelValues(tenantID)
+	w.m.damaged.DeleteLabelValues(tenantID)
 	w.m.outstanding.DeleteLabelValues(tenantID)
 }
 
@@ -82,6 +84,7 @@ func (w *Worker) tend(ctx context.Context, tenantID string, now time.Time) error
 		return nil
 	}
 	w.m.builder.WithLabelValues(tenantID).Set(1)
+	w.report(tenantID, h)
 	if h.Unread != nil {
 		return h.Unread // with a block unknown, the rest may look different
 	}
@@ -94,6 +97,17 @@ func (w *Worker) tend(ctx context.Context, tenantID string, now time.Time) error
 		w.sweep(ctx, tenantID, now, h, rules),
 		w.retain(ctx, tenantID, now, h, over, rules),
 		w.clear(ctx, tenantID, now, h, rules))
+}
+
+// report names damaged blocks, each once.
+func (w *Worker) report(tenantID string, h *catalog.Holding) {
+	w.m.damaged.WithLabelValues(tenantID).Set(float64(len(h.Damaged)))
+	for _, d := range h.Damaged {
+		if !w.damaged[d.ID] {
+			w.log.Error("block is damaged and left out", "tenant", tenantID, "block", d.ID, "err", d.Err)
+		}
+		w.damaged[d.ID] = true
+	}
 }
 
 // writeIndex writes the index when the blocks have changed, or before readers
@@ -219,16 +233,12 @@ func (w *Worker) prune() {
 		for i := range h.Blocks {
 			there[h.Blocks[i].Meta.ID] = true
 		}
-	}
-	for id := range w.verified {
-		if !there[id] {
-			delete(w.verified, id)
+		for _, d := range h.Damaged {
+			there[d.ID] = true
 		}
 	}
-	for id := range w.unfit {
-		if !there[id] {
-			delete(w.unfit, id)
-		}
+	for _, known := range []map[block.ID]bool{w.verified, w.damaged, w.unfit} {
+		maps.DeleteFunc(known, func(id block.ID, _ bool) bool { return !there[id] })
 	}
 	now := w.cfg.Now()
 	for hash, b := range w.retry {

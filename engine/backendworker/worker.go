@@ -83,6 +83,7 @@ type Worker struct {
 	// Of the upkeep loop only.
 	indexes  map[string]*written
 	verified map[block.ID]bool
+	damaged  map[block.ID]bool // that were named
 }
 
 // backoff is how long a job rests after failing.
@@ -96,7 +97,7 @@ func New(cfg Config, b bucket.Bucket, owner Owner, log *slog.Logger, reg prometh
 	cfg.setDefaults()
 	w := &Worker{cfg: cfg, b: b, owner: owner, log: log, holding: map[string]*catalog.Holding{}, busy: map[uint32]bool{},
 		retry: map[uint32]*backoff{}, unfit: map[block.ID]bool{}, fresh: make(chan struct{}), scanner: catalog.NewScanner(b),
-		indexes: map[string]*written{}, verified: map[block.ID]bool{}}
+		indexes: map[string]*written{}, verified: map[block.ID]bool{}, damaged: map[block.ID]bool{}}
 	var err error
 	if w.m, err = newMetrics(reg); err != nil {
 		return nil, fmt.Errorf("open backend worker: %w", err)

@@ -29,10 +29,10 @@ const (
 // IndexVersion is the format version that this package writes; it reads no other.
 const IndexVersion = 1
 
-// Bounds of an index as stored and unpacked: about two million blocks.
+// Bounds of an index as stored and unpacked: about half a million blocks.
 const (
-	maxIndex      = 256 << 20
-	maxIndexPlain = 1 << 30
+	maxIndex      = 64 << 20
+	maxIndexPlain = 512 << 20
 )
 
 // Index is the list of a tenant's visible blocks at one moment.
@@ -116,14 +116,17 @@ func ReadIndex(ctx context.Context, b bucket.Bucket, tenantID string) (*Index, e
 	return x, nil
 }
 
-// WriteIndex stores the index of a tenant; without blocks it removes it.
-func WriteIndex(ctx context.Context, b bucket.Bucket, tenantID string, built time.Time, blocks []*block.Meta) error {
-	if len(blocks) == 0 {
-		if err := b.Delete(ctx, IndexName(tenantID)); err != nil {
-			return fmt.Errorf("remove index of tenant %s: %w", tenantID, err)
-		}
-		return nil
+// RemoveIndex removes the index of a tenant that has no blocks any more.
+func RemoveIndex(ctx context.Context, b bucket.Bucket, tenantID string) error {
+	if err := b.Delete(ctx, IndexName(tenantID)); err != nil {
+		return fmt.Errorf("remove index of tenant %s: %w", tenantID, err)
 	}
+	return nil
+}
+
+// WriteIndex stores the index of a tenant: its visible blocks when the bucket was
+// listed.
+func WriteIndex(ctx context.Context, b bucket.Bucket, tenantID string, built time.Time, blocks []*block.Meta) error {
 	x := &Index{Version: IndexVersion, Tenant: tenantID, Built: built.UTC(), Blocks: slices.Clone(blocks)}
 	for i, m := range x.Blocks {
 		c := *m

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
@@ -46,11 +47,11 @@ func (c *Catalog) poll(ctx context.Context) error {
 	now := c.cfg.Now()
 	stale := c.stale(indexes, now)
 	if now.Sub(c.listed) >= c.cfg.ListEvery || len(stale) > len(c.tenants)/2 || len(indexes) == 0 {
-		return c.list(ctx, "")
+		return c.list(ctx, "", stale)
 	}
 	var errs []error
 	for _, t := range stale {
-		errs = append(errs, c.list(ctx, t))
+		errs = append(errs, c.list(ctx, t, stale))
 	}
 	return errors.Join(errs...)
 }
@@ -92,8 +93,9 @@ func (c *Catalog) stale(indexes map[string]bucket.Object, now time.Time) []strin
 	return out
 }
 
-// list reads what there is of one tenant, or of all.
-func (c *Catalog) list(ctx context.Context, tenantID string) error {
+// list reads what there is of one tenant, or of all. A tenant whose index is
+// believed stays as it is: the index leaves out what is about to be removed.
+func (c *Catalog) list(ctx context.Context, tenantID string, stale []string) error {
 	now := c.cfg.Now()
 	held, err := c.scanner.Scan(ctx, tenantID)
 	if err != nil {
@@ -102,11 +104,14 @@ func (c *Catalog) list(ctx context.Context, tenantID string) error {
 	}
 	var errs []error
 	for t, h := range held {
+		c.report(t, h)
+		if s := c.tenants[t]; s != nil && !slices.Contains(stale, t) {
+			continue
+		}
 		if h.Unread != nil {
 			c.m.errors.WithLabelValues(t).Inc()
 			errs = append(errs, fmt.Errorf("tenant %s: %w", t, h.Unread))
 		}
-		c.report(t, h)
 		if c.tenants[t] == nil {
 			c.tenants[t] = new(shown)
 		}
@@ -116,9 +121,8 @@ func (c *Catalog) list(ctx context.Context, tenantID string) error {
 	if tenantID == "" {
 		c.listed = now
 	}
-	for t, s := range c.tenants {
-		if held[t] == nil && (tenantID == "" || tenantID == t) {
-			s.blocks = nil
+	for t := range c.tenants {
+		if held[t] == nil && (tenantID == "" || tenantID == t) && slices.Contains(stale, t) {
 			delete(c.tenants, t)
 		}
 	}

@@ -97,7 +97,11 @@ func Hash(name string) uint32 {
 
 // String names the job in logs.
 func (j *Job) String() string {
-	return fmt.Sprintf("%d blocks of level %d, %s", len(j.Inputs), j.Level, j.Window.UTC().Format("2006-01-02 15:04"))
+	level := fmt.Sprintf("level %d", j.Level)
+	if j.Level < 0 {
+		level = "any level"
+	}
+	return fmt.Sprintf("%d blocks of %s, %s", len(j.Inputs), level, j.Window.UTC().Format("2006-01-02 15:04"))
 }
 
 // Spans and Bytes are what the inputs hold together.
