@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/membership"
+	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/peer/peerpb"
 	"github.com/ringctl/ringctl/engine/querier"
@@ -24,33 +25,40 @@ type recentKeepers struct {
 // Plan asks every healthy keeper: the spans of a trace may lie with former
 // owners of its token. Questions that count each span once are split by token
 // between the copies.
-func (k *recentKeepers) Plan(q *peer.Question) querier.Plan {
+func (k *recentKeepers) Plan(q *peer.Question, down func(id string) bool) querier.Plan {
 	var p querier.Plan
 	now := time.Now()
-	k.planIngesters(&p, q, now)
-	k.planLiveStores(&p, q, now)
+	byRing := k.planIngesters(&p, q, down, now)
+	byPartition := k.planLiveStores(&p, q, down, now)
+	p.Covered = func(failed func(id string) bool) bool { return byRing(failed) && byPartition(failed) }
 	return p
 }
 
-func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, now time.Time) {
+// covered is what Plan.Covered is for one ring.
+type covered func(failed func(id string) bool) bool
+
+func nothingToCover(func(id string) bool) bool { return true }
+
+func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down func(id string) bool, now time.Time) covered {
 	r := k.rings.ingesters.Ring()
-	if own := k.own[peerpb.Role_ROLE_INGESTER]; own != nil && len(r.Instances()) <= 1 {
+	if own := k.own[peerpb.Role_ROLE_INGESTER]; own != nil && k.alone(r) {
 		p.Local = append(p.Local, own.sources(q)...)
-		return
+		return nothingToCover
 	}
 	if len(r.Instances()) == 0 {
-		return
+		return nothingToCover
 	}
-	if _, err := r.ReplicationSetForOperation(ring.Read, now); err != nil {
+	needed, err := r.ReplicationSetForOperation(ring.Read, now)
+	if err != nil {
 		p.Missing = append(p.Missing, fmt.Sprintf("recent spans of ring ingester: %v; see: ringctl status", err))
 	}
 	var shares map[string][]query.TokenRange
 	if q.Metrics != nil {
-		shares = tokenShares(r, now)
+		shares = tokenShares(r, down, now)
 	}
 	set, err := r.AllHealthy(ring.Read, now)
 	if err != nil {
-		return // nobody is healthy: said above
+		return nothingToCover // nobody is healthy: said above
 	}
 	for _, i := range set.Instances {
 		a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_INGESTER, Copies: r.Config().ReplicationFactor > 1}
@@ -59,32 +67,63 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, now tim
 				continue
 			}
 		}
-		p.Ask = append(p.Ask, a)
+		if !down(i.ID) {
+			p.Ask = append(p.Ask, a)
+		}
 	}
+	return func(failed func(id string) bool) bool { return tolerates(needed, failed) }
 }
 
-// tokenShares gives each range of tokens to one healthy keeper of it, all of
-// one zone where that zone is whole.
-func tokenShares(r *ring.Ring, now time.Time) map[string][]query.TokenRange {
+// alone reports whether no other process is in the ring.
+func (k *recentKeepers) alone(r *ring.Ring) bool {
+	for _, i := range r.Instances() {
+		if i.Addr != k.self {
+			return false
+		}
+	}
+	return true
+}
+
+// tolerates reports whether a read is complete without the members that failed.
+func tolerates(rs ring.ReplicationSet, failed func(id string) bool) bool {
+	errs, zones := 0, map[string]bool{}
+	for _, i := range rs.Instances {
+		if failed(i.ID) {
+			errs++
+			zones[i.Zone] = true
+		}
+	}
+	if rs.ZoneAware {
+		return len(zones) <= rs.MaxUnavailableZones
+	}
+	return errs <= rs.MaxErrors
+}
+
+// tokenShares gives each range of tokens to one keeper of it that is healthy and
+// not down, all of one zone where that zone is whole.
+func tokenShares(r *ring.Ring, down func(id string) bool, now time.Time) map[string][]query.TokenRange {
 	var tokens []uint32
 	for _, i := range r.Instances() {
 		tokens = append(tokens, i.Tokens...)
 	}
 	slices.Sort(tokens)
 	tokens = slices.Compact(tokens)
-	zone := wholeZone(r, now)
+	zone := wholeZone(r, down, now)
 	shares := map[string][]query.TokenRange{}
 	var buf [8]*ring.Instance
 	give := func(first, last uint32) {
 		rs, err := r.Get(first, ring.Read, now, buf[:0])
-		if err != nil || len(rs.Instances) == 0 {
+		if err != nil {
 			return
 		}
-		to := rs.Instances[0]
+		var to *ring.Instance
 		for _, i := range rs.Instances {
-			if i.Zone == zone {
+			if !down(i.ID) && (to == nil || i.Zone == zone && to.Zone != zone) {
 				to = i
 			}
+		}
+		if to == nil {
+			return
 		}
 		have := shares[to.ID]
 		if n := len(have); n > 0 && first > 0 && have[n-1].Last == first-1 {
@@ -104,12 +143,12 @@ func tokenShares(r *ring.Ring, now time.Time) map[string][]query.TokenRange {
 	return shares
 }
 
-// wholeZone is a zone whose instances are all healthy, or none.
-func wholeZone(r *ring.Ring, now time.Time) string {
+// wholeZone is a zone whose instances are all healthy and none is down, or none.
+func wholeZone(r *ring.Ring, down func(id string) bool, now time.Time) string {
 	broken := map[string]bool{}
 	instances := r.Instances()
 	for i := range instances {
-		if !instances[i].IsHealthy(ring.Read, r.Config().HeartbeatTimeout, now) {
+		if down(instances[i].ID) || !instances[i].IsHealthy(ring.Read, r.Config().HeartbeatTimeout, now) {
 			broken[instances[i].Zone] = true
 		}
 	}
@@ -121,11 +160,11 @@ func wholeZone(r *ring.Ring, now time.Time) string {
 	return ""
 }
 
-func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, now time.Time) {
+func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down func(id string) bool, now time.Time) covered {
 	parts, stores := k.rings.partitions.Ring(), k.rings.liveStores.Ring()
-	if own := k.own[peerpb.Role_ROLE_LIVE_STORE]; own != nil && len(stores.Instances()) <= 1 {
+	if own := k.own[peerpb.Role_ROLE_LIVE_STORE]; own != nil && k.alone(stores) {
 		p.Local = append(p.Local, own.sources(q)...)
-		return
+		return nothingToCover
 	}
 	plan, err := parts.Readers(stores, ring.Read, k.lookback, now)
 	if err != nil {
@@ -133,17 +172,48 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, now ti
 	}
 	asked := map[string]bool{}
 	for _, set := range plan.Sets {
-		owners := set.Instances
-		if q.Metrics != nil {
-			owners = owners[:min(1, len(owners))]
+		need := k.enoughOwners(parts, set.Partition, now)
+		if have := len(set.Instances); have < need {
+			p.Missing = append(p.Missing, fmt.Sprintf("recent spans of partition %d: %d of its owners are healthy, %d are needed to have them all; see: ringctl partitions", set.Partition, have, need))
 		}
-		for _, i := range owners {
+		for _, i := range set.Instances {
+			if down(i.ID) {
+				continue
+			}
 			if !asked[i.ID] {
 				asked[i.ID] = true
 				p.Ask = append(p.Ask, querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: len(set.Instances) > 1})
 			}
+			if q.Metrics != nil {
+				break // one owner counts the spans of the partition
+			}
 		}
 	}
+	return func(failed func(id string) bool) bool {
+		for _, set := range plan.Sets {
+			left := 0
+			for _, i := range set.Instances {
+				if !failed(i.ID) {
+					left++
+				}
+			}
+			if left < min(len(set.Instances), k.enoughOwners(parts, set.Partition, now)) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// enoughOwners is how many owners of a partition have all its recent spans
+// between them: a write is acknowledged by a majority. One that takes no writes
+// for longer than the lookback needs none.
+func (k *recentKeepers) enoughOwners(parts *partition.Ring, id int32, now time.Time) int {
+	if p, ok := parts.Partition(id); ok && p.State == partition.Inactive && k.lookback > 0 && p.StateTimestamp < now.Add(-k.lookback).Unix() {
+		return 0
+	}
+	n := len(parts.OwnersOf(id))
+	return n - n/2
 }
 
 // openQuerier makes this process answer pieces, and announces it to frontends.

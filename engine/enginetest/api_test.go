@@ -69,7 +69,7 @@ func (a api) trace(id string) (*otlp.TracesData, error) {
 			if err := proto.Unmarshal(raw, &td); err != nil {
 				return nil, fmt.Errorf("trace %s: %w", id, err)
 			}
-		case 3, 4:
+		case 4:
 			return nil, fmt.Errorf("trace %s: %w: %q", id, errPartial, value)
 		}
 	}

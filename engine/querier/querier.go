@@ -3,9 +3,10 @@
 //
 // Start with New and Answer. Keepers of this process and blocks are evaluated
 // together, so that a trace that lies partly in both is seen whole; the answers
-// of other nodes are merged with that. A keeper or block that fails makes the
-// answer smaller, and the reply says which and why; only when nothing at all
-// could be asked is it an error.
+// of other nodes are merged with that. A keeper that fails costs nothing while
+// the others have copies of all its spans: recent.go. What is lost beyond that
+// makes the answer smaller, and the reply says what and why; only when nothing at
+// all could be asked is it an error.
 package querier
 
 import (
@@ -39,11 +40,15 @@ type Plan struct {
 	Ask     []Keeper
 	Local   []query.Source // of keepers in this process that share their spans with nobody
 	Missing []string       // what nobody can answer for, and why
+	// Covered reports whether the keepers to ask have copies of all spans even
+	// without those that failed. Nil: every failure leaves a gap.
+	Covered func(failed func(id string) bool) bool
 }
 
-// Keepers says who keeps recent spans now and who answers for which of them.
+// Keepers says who keeps recent spans now and who answers for which of them,
+// when those that are down are not to be asked.
 type Keepers interface {
-	Plan(q *peer.Question) Plan
+	Plan(q *peer.Question, down func(id string) bool) Plan
 }
 
 // Blocks opens the blocks of the bucket.
@@ -90,32 +95,13 @@ func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, erro
 	var wg sync.WaitGroup
 	var local []query.Source
 	if p.Recent {
-		plan := q.keepers.Plan(&p.Question)
-		g.missing, local = plan.Missing, plan.Local
-		for _, k := range plan.Ask {
-			wg.Go(func() { q.ask(ctx, k, &p.Question, g) })
-		}
+		plan := q.keepers.Plan(&p.Question, func(string) bool { return false })
+		local = plan.Local
+		wg.Go(func() { q.recent(ctx, plan, g) })
 	}
 	q.evaluate(ctx, p, local, g)
 	wg.Wait()
 	return g.answer(ctx)
-}
-
-// ask asks one keeper of another node.
-func (q *Querier) ask(ctx context.Context, k Keeper, question *peer.Question, g *gathering) {
-	ctx, cancel := context.WithTimeout(ctx, q.cfg.AskTimeout)
-	defer cancel()
-	if question.Metrics != nil && k.Tokens != nil {
-		part, request := *question, *question.Metrics
-		request.Tokens = k.Tokens
-		part.Metrics, question = &request, &part
-	}
-	a, err := q.asker.Ask(ctx, k.Addr, k.Role, question)
-	if err != nil {
-		g.fail(fmt.Sprintf("recent spans of %s", k.ID), err)
-		return
-	}
-	g.add(a, k.Copies)
 }
 
 // evaluate answers from the blocks of the piece and from sources, together.
@@ -139,27 +125,23 @@ func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.S
 	g.add(a, false)
 }
 
-// gathering merges answers as they come: those of keepers that hold copies of
-// the same spans among themselves, then these with all others.
+// gathering merges answers as they come. Safe for concurrent use.
 type gathering struct {
 	q       *peer.Question
 	mu      sync.Mutex
 	sum     *peer.Answer
-	copies  *peer.Answer
 	missing []string
 	errs    []error
 }
 
+// add merges an answer; copies says that it is about copies of the spans of the
+// answers before.
 func (g *gathering) add(a *peer.Answer, copies bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	into := &g.sum
-	if copies {
-		into = &g.copies
-	}
-	if *into == nil {
-		*into = a
-	} else if err := g.q.Merge(*into, a, copies); err != nil {
+	if g.sum == nil {
+		g.sum = a
+	} else if err := g.q.Merge(g.sum, a, copies); err != nil {
 		g.errs = append(g.errs, err)
 	}
 }
@@ -171,29 +153,35 @@ func (g *gathering) fail(what string, err error) {
 	g.missing = append(g.missing, fmt.Sprintf("%s: %v", what, status.Convert(err).Message()))
 }
 
-// answer is what was gathered. A question that is itself wrong, or over a bound,
-// fails the same way everywhere: that is an error, not a part that is missing.
+func (g *gathering) miss(what ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.missing = append(g.missing, what...)
+}
+
+// final reports whether an error is the question's own: it is wrong, or over a
+// bound, and fails the same way everywhere.
+func final(err error) bool {
+	code := status.Code(err)
+	return code == codes.InvalidArgument || code == codes.ResourceExhausted
+}
+
+// answer is what was gathered. A question that is itself at fault is an error,
+// not a part that is missing.
 func (g *gathering) answer(ctx context.Context) (*peer.Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for _, err := range g.errs {
-		switch status.Code(err) {
-		case codes.InvalidArgument, codes.ResourceExhausted:
+		if final(err) {
 			return nil, err
 		}
 	}
-	switch {
-	case g.sum == nil && g.copies == nil && len(g.errs) > 0:
-		return nil, errors.Join(g.errs...)
-	case g.sum == nil && g.copies == nil:
-		g.sum = g.q.Nothing()
-	case g.sum == nil:
-		g.sum = g.copies
-	case g.copies != nil:
-		if err := g.q.Merge(g.sum, g.copies, false); err != nil {
-			return nil, err
+	if g.sum == nil {
+		if len(g.errs) > 0 {
+			return nil, errors.Join(g.errs...)
 		}
+		g.sum = g.q.Nothing()
 	}
 	g.sum.Missing = append(g.sum.Missing, g.missing...)
 	return g.sum, nil

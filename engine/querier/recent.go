@@ -1,0 +1,112 @@
+package querier
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/ringctl/ringctl/engine/peer"
+)
+
+// recent asks the keepers of a plan and adds what they answer to g. A question
+// that counts each span at one keeper is asked again without those that failed,
+// as long as others have copies of their spans.
+func (q *Querier) recent(ctx context.Context, plan Plan, g *gathering) {
+	g.miss(plan.Missing...)
+	failed := map[string]error{}
+	isDown := func(id string) bool { return failed[id] != nil }
+	for {
+		r := q.round(ctx, plan, g.q)
+		maps.Copy(failed, r.failed)
+		covered := r.refused == nil && plan.Covered != nil && plan.Covered(isDown)
+		if len(r.failed) == 0 || !covered || g.q.Metrics == nil || ctx.Err() != nil {
+			r.into(g)
+			if !covered {
+				for _, id := range slices.Sorted(maps.Keys(failed)) {
+					g.fail("recent spans of "+id, failed[id])
+				}
+			}
+			return
+		}
+		plan = q.keepers.Plan(g.q, isDown)
+	}
+}
+
+// round is what all keepers of one plan answered: those that hold copies of the
+// same spans among themselves, by their role, and the others.
+type round struct {
+	own     gathering
+	mu      sync.Mutex
+	copies  map[peer.Role]*gathering
+	failed  map[string]error
+	refused error // the question's own fault
+}
+
+func (q *Querier) round(ctx context.Context, plan Plan, question *peer.Question) *round {
+	r := &round{own: gathering{q: question}, copies: map[peer.Role]*gathering{}, failed: map[string]error{}}
+	var wg sync.WaitGroup
+	for _, k := range plan.Ask {
+		wg.Go(func() {
+			a, err := q.ask(ctx, k, question)
+			switch {
+			case err != nil:
+				r.fail(k, err)
+			case k.Copies:
+				r.copiesOf(k.Role).add(a, true)
+			default:
+				r.own.add(a, false)
+			}
+		})
+	}
+	wg.Wait()
+	return r
+}
+
+func (r *round) copiesOf(role peer.Role) *gathering {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.copies[role] == nil {
+		r.copies[role] = &gathering{q: r.own.q}
+	}
+	return r.copies[role]
+}
+
+func (r *round) fail(k Keeper, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed[k.ID] = err
+	if final(err) {
+		r.refused = err
+	}
+}
+
+// into adds the answers to g.
+func (r *round) into(g *gathering) {
+	g.take(&r.own)
+	for _, c := range r.copies {
+		g.take(c)
+	}
+}
+
+// take adds what another gathering, which is complete, has.
+func (g *gathering) take(other *gathering) {
+	if other.sum != nil {
+		g.add(other.sum, false)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.errs = append(g.errs, other.errs...)
+}
+
+// ask asks one keeper of another node.
+func (q *Querier) ask(ctx context.Context, k Keeper, question *peer.Question) (*peer.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, q.cfg.AskTimeout)
+	defer cancel()
+	if question.Metrics != nil && k.Tokens != nil {
+		part, request := *question, *question.Metrics
+		request.Tokens = k.Tokens
+		part.Metrics, question = &request, &part
+	}
+	return q.asker.Ask(ctx, k.Addr, k.Role, question)
+}
