@@ -92,9 +92,12 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	}
 	var units []*Unit
 	if joint > 0 {
-		if c.join {
+		err = dropEqual(ctx, pieces, joint)
+		switch {
+		case err != nil:
+		case c.join:
 			units, err = c.joinSplit(ctx, pieces, joint)
-		} else {
+		default:
 			err = dropCopies(ctx, pieces)
 		}
 		if err != nil {

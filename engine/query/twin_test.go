@@ -79,7 +79,7 @@ func spread(t testing.TB, r *rand.Rand, otlp [][]byte) []query.Source {
 	n := 1 + r.Intn(3)
 	builders := make([]query.MemoryBuilder, n)
 	for _, m := range otlp {
-		d := &dealer{r: r, builders: builders}
+		d := &dealer{r: r, builders: builders, all: r.Intn(3) == 0}
 		if err := trace.Walk(m, d); err != nil {
 			t.Fatal(err)
 		}
@@ -104,6 +104,7 @@ type dealer struct {
 	r        *rand.Rand
 	builders []query.MemoryBuilder
 	home     int
+	all      bool // copies of everything, as replication makes them
 }
 
 func (d *dealer) Resource(g *trace.Group) error {
@@ -127,7 +128,7 @@ func (d *dealer) Scope(g *trace.Group) error {
 
 func (d *dealer) Span(raw []byte) error {
 	for i := range d.builders {
-		if i == d.home || d.r.Intn(5) == 0 {
+		if i == d.home || d.all || d.r.Intn(5) == 0 {
 			if err := d.builders[i].Span(raw); err != nil {
 				return err
 			}
