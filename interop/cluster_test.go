@@ -66,6 +66,10 @@ func startMember(t testing.TB, change func(*gossip.Config), join ...string) *mem
 		done <- err
 		t.Fatal(err)
 	}
+	return newMember(c)
+}
+
+func newMember(c *gossip.Cluster) *member {
 	return &member{
 		Cluster: c,
 		rings: kv.For(gossipkv.New(c, gossipkv.RingCodec{}),
@@ -82,6 +86,10 @@ func (m *member) view(t testing.TB) map[string]instance {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return instances(d)
+}
+
+func instances(d *ring.Desc) map[string]instance {
 	out := map[string]instance{}
 	if d != nil {
 		for id, i := range d.Instances {
@@ -93,24 +101,30 @@ func (m *member) view(t testing.TB) map[string]instance {
 
 func (m *member) edit(t testing.TB, f func(*ring.Desc)) {
 	t.Helper()
-	err := m.rings.CAS(context.Background(), ringKey, func(in *ring.Desc) (*ring.Desc, bool, error) {
+	if err := m.change(ringKey, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *member) change(key string, f func(*ring.Desc)) error {
+	return m.rings.CAS(context.Background(), key, func(in *ring.Desc) (*ring.Desc, bool, error) {
 		if in == nil {
 			in = ring.NewDesc()
 		}
 		f(in)
 		return in, true, nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (m *member) set(t testing.TB, id, zone string, tokens ...uint32) {
 	t.Helper()
-	m.edit(t, func(d *ring.Desc) {
-		now := time.Now().Unix()
-		d.Instances[id] = ring.Instance{ID: id, Addr: "127.0.0.1:1", Zone: zone, Tokens: tokens, Timestamp: now, RegisteredTimestamp: now}
-	})
+	m.edit(t, func(d *ring.Desc) { put(d, id, zone, tokens) })
+}
+
+// put adds an instance whose heartbeat is now.
+func put(d *ring.Desc, id, zone string, tokens []uint32) {
+	now := time.Now().Unix()
+	d.Instances[id] = ring.Instance{ID: id, Addr: "127.0.0.1:1", Zone: zone, Tokens: tokens, Timestamp: now, RegisteredTimestamp: now}
 }
 
 // same waits until all dskit nodes and all of ours show the same ring, and that it has n entries.

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -20,6 +21,7 @@ type request struct {
 	Node string
 
 	Label, Compression        string   `json:",omitempty"`
+	Bind                      string   `json:",omitempty"` // IP; default 127.0.0.1 with a free port, else port 7946
 	Join                      []string `json:",omitempty"`
 	Cert, Key, CA, ServerName string   `json:",omitempty"`
 
@@ -28,6 +30,8 @@ type request struct {
 	Count                       int      `json:",omitempty"`
 	Partition                   int32
 	Locked                      bool
+
+	KeepTombstones time.Duration `json:",omitempty"`
 }
 
 type answer struct {
@@ -52,13 +56,13 @@ type part struct {
 	Tokens int
 }
 
-// peer is the dskit process.
+// peer is a process that runs nodes: dskit's (see dskitpeer) or ours (see serve).
 type peer struct {
-	mu  sync.Mutex
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Scanner
-	n   int
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Scanner
+	killed bool
 }
 
 // buildPeer compiles the dskit process once per test run.
@@ -82,8 +86,14 @@ func startPeer(t testing.TB) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &peer{cmd: exec.Command(bin)}
-	log, err := os.Create(filepath.Join(t.TempDir(), "dskit.log"))
+	return startProcess(t, exec.Command(bin))
+}
+
+// startProcess starts a process that answers requests; the test ends it.
+func startProcess(t testing.TB, cmd *exec.Cmd) *peer {
+	t.Helper()
+	p := &peer{cmd: cmd}
+	log, err := os.Create(filepath.Join(t.TempDir(), "peer.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,13 +113,14 @@ func startPeer(t testing.TB) *peer {
 	}
 	t.Cleanup(func() {
 		p.in.Close()
-		if err := p.cmd.Wait(); err != nil {
-			t.Errorf("dskitpeer: %v", err)
+		_ = p.cmd.Process.Signal(syscall.SIGCONT) // a stopped process does not notice; one that ended needs nothing
+		if err := p.cmd.Wait(); err != nil && !p.killed {
+			t.Errorf("%s: %v", p.cmd, err)
 		}
 		log.Close()
 		if t.Failed() {
 			if b, err := os.ReadFile(log.Name()); err == nil {
-				t.Logf("dskit said:\n%s", b[max(0, len(b)-4000):])
+				t.Logf("%s said:\n%s", p.cmd, b[max(0, len(b)-4000):])
 			}
 		}
 	})
@@ -120,7 +131,7 @@ func (p *peer) ask(t testing.TB, req request) answer {
 	t.Helper()
 	ans, err := p.try(req)
 	if err != nil {
-		t.Fatalf("dskit %s at %s: %v", req.Op, req.Node, err)
+		t.Fatalf("%s at %s: %v", req.Op, req.Node, err)
 	}
 	return ans
 }
@@ -146,6 +157,15 @@ func (p *peer) try(req request) (answer, error) {
 		err = errors.New(ans.Error)
 	}
 	return ans, err
+}
+
+// signal stops, continues or kills the process.
+func (p *peer) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	p.killed = p.killed || s == syscall.SIGKILL
+	if err := p.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // eventually asks again until f is true.

@@ -27,6 +27,7 @@ type request struct {
 	Node string
 
 	Label, Compression        string
+	Bind                      string // IP; default 127.0.0.1 with a free port, else port 7946
 	Join                      []string
 	Cert, Key, CA, ServerName string
 
@@ -35,6 +36,8 @@ type request struct {
 	Count                       int
 	Partition                   int32
 	Locked                      bool
+
+	KeepTombstones time.Duration
 }
 
 // answer holds whatever the request asked for.
@@ -122,7 +125,7 @@ func (p peer) do(req request) (answer, error) {
 func (p peer) start(req request) (answer, error) {
 	var cfg memberlist.KVConfig
 	flagext.DefaultValues(&cfg)
-	port, err := freePort()
+	bind, port, err := address(req.Bind)
 	if err != nil {
 		return answer{}, err
 	}
@@ -135,9 +138,12 @@ func (p peer) start(req request) (answer, error) {
 		cfg.CompressionAlgorithm = "lzw"
 	}
 	cfg.PushPullInterval = 5 * time.Second
-	cfg.TCPTransport.BindAddrs = []string{"127.0.0.1"}
+	cfg.TCPTransport.BindAddrs = []string{bind}
 	cfg.TCPTransport.BindPort = port
-	cfg.AdvertiseAddr, cfg.AdvertisePort = "127.0.0.1", port
+	cfg.AdvertiseAddr, cfg.AdvertisePort = bind, port
+	if req.KeepTombstones > 0 {
+		cfg.LeftIngestersTimeout = req.KeepTombstones
+	}
 	cfg.Codecs = []codec.Codec{ring.GetCodec(), ring.GetPartitionRingCodec()}
 	if req.Cert != "" {
 		cfg.TCPTransport.TLSEnabled = true
@@ -150,7 +156,7 @@ func (p peer) start(req request) (answer, error) {
 		return answer{}, err
 	}
 	p.nodes[req.Node] = &node{kv: kv, reg: reg}
-	return answer{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}, nil
+	return answer{Addr: net.JoinHostPort(bind, strconv.Itoa(port))}, nil
 }
 
 // noDNS resolves nothing: the tests join by address.
@@ -161,6 +167,15 @@ func (noDNS) Resolve(context.Context, []string) error { return nil }
 
 // Addresses implements memberlist.DNSProvider.
 func (noDNS) Addresses() []string { return nil }
+
+// address is where to listen.
+func address(bind string) (ip string, port int, err error) {
+	if bind != "" {
+		return bind, 7946, nil
+	}
+	port, err = freePort()
+	return "127.0.0.1", port, err
+}
 
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
