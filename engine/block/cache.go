@@ -33,6 +33,14 @@ const (
 	cacheTimes
 )
 
+// cachePages is added to a column's number for its decompressed pages.
+const cachePages = 1 << 20
+
+// keepsPages tells whether decompressed pages of a chunk of n stored bytes are
+// worth their place: half of a warm query is decompression. Small caches belong
+// to those who read everything once.
+func (c *Cache) keepsPages(n int64) bool { return c.limit >= 16<<20 && n <= c.limit/256 }
+
 type cached struct {
 	key  cacheKey
 	v    any

@@ -217,6 +217,14 @@ func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near
 	if first < 0 {
 		return use(&r)
 	}
+	if bodies, ok := s.b.cache.get(s.pagesKey(n)).([]pq.Body); ok && near == nil {
+		if ch.HasDict() {
+			if r.dict, err = s.dict(ctx, n); err != nil {
+				return err
+			}
+		}
+		return s.decode(sc, &r, n, l.pages, within, func(i int) (*pq.Body, error) { return &bodies[i], nil }, use)
+	}
 	from, to := l.pages[first].At, l.pages[last].At+int64(l.pages[last].Size)
 	var d any
 	if ch.HasDict() {
@@ -241,34 +249,57 @@ func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near
 			return err
 		}
 	}
-	for i := first; i <= last; i++ {
-		p := &l.pages[i]
-		if within != nil && !overlaps(within, p) {
-			continue
-		}
-		if err := s.page(sc, &r, n, p, sc.buf[p.At-from:]); err != nil {
-			return s.b.fault(s.part(n), err)
-		}
+	var keep []pq.Body
+	if !r.partial && near == nil && s.b.cache.keepsPages(to-from) {
+		keep = make([]pq.Body, len(l.pages))
 	}
-	return use(&r)
+	err = s.decode(sc, &r, n, l.pages, within, func(i int) (*pq.Body, error) {
+		p := &l.pages[i]
+		if keep == nil {
+			return sc.dec.Lend(ch, *p, sc.buf[p.At-from:])
+		}
+		var err error
+		keep[i], err = sc.dec.Body(ch, *p, sc.buf[p.At-from:])
+		return &keep[i], err
+	}, use)
+	if err == nil && keep != nil {
+		size := 0
+		for i := range keep {
+			size += keep[i].Size() + 64
+		}
+		s.b.cache.put(s.pagesKey(n), keep, int64(size))
+	}
+	return err
 }
 
-// page decodes one page. Of columns without nulls the rows are noted too once
-// pages are left out.
-func (s *segment) page(sc *scratch, r *raw, n int, p *pq.PageInfo, buf []byte) error {
-	entries := 0
+func (s *segment) pagesKey(n int) cacheKey { return cacheKey{s.b.meta.ID, s.group, n + cachePages} }
+
+// decode decodes the pages with a row in within and hands the values to use. Of
+// columns without nulls the rows are noted too once pages are left out.
+func (s *segment) decode(sc *scratch, r *raw, n int, pages []pq.PageInfo, within query.Bitmap, body func(i int) (*pq.Body, error), use func(*raw) error) error {
+	ch, entries := s.chunk(n), 0
 	if r.dict != nil {
 		entries = r.dict.Len()
 	}
-	if err := sc.dec.Page(r.v, r.leaf, s.chunk(n), *p, buf, entries); err != nil {
-		return err
-	}
-	if ch := s.chunk(n); r.sparse && r.leaf.List == "" && (!r.leaf.Optional || ch.Nulls == 0) {
-		for k := range p.Rows {
-			r.v.Rows = append(r.v.Rows, uint32(p.First+k))
+	for i := range pages {
+		p := &pages[i]
+		if within != nil && !overlaps(within, p) {
+			continue
+		}
+		b, err := body(i)
+		if err == nil {
+			err = sc.dec.Decode(r.v, r.leaf, ch, *p, b, entries)
+		}
+		if err != nil {
+			return s.b.fault(s.part(n), err)
+		}
+		if r.sparse && r.leaf.List == "" && (!r.leaf.Optional || ch.Nulls == 0) {
+			for k := range p.Rows {
+				r.v.Rows = append(r.v.Rows, uint32(p.First+k))
+			}
 		}
 	}
-	return nil
+	return use(r)
 }
 
 // wanted returns the first and last page with a row in within, -1 for none, and

@@ -73,33 +73,54 @@ type stored struct {
 
 // intrinsic finds the column of an intrinsic; its type is Nil when there is none.
 func intrinsic(scope query.Scope, key string) stored {
-	switch scope {
-	case query.ScopeIntrinsic:
-		return map[string]stored{
-			query.KeySpanID:        {ColSpanID, query.Int, asIs},
-			query.KeyParentID:      {ColParentID, query.Int, parentForm},
-			query.KeyStart:         {ColStartOffset, query.Int, startForm},
-			query.KeyDuration:      {ColDuration, query.Int, durationForm},
-			query.KeyName:          {ColName, query.String, asIs},
-			query.KeyKind:          {ColKind, query.Int, asIs},
-			query.KeyStatus:        {ColStatus, query.Int, asIs},
-			query.KeyStatusMessage: {ColStatusMessage, query.String, asIs},
-			query.KeyTraceState:    {ColTraceState, query.String, asIs},
-			query.KeyResource:      {ColResource, query.Int, directForm},
-			query.KeyScope:         {ColScope, query.Int, directForm},
-			query.KeyEvents:        {ColEvents, query.Bytes, asIs},
-			query.KeyLinks:         {ColLinks, query.Bytes, asIs},
-			query.KeyNestedLeft:    {ColNestedLeft, query.Int, directForm},
-			query.KeyNestedRight:   {ColNestedRight, query.Int, directForm},
-			query.KeyNestedParent:  {ColNestedParent, query.Int, directForm},
-		}[key]
-	case query.ScopeTrace:
-		return map[string]stored{
-			query.KeyTraceRootName:    {ColRootName, query.String, traceForm},
-			query.KeyTraceRootService: {ColRootService, query.String, traceForm},
-			query.KeyTraceStart:       {ColTraceStart, query.Int, traceForm},
-			query.KeyTraceEnd:         {ColTraceDuration, query.Int, traceForm},
-		}[key]
+	if scope == query.ScopeTrace {
+		switch key {
+		case query.KeyTraceRootName:
+			return stored{ColRootName, query.String, traceForm}
+		case query.KeyTraceRootService:
+			return stored{ColRootService, query.String, traceForm}
+		case query.KeyTraceStart:
+			return stored{ColTraceStart, query.Int, traceForm}
+		case query.KeyTraceEnd:
+			return stored{ColTraceDuration, query.Int, traceForm}
+		}
+	}
+	if scope != query.ScopeIntrinsic {
+		return stored{}
+	}
+	switch key {
+	case query.KeySpanID:
+		return stored{ColSpanID, query.Int, asIs}
+	case query.KeyParentID:
+		return stored{ColParentID, query.Int, parentForm}
+	case query.KeyStart:
+		return stored{ColStartOffset, query.Int, startForm}
+	case query.KeyDuration:
+		return stored{ColDuration, query.Int, durationForm}
+	case query.KeyName:
+		return stored{ColName, query.String, asIs}
+	case query.KeyKind:
+		return stored{ColKind, query.Int, asIs}
+	case query.KeyStatus:
+		return stored{ColStatus, query.Int, asIs}
+	case query.KeyStatusMessage:
+		return stored{ColStatusMessage, query.String, asIs}
+	case query.KeyTraceState:
+		return stored{ColTraceState, query.String, asIs}
+	case query.KeyResource:
+		return stored{ColResource, query.Int, directForm}
+	case query.KeyScope:
+		return stored{ColScope, query.Int, directForm}
+	case query.KeyEvents:
+		return stored{ColEvents, query.Bytes, asIs}
+	case query.KeyLinks:
+		return stored{ColLinks, query.Bytes, asIs}
+	case query.KeyNestedLeft:
+		return stored{ColNestedLeft, query.Int, directForm}
+	case query.KeyNestedRight:
+		return stored{ColNestedRight, query.Int, directForm}
+	case query.KeyNestedParent:
+		return stored{ColNestedParent, query.Int, directForm}
 	}
 	return stored{}
 }

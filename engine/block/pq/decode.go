@@ -36,6 +36,7 @@ func (v *Values) Reset() {
 type Decoder struct {
 	z      *zstd.Decoder
 	buf    []byte
+	lent   Body
 	levels []uint32
 	defs   []uint32
 }
@@ -206,22 +207,60 @@ func (d *Decoder) IntDict(k Kind, c *ChunkInfo, b []byte) ([]int64, error) {
 	return out, nil
 }
 
+// Body is a data page after decompression. It is immutable.
+type Body struct {
+	encoding format.Encoding
+	values   int
+	data     []byte
+}
+
+// Size is the number of bytes that the body holds.
+func (b *Body) Size() int { return len(b.data) }
+
+// Body decompresses the data page at the start of b into memory of its own.
+func (d *Decoder) Body(c *ChunkInfo, p PageInfo, b []byte) (Body, error) {
+	var own []byte
+	body, err := d.body(c, p, b, &own)
+	if err == nil && !c.compressed {
+		body.data = append([]byte(nil), body.data...)
+	}
+	return body, err
+}
+
+// Lend is Body in the decoder's memory: valid until the decoder's next page.
+func (d *Decoder) Lend(c *ChunkInfo, p PageInfo, b []byte) (*Body, error) {
+	body, err := d.body(c, p, b, &d.buf)
+	d.lent = body
+	return &d.lent, err
+}
+
+func (d *Decoder) body(c *ChunkInfo, p PageInfo, b []byte, buf *[]byte) (Body, error) {
+	if len(b) < p.Size {
+		return Body{}, damaged("page is cut off")
+	}
+	h, data, _, err := d.page(b[:p.Size], format.DataPage, c.compressed, buf)
+	return Body{h.encoding, int(h.values), data}, err
+}
+
 // Page decodes the data page at the start of b and appends its values to v.
 // entries is the size of the chunk's dictionary. The rows of v are numbered
 // within the group.
 func (d *Decoder) Page(v *Values, l *Leaf, c *ChunkInfo, p PageInfo, b []byte, entries int) error {
-	if len(b) < p.Size {
-		return damaged("page is cut off")
-	}
-	h, body, _, err := d.page(b[:p.Size], format.DataPage, c.compressed, &d.buf)
+	body, err := d.body(c, p, b, &d.buf)
 	if err != nil {
 		return err
 	}
-	n := int(h.values)
+	return d.Decode(v, l, c, p, &body, entries)
+}
+
+// Decode is Page for a page that is decompressed already.
+func (d *Decoder) Decode(v *Values, l *Leaf, c *ChunkInfo, p PageInfo, b *Body, entries int) error {
+	body, n := b.data, b.values
+	var err error
 	if l.List != "" {
 		body, n, err = d.listLevels(v, body, n, p)
-	} else if int(h.values) != p.Rows {
-		return damaged("page of %d rows instead of %d", h.values, p.Rows)
+	} else if n != p.Rows {
+		return damaged("page of %d rows instead of %d", n, p.Rows)
 	} else if l.Optional {
 		body, n, err = d.presence(v, c, body, p)
 	}
@@ -229,7 +268,7 @@ func (d *Decoder) Page(v *Values, l *Leaf, c *ChunkInfo, p PageInfo, b []byte, e
 		return err
 	}
 	v.Count += n
-	return d.values(v, l.Kind, h.encoding, body, n, entries)
+	return d.values(v, l.Kind, b.encoding, body, n, entries)
 }
 
 // presence reads the definition levels of an optional column.
