@@ -76,7 +76,7 @@ func (c *Catalog) readIndex(ctx context.Context, tenantID string, o bucket.Objec
 		return
 	}
 	s.index, s.built = o, x.Built
-	if x.Built.After(s.asOf) {
+	if !x.Built.Before(s.asOf) {
 		s.blocks, s.asOf = Visible(c.scanner.learn(tenantID, x.Blocks)), x.Built
 	}
 }
@@ -129,9 +129,14 @@ func (c *Catalog) list(ctx context.Context, tenantID string, stale []string) err
 	return errors.Join(errs...)
 }
 
-// report names blocks that cannot be read, each once.
+// report names blocks that cannot be read, once until they can.
 func (c *Catalog) report(tenantID string, h *Holding) {
 	c.m.damaged.WithLabelValues(tenantID).Set(float64(len(h.Damaged)))
+	if len(c.damaged) > 0 {
+		for _, b := range h.Blocks {
+			delete(c.damaged, b.Meta.ID)
+		}
+	}
 	for _, d := range h.Damaged {
 		if !c.damaged[d.ID] {
 			c.log.Error("block is damaged and left out", "tenant", tenantID, "block", d.ID, "err", d.Err)

@@ -21,8 +21,8 @@ import (
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// Span is one span of a test: its number is its span id, and it is one of the
-// trace with the number Trace.
+// Span is one span of a test: its number, from 1, is its span id, and it is one
+// of the trace with the number Trace, also from 1.
 type Span struct{ Trace, Number int }
 
 // Ship makes a block of spans, which start one millisecond after another from a
@@ -44,6 +44,9 @@ func Ship(t testing.TB, b bucket.Bucket, tenantID string, start time.Time, creat
 	}
 	if err := errors.Join(store.Push(t.Context(), tenantID, raw), store.Flush(t.Context()), store.Close()); err != nil {
 		t.Fatal(err)
+	}
+	if meta == nil || meta.Spans != int64(len(spans)) {
+		t.Fatalf("no block of %d spans was shipped", len(spans))
 	}
 	return meta
 }
