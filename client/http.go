@@ -82,8 +82,11 @@ func (c *Client) httpFrom(ctx context.Context, base string) (*Snapshot, error) {
 		}
 		view, o.Note = pages, "read from the ring pages: no tombstones, keys by the usual names"
 	}
+	name := or(view.From, base)
 	view.From, view.At = base, c.cfg.Now()
-	return Build(view, o), nil
+	s := Build(view, o)
+	s.From = name
+	return s, nil
 }
 
 func (c *Client) httpClient() *http.Client {
@@ -130,6 +133,8 @@ type memberlistJSON struct {
 		CodecID string
 		Deleted bool
 	}
+	// Self is the name of the member that answers; only tempod says it.
+	Self string
 }
 
 // memberlistPage downloads every key in its wire form.
@@ -161,6 +166,7 @@ func (c *Client) memberlistPage(ctx context.Context, base string) (*gossip.View,
 	if len(view.Pairs) == 0 {
 		return nil, fmt.Errorf("read %s/memberlist: no keys", base)
 	}
+	view.From = page.Self
 	return view, nil
 }
 

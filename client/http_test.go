@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -84,4 +85,27 @@ func TestNothingOverHTTP(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
+}
+
+// FuzzPages: whatever a server answers, nothing panics.
+func FuzzPages(f *testing.F) {
+	f.Add([]byte(`{"SortedMembers":[{"Name":"a","Addr":"b","Port":1,"Meta":"AQEBYQ==","State":9}],"Store":{"collectors/ring":{"CodecID":"ringDesc"}}}`), []byte("\xff"))
+	f.Add([]byte(`{"shards":[{"id":"a","state":"ACTIVE","tokens":[2,1]}],"partitions":[{"id":1,"owner_ids":["x"]}]}`), []byte(""))
+	f.Fuzz(func(t *testing.T, page, value []byte) {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.RawQuery != "" {
+				_, _ = w.Write(value)
+				return
+			}
+			_, _ = w.Write(page)
+		}))
+		defer server.Close()
+		c, err := client.New(client.Config{HTTP: []string{server.URL}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := c.Snapshot(context.Background()); err == nil && s == nil {
+			t.Error("neither a snapshot nor an error")
+		}
+	})
 }

@@ -208,3 +208,29 @@ func TestGrowBatch(t *testing.T) {
 		}
 	}
 }
+
+// FuzzBuild: whatever a member answers, a snapshot comes of it, and everything that works on snapshots works on it.
+func FuzzBuild(f *testing.F) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	d, _ := randomRing(rng)
+	f.Add("collectors/ring", ring.Codec, ring.EncodeValue(d), int64(0))
+	f.Add("collectors/livestore-partitions", "partitionRingDesc", []byte("\x00"), noon.Unix())
+	f.Add("", "", []byte{}, int64(-1))
+	f.Fuzz(func(t *testing.T, key, codec string, value []byte, at int64) {
+		v := &gossip.View{From: "x", Pairs: []gossip.Pair{{Key: key, Codec: codec, Value: value}, {Key: "collectors/ring", Codec: ring.Codec, Value: ring.EncodeValue(d)}}}
+		s := model.Build(v, model.Options{Now: time.Unix(at%(1<<40), 0)})
+		_ = model.Compare(s, s, true, 0)
+		_ = model.Agreements([]*model.Snapshot{s})
+		if _, err := s.Lookup(model.LookupRequest{Key: 7, Tenant: "t", ShardSize: 2}); err != nil {
+			return
+		}
+		for i := range s.Rings {
+			for _, inst := range s.Rings[i].Instances {
+				if _, err := s.Simulate(model.WhatIf{Ring: s.Rings[i].Key, Lose: []string{inst.ID}}); err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+	})
+}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -46,6 +49,15 @@ func TestStories(t *testing.T) {
 
 type clusterKey struct{}
 
+// repository is the root of the repository, seen from the folder in which the tests run.
+var repository = func() string {
+	dir, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
 func setup(env *testscript.Env) error {
 	now := time.Now().Truncate(time.Second)
 	env.Values[clusterKey{}] = &story{now: now, rings: map[string]map[string]*ring.Desc{}, partitions: map[string]map[string]*partition.Desc{}}
@@ -81,6 +93,7 @@ func (s *story) at(age string) (time.Time, error) {
 //	load                                               put what was prepared into the members
 //	kill|cut|heal|deafen NODE, sync                    break things
 //	exits CODE ringctl...                              run it, and expect an exit code
+//	valid                                              the last output is JSON as its schema in docs/schemas says
 //	tidy                                               the last output to the files out and err, without addresses and times
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -89,7 +102,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"cut":    onNode(func(c *clienttest.Cluster, n string) error { c.Cut(n); return nil }),
 		"heal":   onNode(func(c *clienttest.Cluster, n string) error { c.Heal(n); return nil }),
 		"deafen": onNode(func(c *clienttest.Cluster, n string) error { c.Deafen(n); return nil }),
-		"sync":   cmdSync, "exits": cmdExits, "tidy": cmdTidy,
+		"sync":   cmdSync, "exits": cmdExits, "tidy": cmdTidy, "valid": cmdValid,
 	}
 }
 
@@ -320,6 +333,101 @@ func cmdTidy(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o644))
 	}
+}
+
+// cmdValid checks the last output, one document or one per line, against the schema of its kind.
+func cmdValid(ts *testscript.TestScript, _ bool, _ []string) {
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	for n := 0; ; n++ {
+		var doc map[string]any
+		if err := dec.Decode(&doc); err == io.EOF && n > 0 {
+			return
+		} else if err != nil {
+			ts.Fatalf("document %d: %v", n, err)
+		}
+		raw, err := os.ReadFile(filepath.Join(repository, "docs", "schemas", fmt.Sprint(doc["kind"])+".json"))
+		ts.Check(err)
+		var schema map[string]any
+		ts.Check(json.Unmarshal(raw, &schema))
+		if why := violates(doc, schema, "$"); why != "" {
+			ts.Fatalf("%s: %s", doc["kind"], why)
+		}
+	}
+}
+
+// violates says in what a value does not fit a schema, with the few words of JSON Schema that docs/schemas uses; "" when it fits.
+func violates(v any, schema map[string]any, at string) string {
+	if want, ok := schema["const"]; ok {
+		if v != want {
+			return fmt.Sprintf("%s is %v, want %v", at, v, want)
+		}
+		return ""
+	}
+	kind := map[string]bool{}
+	switch t := schema["type"].(type) {
+	case string:
+		kind[t] = true
+	case []any:
+		for _, x := range t {
+			kind[x.(string)] = true
+		}
+	}
+	switch v := v.(type) {
+	case nil:
+		if !kind["null"] {
+			return at + " is null"
+		}
+	case bool:
+		if !kind["boolean"] {
+			return at + " is a boolean"
+		}
+	case string:
+		if !kind["string"] {
+			return at + " is a string"
+		}
+	case float64:
+		if !kind["number"] && !kind["integer"] || !kind["number"] && v != float64(int64(v)) {
+			return fmt.Sprintf("%s is the number %v", at, v)
+		}
+	case []any:
+		if !kind["array"] {
+			return at + " is an array"
+		}
+		for i, e := range v {
+			if why := violates(e, schema["items"].(map[string]any), fmt.Sprintf("%s[%d]", at, i)); why != "" {
+				return why
+			}
+		}
+	case map[string]any:
+		return violatesObject(v, schema, kind, at)
+	}
+	return ""
+}
+
+func violatesObject(v, schema map[string]any, kind map[string]bool, at string) string {
+	if !kind["object"] {
+		return at + " is an object"
+	}
+	required, _ := schema["required"].([]any)
+	for _, r := range required {
+		if _, ok := v[r.(string)]; !ok {
+			return fmt.Sprintf("%s has no %s", at, r)
+		}
+	}
+	props, _ := schema["properties"].(map[string]any)
+	for name, e := range v {
+		sub, ok := props[name].(map[string]any)
+		if !ok {
+			sub, ok = schema["additionalProperties"].(map[string]any)
+		}
+		if !ok {
+			return fmt.Sprintf("%s.%s is in no schema", at, name)
+		}
+		if why := violates(e, sub, at+"."+name); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // TestStoriesAreListed keeps the words of commands and their description together.

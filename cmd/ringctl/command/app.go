@@ -167,6 +167,9 @@ func (a *app) addGlobals(f *pflag.FlagSet) {
 
 // prepare fills flags from the environment and the context, and checks them.
 func (a *app) prepare(c *cobra.Command, _ []string) error {
+	if c.Name() == cobra.ShellCompRequestCmd || c.Name() == cobra.ShellCompNoDescRequestCmd {
+		return nil // the flags of the line to complete are parsed later, see live
+	}
 	if err := a.fromEnvironment(c); err != nil {
 		return err
 	}

@@ -64,8 +64,8 @@ func (a *app) follow(ctx context.Context) error {
 			continue
 		}
 		if first {
-			a.provenance(s)
 			first = false
+			a.say("watching %s as seen by %s (%s)", document.Plural(len(s.Rings)+len(s.PartitionRings), "ring"), s.From, s.Mode)
 		}
 		for _, e := range line.Add(s) {
 			if err := a.print(document.Event(s, e)); err != nil {

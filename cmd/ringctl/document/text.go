@@ -1,6 +1,7 @@
 package document
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/ringctl/ringctl/client"
@@ -82,4 +83,12 @@ func YesNo(b bool) string {
 // ViewOf is the provenance of a snapshot for documents.
 func ViewOf(s *client.Snapshot) *render.View {
 	return &render.View{From: s.From, Addr: s.Addr, At: s.At, Mode: string(s.Mode), Label: s.Label, Note: s.Note}
+}
+
+// Plural counts a noun: 1 ring, 2 rings.
+func Plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -77,9 +77,9 @@ func TestMistakesInTheFileAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"contexts:\n  prod:\n    sedes: [a]\n":                  "sedes",
-		"contexts:\n  prod:\n    timeout: soon\n":               "soon",
-		"contexts: [":                                           "config.yaml",
+		"contexts:\n  prod:\n    sedes: [a]\n":    "sedes",
+		"contexts:\n  prod:\n    timeout: soon\n": "soon",
+		"contexts: [": "config.yaml",
 		"contexts: {}\n" + strings.Repeat("# much\n", 200*1024): "larger",
 	} {
 		if err := os.WriteFile(d.Path(), []byte(text), 0o600); err != nil {
