@@ -46,110 +46,132 @@ func field(num int, v []byte) []byte {
 	return append(b, v...)
 }
 
+// example is columns in the making and what is in them.
+type example struct {
+	*block.Columns
+	rng                                *rand.Rand
+	w                                  *seen
+	names, users, events, keys, values pq.Interner
+	user, status, hot, score, rare     block.AttrColumn
+	durations, statuses                int64
+	parents                            map[uint32]int64
+}
+
 // exampleColumns makes n spans with every kind of column, and what is in them.
 func exampleColumns(n int) (*block.Columns, *seen) {
-	rng := rand.New(rand.NewPCG(5, 5))
-	c := &block.Columns{Rows: n}
-	w := &seen{Services: map[string]int{}, Scopes: map[string]int{}, Keys: map[string]int{}, Spans: n}
+	e := &example{Columns: &block.Columns{Rows: n}, rng: rand.New(rand.NewPCG(5, 5)), parents: map[uint32]int64{},
+		w: &seen{Services: map[string]int{}, Scopes: map[string]int{}, Keys: map[string]int{}, Spans: n}}
+	e.user.Attr, e.status.Attr = block.Attr{Key: "user", Type: query.String}, block.Attr{Key: "http.status_code", Type: query.Int}
+	e.hot.Attr, e.score.Attr = block.Attr{Key: "hot", Type: query.Bool}, block.Attr{Key: "score", Type: query.Float}
+	e.rare.Attr = block.Attr{Key: "user", Type: query.Int}
 	for i := range 3 {
-		var res []byte
 		name := trace.StringValue(fmt.Appendf(nil, "svc-%d", i))
-		res = trace.AppendAttr(res, 1, &trace.Attr{Key: []byte("service.name"), Value: name})
-		c.Resources = append(c.Resources, trace.Group{Raw: res, SchemaURL: []byte("https://schema")})
-		c.Scopes = append(c.Scopes, trace.Group{Raw: field(1, fmt.Appendf(nil, "lib-%d", i))})
+		res := trace.AppendAttr(nil, 1, &trace.Attr{Key: []byte("service.name"), Value: name})
+		e.Resources = append(e.Resources, trace.Group{Raw: res, SchemaURL: []byte("https://schema")})
+		e.Scopes = append(e.Scopes, trace.Group{Raw: field(1, fmt.Appendf(nil, "lib-%d", i))})
 	}
-	var names, users, events, keys, values pq.Interner
-	user := block.AttrColumn{Attr: block.Attr{Key: "user", Type: query.String}}
-	status := block.AttrColumn{Attr: block.Attr{Key: "http.status_code", Type: query.Int}}
-	hot := block.AttrColumn{Attr: block.Attr{Key: "hot", Type: query.Bool}}
-	score := block.AttrColumn{Attr: block.Attr{Key: "score", Type: query.Float}}
-	rare := block.AttrColumn{Attr: block.Attr{Key: "user", Type: query.Int}}
-	f := &c.Fixed
-	var duration, sum int64
-	perTrace := max(n/10, 1)
-	parents := map[uint32]int64{}
 	for i := range n {
-		row := uint32(i)
-		no := uint32(rng.IntN(perTrace))
-		for int(no) >= len(c.IDs) {
-			no = uint32(len(c.IDs))
-			c.IDs = append(c.IDs, trace.ID{byte(len(c.IDs) * 37), byte(len(c.IDs) >> 8), byte(len(c.IDs)), 1})
-		}
-		c.Trace = append(c.Trace, no)
-		f[block.ColSpanID].Ints = append(f[block.ColSpanID].Ints, int64(i+1))
-		parent := parents[no]
-		if parent == 0 {
-			w.Roots++
-		}
-		if parent != 0 && i%17 == 0 {
-			parent = -5 // lost
-			w.Loose++
-		} else if parent != 0 {
-			w.Children++
-		}
-		parents[no] = int64(i + 1)
-		f[block.ColParentID].Ints = append(f[block.ColParentID].Ints, parent)
-		c.Start = append(c.Start, 1_700_000_000_000_000_000+int64(i)*1000)
-		d := int64(rng.IntN(1_000_000))
-		duration += d
-		f[block.ColDuration].Ints = append(f[block.ColDuration].Ints, d)
-		f[block.ColName].Codes = append(f[block.ColName].Codes, names.Code(fmt.Appendf(nil, "op %d é", i%7)))
-		f[block.ColKind].Codes = append(f[block.ColKind].Codes, uint32(1+i%5))
-		f[block.ColStatus].Codes = append(f[block.ColStatus].Codes, uint32(i%3))
-		r := rng.IntN(3)
-		f[block.ColResource].Codes = append(f[block.ColResource].Codes, uint32(r))
-		f[block.ColScope].Codes = append(f[block.ColScope].Codes, uint32(2-r))
-		w.Services[fmt.Sprint("svc-", r)]++
-		w.Scopes[fmt.Sprint("lib-", 2-r)]++
-		if i%2 == 0 {
-			u := rng.IntN(3000)
-			user.Rows, user.Codes = append(user.Rows, row), append(user.Codes, users.Code(fmt.Appendf(nil, "user-%d", u)))
-			w.Users++
-			if strconv.Itoa(u)[0] == '1' {
-				w.Ones++
-			}
-		}
-		if i%3 == 0 {
-			v := int64(200 + rng.IntN(4)*100)
-			status.Rows, status.Ints = append(status.Rows, row), append(status.Ints, v)
-			sum += v
-		}
-		if i%5 == 0 {
-			hot.Rows, hot.Ints = append(hot.Rows, row), append(hot.Ints, int64(i%2))
-			w.Hot += i % 2
-		}
-		if i%7 == 0 {
-			v := trace.DoubleValue(0.5)
-			score.Rows, score.Ints = append(score.Rows, row), append(score.Ints, v.Int)
-		}
-		if i == n/2 {
-			rare.Rows, rare.Ints = append(rare.Rows, row), append(rare.Ints, 77)
-			w.Keys["user"]++
-		}
-		if i%11 == 0 {
-			f[block.ColEvents].Rows = append(f[block.ColEvents].Rows, row)
-			f[block.ColEvents].Codes = append(f[block.ColEvents].Codes, events.Add(field(11, field(2, []byte("log")))))
-		}
-		if i%13 == 0 {
-			k, v := &f[block.ColOverflowKey], &f[block.ColOverflowValue]
-			k.Rows, k.Lens = append(k.Rows, row), append(k.Lens, 2)
-			k.Codes = append(k.Codes, keys.Code([]byte("list")), keys.Code([]byte("blob")))
-			v.Codes = append(v.Codes, values.Code(field(5, field(1, field(1, []byte("x"))))), values.Code(field(7, []byte{0xff, 0})))
-			w.Keys["list"]++
-			w.Keys["blob"]++
+		e.place(i)
+		e.intrinsics(i)
+		e.attributes(i)
+	}
+	return e.Columns, e.finish()
+}
+
+// place gives span i a trace, ids and a parent.
+func (e *example) place(i int) {
+	no := uint32(e.rng.IntN(max(e.Rows/10, 1)))
+	if int(no) >= len(e.IDs) {
+		no = uint32(len(e.IDs))
+		e.IDs = append(e.IDs, trace.ID{byte(no * 37), byte(no >> 8), byte(no), 1})
+	}
+	e.Trace = append(e.Trace, no)
+	parent := e.parents[no]
+	switch {
+	case parent == 0:
+		e.w.Roots++
+	case i%17 == 0:
+		parent = -5 // lost
+		e.w.Loose++
+	default:
+		e.w.Children++
+	}
+	e.parents[no] = int64(i + 1)
+	e.Fixed[block.ColSpanID].Ints = append(e.Fixed[block.ColSpanID].Ints, int64(i+1))
+	e.Fixed[block.ColParentID].Ints = append(e.Fixed[block.ColParentID].Ints, parent)
+	e.Start = append(e.Start, 1_700_000_000_000_000_000+int64(i)*1000)
+}
+
+func (e *example) intrinsics(i int) {
+	f := &e.Fixed
+	d := int64(e.rng.IntN(1_000_000))
+	e.durations += d
+	f[block.ColDuration].Ints = append(f[block.ColDuration].Ints, d)
+	f[block.ColName].Codes = append(f[block.ColName].Codes, e.names.Code(fmt.Appendf(nil, "op %d é", i%7)))
+	f[block.ColKind].Codes = append(f[block.ColKind].Codes, uint32(1+i%5))
+	f[block.ColStatus].Codes = append(f[block.ColStatus].Codes, uint32(i%3))
+	r := e.rng.IntN(3)
+	f[block.ColResource].Codes = append(f[block.ColResource].Codes, uint32(r))
+	f[block.ColScope].Codes = append(f[block.ColScope].Codes, uint32(2-r))
+	e.w.Services[fmt.Sprint("svc-", r)]++
+	e.w.Scopes[fmt.Sprint("lib-", 2-r)]++
+	if i%11 == 0 {
+		ev := &f[block.ColEvents]
+		ev.Rows, ev.Codes = append(ev.Rows, uint32(i)), append(ev.Codes, e.events.Add(field(11, field(2, []byte("log")))))
+	}
+}
+
+func (e *example) attributes(i int) {
+	row := uint32(i)
+	if i%2 == 0 {
+		u := e.rng.IntN(3000)
+		e.user.Rows, e.user.Codes = append(e.user.Rows, row), append(e.user.Codes, e.users.Code(fmt.Appendf(nil, "user-%d", u)))
+		e.w.Users++
+		if strconv.Itoa(u)[0] == '1' {
+			e.w.Ones++
 		}
 	}
-	f[block.ColName].Dict, user.Dict, f[block.ColEvents].Dict = &names.Dict, &users.Dict, &events.Dict
-	f[block.ColOverflowKey].Dict, f[block.ColOverflowValue].Dict = &keys.Dict, &values.Dict
-	c.Attrs = []block.AttrColumn{user, status, hot, score, rare}
-	w.Traces, w.Duration, w.Status, w.PerTrace = len(c.IDs), fmt.Sprint(duration), fmt.Sprint(sum), fmt.Sprint(n)
-	w.Score = 0.5 * float64(score.Len())
+	if i%3 == 0 {
+		v := int64(200 + e.rng.IntN(4)*100)
+		e.status.Rows, e.status.Ints = append(e.status.Rows, row), append(e.status.Ints, v)
+		e.statuses += v
+	}
+	if i%5 == 0 {
+		e.hot.Rows, e.hot.Ints = append(e.hot.Rows, row), append(e.hot.Ints, int64(i%2))
+		e.w.Hot += i % 2
+	}
+	if i%7 == 0 {
+		half := trace.DoubleValue(0.5)
+		e.score.Rows, e.score.Ints = append(e.score.Rows, row), append(e.score.Ints, half.Int)
+	}
+	if i == e.Rows/2 {
+		e.rare.Rows, e.rare.Ints = append(e.rare.Rows, row), append(e.rare.Ints, 77)
+		e.w.Keys["user"]++
+	}
+	if i%13 == 0 {
+		k, v := &e.Fixed[block.ColOverflowKey], &e.Fixed[block.ColOverflowValue]
+		k.Rows, k.Lens = append(k.Rows, row), append(k.Lens, 2)
+		k.Codes = append(k.Codes, e.keys.Code([]byte("list")), e.keys.Code([]byte("blob")))
+		v.Codes = append(v.Codes, e.values.Code(field(5, field(1, field(1, []byte("x"))))), e.values.Code(field(7, []byte{0xff, 0})))
+		e.w.Keys["list"]++
+		e.w.Keys["blob"]++
+	}
+}
+
+// finish hands over the dictionaries and sums up.
+func (e *example) finish() *seen {
+	f, w := &e.Fixed, e.w
+	f[block.ColName].Dict, e.user.Dict, f[block.ColEvents].Dict = &e.names.Dict, &e.users.Dict, &e.events.Dict
+	f[block.ColOverflowKey].Dict, f[block.ColOverflowValue].Dict = &e.keys.Dict, &e.values.Dict
+	e.Attrs = []block.AttrColumn{e.user, e.status, e.hot, e.score, e.rare}
+	w.Traces, w.Duration, w.Status, w.PerTrace = len(e.IDs), fmt.Sprint(e.durations), fmt.Sprint(e.statuses), fmt.Sprint(e.Rows)
+	w.Score = 0.5 * float64(e.score.Len())
 	total := 0
 	for _, k := range w.Keys {
 		total += k
 	}
 	w.Overflow = fmt.Sprint(total)
-	return c, w
+	return w
 }
 
 // seal writes columns as the block `id` of tenant t below dir.

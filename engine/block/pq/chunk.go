@@ -2,6 +2,7 @@ package pq
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 
@@ -299,23 +300,42 @@ func idBounds(d *Dict, codes []uint32) (low, high []byte) {
 	return bytes.Clone(low), bytes.Clone(high)
 }
 
-// stringStats sets the chunk's bounds from the used entries.
+// manyStrings is the number of distinct strings from which bounds are only worth
+// their comparisons in files that stay, those with bloom filters.
+const manyStrings = 1024
+
+// stringStats sets the chunk's bounds from the used entries. Most comparisons end
+// at the first 8 bytes.
 func (e *Encoder) stringStats(ch *encoded, leaf *Leaf, d *Dict) {
-	if leaf.Kind == Blob || len(e.order) == 0 {
+	if leaf.Kind == Blob || len(e.order) == 0 || len(e.order) > manyStrings && !leaf.Bloom {
 		return
 	}
-	low, high := d.Entry(int(e.order[0])), d.Entry(int(e.order[0]))
+	low := d.Entry(int(e.order[0]))
+	high := low
+	lowHead, highHead := first8(low), first8(low)
 	for _, k := range e.order[1:] {
 		v := d.Entry(int(k))
-		if bytes.Compare(v, low) < 0 {
-			low = v
-		} else if bytes.Compare(v, high) > 0 {
-			high = v
+		head := first8(v)
+		if head < lowHead || head == lowHead && bytes.Compare(v, low) < 0 {
+			low, lowHead = v, head
+		}
+		if head > highHead || head == highHead && bytes.Compare(v, high) > 0 {
+			high, highHead = v, head
 		}
 	}
 	if len(low) <= maxStat && len(high) <= maxStat {
 		ch.minV, ch.maxV, ch.bounded = bytes.Clone(low), bytes.Clone(high), true
 	}
+}
+
+// first8 is the start of v as a number that orders like v.
+func first8(v []byte) uint64 {
+	if len(v) >= 8 {
+		return binary.BigEndian.Uint64(v)
+	}
+	var b [8]byte
+	copy(b[:], v)
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // Bloom filters pay for columns of many short values, the ids that people
