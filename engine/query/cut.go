@@ -48,7 +48,8 @@ type cutting struct {
 	tokens     []TokenRange // nil = every trace
 	start, end int64        // only segments with a span in [start, end]; 0 = open
 	join       bool         // put traces of several segments together; otherwise only count their spans once
-	candidates *candidates  // of join: which traces can be in the answer
+	candidates *candidates  // which traces can be in the answer; nil = not known
+	rare       float64      // up to this share of spans, look for the candidates first
 }
 
 // maxJoined is about how many spans are put together into one segment of their own.
@@ -86,7 +87,7 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 			return nil, err
 		}
 	}
-	joint, err := findSplit(ctx, pieces)
+	joint, err := c.findSplit(ctx, pieces)
 	if err != nil {
 		return nil, err
 	}
@@ -177,10 +178,19 @@ func (p *piece) ensureLive() {
 }
 
 // findSplit finds the traces that lie in several segments and numbers them. Only segments whose id ranges overlap are
-// looked at.
-func findSplit(ctx context.Context, pieces []*piece) (joint int, err error) {
+// looked at, and only traces that can be in the answer when these are few.
+func (c *cutting) findSplit(ctx context.Context, pieces []*piece) (joint int, err error) {
 	byID := slices.Clone(pieces)
 	sort.SliceStable(byID, func(i, j int) bool { return bytes.Compare(byID[i].info.MinID[:], byID[j].info.MinID[:]) < 0 })
+	overlap := false
+	for i := 1; i < len(byID); i++ {
+		overlap = overlap || compareIDs(byID[i].info.MinID, byID[i-1].info.MaxID) <= 0
+	}
+	if overlap && c.candidates != nil {
+		if joint, done, err := c.candidates.findRare(ctx, pieces, c.rare); done || err != nil {
+			return joint, err
+		}
+	}
 	for i := 0; i < len(byID); {
 		end, last := i+1, byID[i].info.MaxID
 		for end < len(byID) && bytes.Compare(byID[end].info.MinID[:], last[:]) <= 0 {

@@ -218,11 +218,11 @@ func stageNeedsWhole(st traceql.Stage) bool {
 
 // Units cuts the query into independent pieces.
 func (p *MetricsPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.v.start, end: p.v.stamp(p.v.n - 1)}
+	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
 	for _, l := range p.legs {
 		c.join = c.join || l.whole
 	}
-	if c.join && len(p.legs) == 1 && p.legs[0].cmp == nil {
+	if len(p.legs) == 1 {
 		cand, err := newCandidates(p.legs[0].m.Pipeline)
 		if err != nil {
 			return nil, err

@@ -75,11 +75,11 @@ type ServiceStats struct {
 // SearchPlan is a compiled search. Safe for concurrent use: units may run on several threads.
 type SearchPlan struct {
 	req        SearchRequest
-	parsed     *traceql.Query
 	pipe       pipeStage
 	cand       *candidates
 	shown      []*traceql.Attr
 	mostRecent bool
+	rare       float64
 	scans      sync.Pool
 }
 
@@ -98,7 +98,7 @@ func Prepare(req SearchRequest) (*SearchPlan, error) {
 	if req.Limit < 0 || req.Limit > maxResults {
 		return nil, &LimitError{"limit of traces"}
 	}
-	p := &SearchPlan{req: req, parsed: q}
+	p := &SearchPlan{req: req, rare: rareShare}
 	if p.pipe, err = newPipeline(q.Pipeline); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (p *SearchPlan) MostRecent() bool { return p.mostRecent }
 
 // Units cuts the search into independent pieces, newest first.
 func (p *SearchPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand}
+	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare}
 	return c.cut(ctx, sources)
 }
 
