@@ -5,7 +5,7 @@ BIN   := bin
 T     ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check race bench lint layers fuzz release-check clean
+.PHONY: help generated build demo test check race bench lint layers fuzz release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,9 +38,16 @@ fuzz: ## run every fuzz target for T (default 30s) each
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(T) $$pkg; done; done
 
+generated: build ## write man pages and shell completions to build/generated
+	mkdir -p build/generated/man build/generated/completions
+	$(BIN)/ringctl man --dir build/generated/man
+	$(BIN)/ringctl completion bash > build/generated/completions/ringctl.bash
+	$(BIN)/ringctl completion zsh > build/generated/completions/_ringctl
+	$(BIN)/ringctl completion fish > build/generated/completions/ringctl.fish
+
 release-check: ## check goreleaser.yaml and build a snapshot of every platform
 	goreleaser check
 	goreleaser release --snapshot --clean --skip=publish
 
 clean: ## remove what was built
-	rm -rf $(BIN) dist
+	rm -rf $(BIN) build dist
