@@ -107,7 +107,7 @@ func TestCommandsAreUnderstood(t *testing.T) {
 				args, _, _ = strings.Cut(args, " | ")
 				args, _, _ = strings.Cut(args, " > ")
 				seen++
-				cmd := exec.CommandContext(t.Context(), filepath.Join(dir, program), append([]string{stop}, split(args)...)...)
+				cmd := exec.CommandContext(t.Context(), filepath.Join(dir, program), append(split(args), stop)...)
 				cmd.Dir = t.TempDir()
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Errorf("%s: %s %s: %v\n%s", path, program, args, err, out)
