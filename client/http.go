@@ -176,23 +176,26 @@ type page struct {
 	partition bool
 }
 
-var pages = [...]page{
-	{path: "/ingester/ring", key: "collectors/ring"},
-	{path: "/ring", key: "collectors/ring"},
-	{path: "/distributor/ring", key: "collectors/distributor"},
-	{path: "/compactor/ring", key: "collectors/compactor"},
-	{path: "/store-gateway/ring", key: "collectors/store-gateway"},
-	{path: "/query-scheduler/ring", key: "collectors/query-scheduler"},
-	{path: "/scheduler/ring", key: "collectors/scheduler"},
-	{path: "/overrides-exporter/ring", key: "collectors/overrides-exporter"},
-	{path: "/ruler/ring", key: "rulers/ring"},
-	{path: "/multitenant_alertmanager/ring", key: "alertmanagers/alertmanager"},
-	{path: "/indexgateway/ring", key: "collectors/index-gateway"},
-	{path: "/pattern/ring", key: "collectors/pattern-ring"},
-	{path: "/live-store/ring", key: "collectors/live-store"},
-	{path: "/backend-worker/ring", key: "collectors/backend-worker"},
-	{path: "/partition-ring", key: "collectors/livestore-partitions", partition: true},
-	{path: "/ingester/partition-ring", key: "collectors/ingester-partitions", partition: true},
+// pages are the pages that are tried.
+func pages() []page {
+	return []page{
+		{path: "/ingester/ring", key: "collectors/ring"},
+		{path: "/ring", key: "collectors/ring"},
+		{path: "/distributor/ring", key: "collectors/distributor"},
+		{path: "/compactor/ring", key: "collectors/compactor"},
+		{path: "/store-gateway/ring", key: "collectors/store-gateway"},
+		{path: "/query-scheduler/ring", key: "collectors/query-scheduler"},
+		{path: "/scheduler/ring", key: "collectors/scheduler"},
+		{path: "/overrides-exporter/ring", key: "collectors/overrides-exporter"},
+		{path: "/ruler/ring", key: "rulers/ring"},
+		{path: "/multitenant_alertmanager/ring", key: "alertmanagers/alertmanager"},
+		{path: "/indexgateway/ring", key: "collectors/index-gateway"},
+		{path: "/pattern/ring", key: "collectors/pattern-ring"},
+		{path: "/live-store/ring", key: "collectors/live-store"},
+		{path: "/backend-worker/ring", key: "collectors/backend-worker"},
+		{path: "/partition-ring", key: "collectors/livestore-partitions", partition: true},
+		{path: "/ingester/partition-ring", key: "collectors/ingester-partitions", partition: true},
+	}
 }
 
 // ringPages reads what pages there are.
@@ -200,7 +203,7 @@ func (c *Client) ringPages(ctx context.Context, base string) (*gossip.View, erro
 	view := &gossip.View{}
 	var first error
 	seen := map[string]bool{}
-	for _, p := range pages {
+	for _, p := range pages() {
 		if seen[p.key] {
 			continue
 		}

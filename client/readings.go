@@ -148,6 +148,21 @@ func (r *readings) newestOwner(key, id string) (entry partition.Owner, found boo
 	return entry, found
 }
 
+// alive is how many members the best informed view holds for alive, guests left out.
+func (r *readings) alive() int {
+	most := 0
+	for _, v := range r.views {
+		n := 0
+		for _, m := range v.Members {
+			if (m.State == "alive" || m.State == "suspect") && !m.Guest {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
 // common are the checks of every change: the clock, and members that could not be read.
 func (r *readings) common(c *Client) []Check {
 	var out []Check
@@ -173,11 +188,16 @@ func (r *readings) common(c *Client) []Check {
 	default:
 		out = append(out, Check{Name: "clock", Level: Pass, Text: fmt.Sprintf("newest heartbeat %s from this machine's clock", skew.Round(time.Second))})
 	}
-	if n := len(r.failed); n > 0 {
+	alive := r.alive()
+	switch n := len(r.failed); {
+	case n > 0:
 		u := Unreached{Members: r.failed}
 		out = append(out, Check{Name: "views", Level: Warn, Text: fmt.Sprintf(
 			"%s could not be read (%s): what they still hold may come back", model.Plural(n, "member"), model.Some(u.Names()))})
-	} else {
+	case alive > len(r.views):
+		out = append(out, Check{Name: "views", Level: Pass, Text: fmt.Sprintf(
+			"%d of %d members read and written to; gossip brings it to the others", len(r.views), alive)})
+	default:
 		out = append(out, Check{Name: "views", Level: Pass, Text: "all members read: " + model.Plural(len(r.views), "view")})
 	}
 	return out

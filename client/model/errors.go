@@ -32,41 +32,46 @@ const (
 	CodeInterrupted
 )
 
-// codes is the one table of codes: name, exit code of ringctl, and meaning.
-var codes = [...]struct {
+// codeInfo is one line of the table of codes.
+type codeInfo struct {
 	name    string
-	exit    int
+	exit    int // of ringctl
 	meaning string
-}{
-	CodeOK:           {"ok", 0, "yes, or done"},
-	CodeNo:           {"no", 1, "the answer is no"},
-	CodeUsage:        {"usage", 2, "wrong usage"},
-	CodeNoView:       {"no-view", 3, "no member could be reached, so there is no answer"},
-	CodeNotFound:     {"not-found", 4, "no such ring, member or partition"},
-	CodeRefused:      {"refused", 5, "refused by a safety check, nothing changed"},
-	CodeConfirm:      {"confirmation-needed", 6, "a confirmation is needed, nothing changed"},
-	CodeTimeout:      {"timeout", 7, "time ran out"},
-	CodeNotConverged: {"not-converged", 8, "changed, but not every member agrees yet"},
-	CodeInterrupted:  {"interrupted", 130, "interrupted"},
+}
+
+// codes is the one table of codes.
+func codes() []codeInfo {
+	return []codeInfo{
+		CodeOK:           {"ok", 0, "yes, or done"},
+		CodeNo:           {"no", 1, "the answer is no"},
+		CodeUsage:        {"usage", 2, "wrong usage"},
+		CodeNoView:       {"no-view", 3, "no member could be reached, so there is no answer"},
+		CodeNotFound:     {"not-found", 4, "no such ring, member or partition"},
+		CodeRefused:      {"refused", 5, "refused by a safety check, nothing changed"},
+		CodeConfirm:      {"confirmation-needed", 6, "a confirmation is needed, nothing changed"},
+		CodeTimeout:      {"timeout", 7, "time ran out"},
+		CodeNotConverged: {"not-converged", 8, "changed, but not every member agrees yet"},
+		CodeInterrupted:  {"interrupted", 130, "interrupted"},
+	}
 }
 
 // Codes lists all codes in order.
 func Codes() []Code {
-	out := make([]Code, len(codes))
-	for i := range codes {
+	out := make([]Code, len(codes()))
+	for i := range out {
 		out[i] = Code(i)
 	}
 	return out
 }
 
 // String is the code's name, a stable word.
-func (c Code) String() string { return codes[c].name }
+func (c Code) String() string { return codes()[c].name }
 
 // Exit is the exit code of ringctl.
-func (c Code) Exit() int { return codes[c].exit }
+func (c Code) Exit() int { return codes()[c].exit }
 
 // Meaning explains the code in a few words.
-func (c Code) Meaning() string { return codes[c].meaning }
+func (c Code) Meaning() string { return codes()[c].meaning }
 
 // Error is a failure of a client operation.
 type Error struct {

@@ -43,42 +43,44 @@ type knownKey struct {
 
 // knownKeys only adds names and usual settings: which keys are rings, and of which type, is read from the
 // state itself, because the prefix is configurable and a key has changed its type between versions.
-var knownKeys = [...]knownKey{
-	{suffix: "rulers/ring", products: []string{"mimir"}, profile: Profile{Name: "ruler", Stateless: true}},
-	{suffix: "rulers/rulers", products: []string{"loki"}, profile: Profile{Name: "ruler", Stateless: true}},
-	{suffix: "alertmanagers/alertmanager", products: []string{"mimir"}, profile: Profile{Name: "alertmanager"}},
-	{suffix: "ring", profile: Profile{Name: "ingester"},
-		timeouts: map[string]time.Duration{"tempo": 5 * time.Minute},
-		replicas: map[string]int{"pyroscope": 1}},
-	{suffix: "distributor", profile: Profile{Name: "distributor", Stateless: true},
-		timeouts: map[string]time.Duration{"tempo": 5 * time.Minute}},
-	{suffix: "compactor", profile: Profile{Name: "compactor", Stateless: true}},
-	{suffix: "store-gateway", profile: Profile{Name: "store-gateway"}, replicas: map[string]int{"pyroscope": 1}},
-	{suffix: "query-scheduler", profile: Profile{Name: "query-scheduler", Stateless: true}},
-	{suffix: "overrides-exporter", profile: Profile{Name: "overrides-exporter", Stateless: true}},
-	{suffix: "usage-tracker-instances", products: []string{"mimir"}, profile: Profile{Name: "usage-tracker", Stateless: true}},
-	{suffix: "usage-tracker-partitions", products: []string{"mimir"}, profile: Profile{Name: "usage-tracker-partitions"},
-		instances: []string{"usage-tracker-instances"}},
-	{suffix: "ingester-partitions", profile: Profile{Name: "ingester-partitions"}, instances: []string{"ring"}},
-	{suffix: "ingester-partitions-key", products: []string{"loki"}, profile: Profile{Name: "ingester-partitions"},
-		instances: []string{"ring"}},
-	{suffix: "dataobj-consumer-partitions-key", products: []string{"loki"}, profile: Profile{Name: "dataobj-consumer-partitions"},
-		instances: []string{"dataobj-consumer"}},
-	{suffix: "dataobj-consumer", products: []string{"loki"}, profile: Profile{Name: "dataobj-consumer", Stateless: true}},
-	{suffix: "scheduler", products: []string{"loki"}, profile: Profile{Name: "scheduler", Stateless: true}},
-	{suffix: "index-gateway", products: []string{"loki"}, profile: Profile{Name: "index-gateway"}},
-	{suffix: "bloom-gateway", products: []string{"loki"}, profile: Profile{Name: "bloom-gateway"}},
-	{suffix: "pattern-ring", products: []string{"loki"}, profile: Profile{Name: "pattern-ingester", ReplicationFactor: 1}},
-	{suffix: "ui", products: []string{"loki"}, profile: Profile{Name: "ui", Stateless: true}},
-	{suffix: "ingest-limits", products: []string{"loki"}, profile: Profile{Name: "ingest-limits", Stateless: true}},
-	{suffix: "ingest-limits-frontend", products: []string{"loki"}, profile: Profile{Name: "ingest-limits-frontend", Stateless: true}},
-	{suffix: "live-store", products: []string{"tempo"}, profile: Profile{Name: "live-store", Stateless: true}},
-	{suffix: "livestore-partitions", products: []string{"tempo"}, profile: Profile{Name: "livestore-partitions"},
-		instances: []string{"live-store"}},
-	{suffix: "backend-worker", products: []string{"tempo"}, profile: Profile{Name: "backend-worker", Stateless: true}},
-	{suffix: "metrics-generator", products: []string{"tempo"}, profile: Profile{Name: "metrics-generator", Stateless: true},
-		instances: []string{"metrics-generator"}},
-	{suffix: "segment-writer-ring", products: []string{"pyroscope"}, profile: Profile{Name: "segment-writer", ReplicationFactor: 1}},
+func knownKeys() []knownKey {
+	return []knownKey{
+		{suffix: "rulers/ring", products: []string{"mimir"}, profile: Profile{Name: "ruler", Stateless: true}},
+		{suffix: "rulers/rulers", products: []string{"loki"}, profile: Profile{Name: "ruler", Stateless: true}},
+		{suffix: "alertmanagers/alertmanager", products: []string{"mimir"}, profile: Profile{Name: "alertmanager"}},
+		{suffix: "ring", profile: Profile{Name: "ingester"},
+			timeouts: map[string]time.Duration{"tempo": 5 * time.Minute},
+			replicas: map[string]int{"pyroscope": 1}},
+		{suffix: "distributor", profile: Profile{Name: "distributor", Stateless: true},
+			timeouts: map[string]time.Duration{"tempo": 5 * time.Minute}},
+		{suffix: "compactor", profile: Profile{Name: "compactor", Stateless: true}},
+		{suffix: "store-gateway", profile: Profile{Name: "store-gateway"}, replicas: map[string]int{"pyroscope": 1}},
+		{suffix: "query-scheduler", profile: Profile{Name: "query-scheduler", Stateless: true}},
+		{suffix: "overrides-exporter", profile: Profile{Name: "overrides-exporter", Stateless: true}},
+		{suffix: "usage-tracker-instances", products: []string{"mimir"}, profile: Profile{Name: "usage-tracker", Stateless: true}},
+		{suffix: "usage-tracker-partitions", products: []string{"mimir"}, profile: Profile{Name: "usage-tracker-partitions"},
+			instances: []string{"usage-tracker-instances"}},
+		{suffix: "ingester-partitions", profile: Profile{Name: "ingester-partitions"}, instances: []string{"ring"}},
+		{suffix: "ingester-partitions-key", products: []string{"loki"}, profile: Profile{Name: "ingester-partitions"},
+			instances: []string{"ring"}},
+		{suffix: "dataobj-consumer-partitions-key", products: []string{"loki"}, profile: Profile{Name: "dataobj-consumer-partitions"},
+			instances: []string{"dataobj-consumer"}},
+		{suffix: "dataobj-consumer", products: []string{"loki"}, profile: Profile{Name: "dataobj-consumer", Stateless: true}},
+		{suffix: "scheduler", products: []string{"loki"}, profile: Profile{Name: "scheduler", Stateless: true}},
+		{suffix: "index-gateway", products: []string{"loki"}, profile: Profile{Name: "index-gateway"}},
+		{suffix: "bloom-gateway", products: []string{"loki"}, profile: Profile{Name: "bloom-gateway"}},
+		{suffix: "pattern-ring", products: []string{"loki"}, profile: Profile{Name: "pattern-ingester", ReplicationFactor: 1}},
+		{suffix: "ui", products: []string{"loki"}, profile: Profile{Name: "ui", Stateless: true}},
+		{suffix: "ingest-limits", products: []string{"loki"}, profile: Profile{Name: "ingest-limits", Stateless: true}},
+		{suffix: "ingest-limits-frontend", products: []string{"loki"}, profile: Profile{Name: "ingest-limits-frontend", Stateless: true}},
+		{suffix: "live-store", products: []string{"tempo"}, profile: Profile{Name: "live-store", Stateless: true}},
+		{suffix: "livestore-partitions", products: []string{"tempo"}, profile: Profile{Name: "livestore-partitions"},
+			instances: []string{"live-store"}},
+		{suffix: "backend-worker", products: []string{"tempo"}, profile: Profile{Name: "backend-worker", Stateless: true}},
+		{suffix: "metrics-generator", products: []string{"tempo"}, profile: Profile{Name: "metrics-generator", Stateless: true},
+			instances: []string{"metrics-generator"}},
+		{suffix: "segment-writer-ring", products: []string{"pyroscope"}, profile: Profile{Name: "segment-writer", ReplicationFactor: 1}},
+	}
 }
 
 // Products lists the products that have a profile.
@@ -95,7 +97,7 @@ func family(product string) string {
 }
 
 func lookupKey(key string) (knownKey, bool) {
-	for _, k := range knownKeys {
+	for _, k := range knownKeys() {
 		if key == k.suffix || strings.HasSuffix(key, "/"+k.suffix) {
 			return k, true
 		}

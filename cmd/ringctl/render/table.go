@@ -24,7 +24,10 @@ const (
 	Strong
 )
 
-var escapes = [...]string{Plain: "", Good: "\x1b[32m", Warn: "\x1b[33m", Bad: "\x1b[31m", Dim: "\x1b[2m", Strong: "\x1b[1m"}
+// escape starts a tone on a terminal.
+func (t Tone) escape() string {
+	return [...]string{Plain: "", Good: "\x1b[32m", Warn: "\x1b[33m", Bad: "\x1b[31m", Dim: "\x1b[2m", Strong: "\x1b[1m"}[t]
+}
 
 const reset = "\x1b[0m"
 
@@ -33,7 +36,7 @@ func Paint(on bool, tone Tone, text string) string {
 	if !on || tone == Plain || text == "" {
 		return text
 	}
-	return escapes[tone] + text + reset
+	return tone.escape() + text + reset
 }
 
 // Column is one column of a table.
