@@ -47,7 +47,7 @@ func (s *FieldSet) Fields() []query.Field {
 }
 
 func (s *FieldSet) add(scope query.Scope, key string, t query.Type, n int) {
-	if n > 0 && len(s.m) < maxFields {
+	if n > 0 && t != query.Nil && len(s.m) < maxFields {
 		s.m[query.Field{Scope: scope, Key: key, Type: t}] = struct{}{}
 	}
 }
@@ -59,8 +59,12 @@ func (s *FieldSet) addBytes(scope query.Scope, key []byte, t query.Type) {
 	}
 }
 
+// attrs adds attributes; of several with one key the first counts.
 func (s *FieldSet) attrs(scope query.Scope, attrs []trace.Attr) {
 	for i := range attrs {
+		if slices.ContainsFunc(attrs[:i], func(a trace.Attr) bool { return bytes.Equal(a.Key, attrs[i].Key) }) {
+			continue
+		}
 		s.addBytes(scope, attrs[i].Key, TypeOf(&attrs[i].Value))
 	}
 }
@@ -124,9 +128,12 @@ func (s *FieldSet) list() []Field {
 }
 
 // TypeOf is the query type of an attribute value: an array has the type of its
-// elements when they are all of one basic type, and is Other otherwise.
+// elements when there are some and all are of one basic type. Bytes, maps and
+// other arrays are Other; the empty value counts as not there and is Nil.
 func TypeOf(v *trace.Value) query.Type {
 	switch v.Kind {
+	case trace.KindEmpty:
+		return query.Nil
 	case trace.KindString:
 		return query.String
 	case trace.KindBool:
@@ -135,8 +142,6 @@ func TypeOf(v *trace.Value) query.Type {
 		return query.Int
 	case trace.KindDouble:
 		return query.Float
-	case trace.KindBytes:
-		return query.Bytes
 	case trace.KindArray:
 		return arrayType(v)
 	}
@@ -146,20 +151,17 @@ func TypeOf(v *trace.Value) query.Type {
 func arrayType(v *trace.Value) query.Type {
 	t := query.Nil
 	for e, err := range v.Elements() {
-		if err != nil {
+		if err != nil || e.Kind == trace.KindArray {
 			return query.Other
 		}
-		et := query.Other
-		if e.Kind != trace.KindArray {
-			et = TypeOf(&e)
-		}
-		if et == query.Other || et == query.Bytes || t != query.Nil && t != et {
+		et := TypeOf(&e)
+		if et == query.Nil || et == query.Other || t != query.Nil && t != et {
 			return query.Other
 		}
 		t = et
 	}
 	if t == query.Nil {
-		return query.String | query.Array // an empty list of anything
+		return query.Other
 	}
 	return t | query.Array
 }

@@ -47,12 +47,13 @@ func (s *sorter) sort(c *Columns) {
 		*p++
 	}
 	for i := range n {
-		sortByStart(s.order[s.from[i]:s.from[i+1]], c.Start)
+		SortByStart(s.order[s.from[i]:s.from[i+1]], c.Start)
 	}
 }
 
-// sortByStart sorts the rows of one trace, which mostly arrive in order.
-func sortByStart(rows []uint32, start []int64) {
+// SortByStart sorts the rows of one trace by start, keeping the order of equal
+// ones. They mostly arrive in order.
+func SortByStart(rows []uint32, start []int64) {
 	if len(rows) > 64 {
 		slices.SortStableFunc(rows, func(a, b uint32) int { return cmp.Compare(start[a], start[b]) })
 		return

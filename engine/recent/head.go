@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/ringctl/ringctl/engine/block"
@@ -41,10 +42,11 @@ type head struct {
 	droppedL                      column
 	events, links, extra          column
 
-	attrs [5]map[string]*column // by query.Type
-	order []*column
-	first column // predicts the first attribute of a span
-	over  struct {
+	attrs    [5]map[string]*column // by query.Type
+	order    []*column
+	first    column // predicts the first attribute of a span
+	repeated []byte // attributes whose key the span had before
+	over     struct {
 		rows, lens, keys, values []uint32
 		key, value               pq.Interner
 		buf                      []byte
@@ -68,7 +70,8 @@ type column struct {
 	dict   pq.Interner
 	unique bool
 	judged bool
-	next   *column // the column that followed this one last time
+	next   *column   // the column that followed this one last time
+	others []*column // of the same key and another type
 }
 
 // groups interns resources or scopes.
@@ -117,6 +120,7 @@ func (h *head) reset() {
 	h.order = kept
 	for _, c := range h.order {
 		c.next = nil
+		c.others = slices.DeleteFunc(c.others, func(o *column) bool { return h.attrs[o.Type][o.Key] != o })
 	}
 	h.first.next = nil
 	h.resources.reset()
@@ -220,8 +224,12 @@ func (h *head) append(w *walker, s *trace.Span) {
 	h.droppedL.number(row, s.DroppedLinks)
 	h.events.blob(row, s.Events)
 	h.links.blob(row, s.Links)
-	h.extra.blob(row, s.Unknown)
+	h.repeated = h.repeated[:0]
 	h.attributes(row, s.Attrs)
+	if len(h.repeated) > 0 {
+		s.Unknown = append(slices.Clone(s.Unknown), h.repeated...)
+	}
+	h.extra.blob(row, s.Unknown)
 	h.rows++
 }
 
@@ -297,29 +305,24 @@ func (h *head) growTraces() {
 	}
 }
 
-// attributes appends the attributes of a span.
+// attributes appends the attributes of a span. Of several with one key the first
+// counts; the others are kept beside the columns, where no question finds them.
 func (h *head) attributes(row uint32, attrs []trace.Attr) {
 	prev := &h.first
 	for i := range attrs {
 		a := &attrs[i]
-		t := query.Nil
-		switch a.Value.Kind {
-		case trace.KindString:
-			t = query.String
-		case trace.KindInt:
-			t = query.Int
-		case trace.KindDouble:
-			t = query.Float
-		case trace.KindBool:
-			t = query.Bool
-		}
+		t := columnType(a.Value.Kind)
 		var c *column
 		if t != query.Nil {
 			if c = prev.next; c == nil || c.Type != t || c.Key != string(a.Key) {
 				c = h.column(t, a.Key)
 			}
 		}
-		if c == nil || len(c.rows) > 0 && c.rows[len(c.rows)-1] == row {
+		switch {
+		case h.again(row, c, a.Key):
+			h.repeated = trace.AppendAttr(h.repeated, fieldAttributes, a)
+			continue
+		case c == nil:
 			h.overflow(row, a)
 			continue
 		}
@@ -332,6 +335,46 @@ func (h *head) attributes(row uint32, attrs []trace.Attr) {
 		c.addString(a.Value.Bytes)
 	}
 }
+
+// columnType is the type of the column for values of a kind, Nil for none.
+func columnType(k trace.ValueKind) query.Type {
+	switch k {
+	case trace.KindString:
+		return query.String
+	case trace.KindInt:
+		return query.Int
+	case trace.KindDouble:
+		return query.Float
+	case trace.KindBool:
+		return query.Bool
+	}
+	return query.Nil
+}
+
+// again tells whether the row has an attribute with this key already. c is the
+// key's column, nil when it has none.
+func (h *head) again(row uint32, c *column, key []byte) bool {
+	if c != nil {
+		if c.has(row) || slices.ContainsFunc(c.others, func(o *column) bool { return o.has(row) }) {
+			return true
+		}
+	} else {
+		for t := range h.attrs {
+			if o := h.attrs[t][string(key)]; o != nil && o.has(row) {
+				return true
+			}
+		}
+	}
+	o := &h.over
+	n := len(o.rows)
+	if n == 0 || o.rows[n-1] != row {
+		return false
+	}
+	code := o.key.Find(key)
+	return code != 0 && slices.Contains(o.keys[len(o.keys)-int(o.lens[n-1]):], code)
+}
+
+func (c *column) has(row uint32) bool { return len(c.rows) > 0 && c.rows[len(c.rows)-1] == row }
 
 func (c *column) addString(v []byte) {
 	if c.unique {
@@ -350,14 +393,18 @@ func (h *head) column(t query.Type, key []byte) *column {
 	c := h.attrs[t][string(key)]
 	if c == nil && len(h.order) < maxKeys {
 		c = &column{Attr: block.Attr{Key: string(key), Type: t}}
+		for o := range h.attrs {
+			if other := h.attrs[o][c.Key]; other != nil {
+				c.others, other.others = append(c.others, other), append(other.others, c)
+			}
+		}
 		h.attrs[t][c.Key] = c
 		h.order = append(h.order, c)
 	}
 	return c
 }
 
-// overflow notes an attribute that has no column: a list, a map, bytes, nothing,
-// or a key that the span has twice.
+// overflow notes an attribute that has no column: a list, a map, bytes or nothing.
 func (h *head) overflow(row uint32, a *trace.Attr) {
 	o := &h.over
 	if n := len(o.rows); n == 0 || o.rows[n-1] != row {

@@ -187,6 +187,9 @@ func (s *segment) Traces(context.Context) (*query.Traces, error) {
 			t.Perm[*p] = uint32(row)
 			*p++
 		}
+		for i := range n { // as a block has them, so that trees get the same numbers
+			block.SortByStart(t.Perm[t.Offsets[i]:t.Offsets[i+1]], s.cols.Start)
+		}
 		s.traces = t
 	})
 	return s.traces, nil
