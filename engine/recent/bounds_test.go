@@ -71,6 +71,30 @@ func TestBounds(t *testing.T) {
 	})
 }
 
+// A tenant that has gone quiet gives its memory back and is taken up again.
+func TestIdleTenant(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	s := small(t, Config{MaxRows: 30, Now: func() time.Time { return now }})
+	for range 3 {
+		if err := s.Push(t.Context(), "a", newGen(1).otlp(40)); err != nil {
+			t.Fatal(err)
+		}
+		s.turn(t.Context())
+	}
+	state, err := s.tenant("a")
+	if err != nil || state.spare == nil {
+		t.Fatal("a busy tenant has no spare head", err)
+	}
+	now = now.Add(2 * time.Minute)
+	s.turn(t.Context())
+	if state.spare != nil || cap(state.head.trace) > 0 {
+		t.Error("an idle tenant keeps its memory")
+	}
+	if err := s.Push(t.Context(), "a", newGen(2).otlp(40)); err != nil || state.head.rows == 0 {
+		t.Error("push after a rest:", err)
+	}
+}
+
 func TestMalformedPush(t *testing.T) {
 	s := small(t, Config{})
 	var bad *trace.MalformedError

@@ -54,6 +54,19 @@ func (s *Store) turn(ctx context.Context) {
 		if err := s.sealAll(t); err != nil {
 			s.failed("seal", t.id, err)
 		}
+		t.relax(s.cfg.Now().UnixNano())
+	}
+}
+
+// idle is how long a tenant sends nothing before the memory of its heads goes.
+const idle = int64(time.Minute)
+
+// relax frees the heads of a tenant that sends nothing.
+func (t *tenantState) relax(now int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.head.rows == 0 && len(t.sealing) == 0 && now-t.pushed > idle && (t.spare != nil || cap(t.head.trace) > 0) {
+		t.head, t.spare, t.snap = newHead(), nil, nil
 	}
 }
 
@@ -271,8 +284,8 @@ func (s *Store) sealed(t *tenantState, c *sealing, b *localBlock) {
 	if b != nil {
 		t.blocks = append(t.blocks[:len(t.blocks):len(t.blocks)], b)
 	}
-	lent := c.lent
-	if !lent && t.spare == nil {
+	// Only a tenant that fills its heads soon needs the memory again.
+	if !c.lent && t.spare == nil && 4*c.cols.Rows >= s.cfg.MaxRows {
 		c.head.reset()
 		t.spare = c.head
 	}

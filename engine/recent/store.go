@@ -137,6 +137,7 @@ type tenantState struct {
 	mu      sync.Mutex
 	head    *head
 	floor   uint64 // first log segment with spans of the head
+	pushed  int64  // time of the last push, Unix ns
 	lent    bool   // a snapshot of the head was taken
 	spare   *head
 	held    map[trace.ID]bool // held back once already
@@ -273,7 +274,8 @@ func (s *Store) append(t *tenantState, otlp []byte, floor uint64) error {
 	if t.head.rows == 0 {
 		t.floor = floor
 	}
-	spans, rejected, err := t.head.add(otlp, s.cfg.Now().UnixNano())
+	t.pushed = s.cfg.Now().UnixNano()
+	spans, rejected, err := t.head.add(otlp, t.pushed)
 	full := t.head.rows >= s.cfg.MaxRows
 	t.mu.Unlock()
 	s.m.spans.Add(float64(spans))
