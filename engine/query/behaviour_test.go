@@ -353,3 +353,40 @@ func TestFindTrace(t *testing.T) {
 		}
 	}
 }
+
+// TestUnitsInParallel: units of one plan run on several threads and give the same answer.
+func TestUnitsInParallel(t *testing.T) {
+	r := rand.New(rand.NewSource(5))
+	var src []query.Source
+	for seed := range int64(6) {
+		src = append(src, spread(t, r, querytest.Random(seed, 20))...)
+	}
+	req := query.SearchRequest{Query: `{ .a != nil } >> { resource.service.name =~ "c.*" } | count() > 0`, Limit: 1000}
+	want := canonical(find(t, src, req))
+	p, err := query.Prepare(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	units, err := p.Units(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := make(chan *query.SearchResult)
+	for _, u := range units {
+		go func() {
+			part, err := p.Run(t.Context(), u)
+			if err != nil {
+				t.Error(err)
+				part = &query.SearchResult{}
+			}
+			parts <- part
+		}()
+	}
+	sum := &query.SearchResult{}
+	for range units {
+		p.Merge(sum, <-parts)
+	}
+	if got := canonical(sum); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

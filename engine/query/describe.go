@@ -100,7 +100,7 @@ type describer struct {
 }
 
 // describe makes the results of the traces found.
-func (p *SearchPlan) describe(s *scan, found []foundTrace, res *SearchResult) error {
+func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *SearchResult) error {
 	show := s.bitmap()
 	if err := p.trim(s, found, show); err != nil {
 		return err
@@ -122,14 +122,6 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, res *SearchResult) er
 		}
 		d.attrs = append(d.attrs, get)
 		d.names = append(d.names, shownName(a))
-	}
-	numbers := s.bitmapOf(len(s.traces.IDs))
-	for i := range found {
-		numbers.Set(found[i].number)
-	}
-	sum, err := s.summaries(numbers)
-	if err != nil {
-		return err
 	}
 	res.Traces = make([]TraceResult, len(found))
 	place := newestOrder(found)

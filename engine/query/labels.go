@@ -153,6 +153,11 @@ func (s *scan) rowLabels(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
 	if err != nil {
 		return labelColumn{}, err
 	}
+	return s.numberRows(get, rows)
+}
+
+// numberRows numbers what get gives for the rows.
+func (s *scan) numberRows(get getter, rows Bitmap) (labelColumn, error) {
 	c := labelColumn{codes: make([]uint32, s.n)}
 	n := numberer{}
 	for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {

@@ -432,6 +432,9 @@ func (w *memoryWriter) close() {
 			}
 			c.vec.Codes, c.vec.Rows = codes, nil
 		}
+		if c.vec.Lists == nil && c.vec.Ints != nil && c.count*8 > n {
+			c.densify(n)
+		}
 		k := colKey{f.Scope, f.Key}
 		w.m.columns[k] = append(w.m.columns[k], c)
 	}
@@ -443,6 +446,21 @@ func (w *memoryWriter) close() {
 		w.m.info.Fields = appendTableFields(w.m.info.Fields, scope, t)
 	}
 	sort.Slice(w.m.info.Fields, func(i, j int) bool { return fieldLess(w.m.info.Fields[i], w.m.info.Fields[j]) })
+}
+
+// densify gives every row an entry, with Present when some have none.
+func (c *memoryColumn) densify(n int) {
+	ints := make([]int64, n)
+	if c.count < n {
+		c.vec.Present = NewBitmap(n)
+	}
+	for i, row := range c.vec.Rows {
+		ints[row] = c.vec.Ints[i]
+		if c.count < n {
+			c.vec.Present.Set(row)
+		}
+	}
+	c.vec.Ints, c.vec.Rows = ints, nil
 }
 
 func fieldLess(a, b Field) bool {

@@ -23,8 +23,10 @@ func (s *scan) nestedSets(within Bitmap, parts int) (*nestedSet, error) {
 		return s.nested, nil
 	}
 	if len(s.columns(ScopeIntrinsic, KeyNestedLeft).cols) == 0 {
-		n, err := s.computeNested()
-		s.nested = n
+		n, err := s.computeNested(within)
+		if within == nil {
+			s.nested = n
+		}
 		return n, err
 	}
 	n := &nestedSet{}
@@ -48,20 +50,28 @@ func (s *scan) nestedSets(within Bitmap, parts int) (*nestedSet, error) {
 	return n, nil
 }
 
-func (s *scan) computeNested() (*nestedSet, error) {
-	t, err := s.loadTraces()
+// computeNested numbers the traces that have a row in within (nil = all).
+func (s *scan) computeNested(within Bitmap) (*nestedSet, error) {
+	if within == nil {
+		within = s.live
+	}
+	traces, err := s.tracesOf(within)
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.intrinsic(KeySpanID, nil)
+	all, err := s.rowsOf(traces)
 	if err != nil {
 		return nil, err
 	}
-	parent, err := s.intrinsic(KeyParentID, nil)
+	id, err := s.intrinsic(KeySpanID, all)
 	if err != nil {
 		return nil, err
 	}
-	kind, err := s.intrinsic(KeyKind, nil)
+	parent, err := s.intrinsic(KeyParentID, all)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := s.intrinsic(KeyKind, all)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +81,11 @@ func (s *scan) computeNested() (*nestedSet, error) {
 	var kinds []uint8
 	var left, right, up []int32
 	var rows []uint32
-	for i := range t.IDs {
+	for i, ok := traces.Next(0); ok; i, ok = traces.Next(i + 1) {
 		if err := s.step(); err != nil {
 			return nil, err
 		}
-		rows = s.traceRows(uint32(i), s.live, rows[:0])
+		rows = s.traceRows(i, s.live, rows[:0])
 		ids, parents, kinds = ids[:0], parents[:0], kinds[:0]
 		for _, row := range rows {
 			ids = append(ids, uint64(id.at(row)))

@@ -169,11 +169,11 @@ func (p *SearchPlan) evaluate(s *scan, res *SearchResult) error {
 	if err != nil || out.rows.Empty() {
 		return err
 	}
-	found, err := p.choose(s, out)
+	found, sum, err := p.choose(s, out)
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	return p.describe(s, found, res)
+	return p.describe(s, found, sum, res)
 }
 
 // foundTrace is a trace of the answer on its way.
@@ -191,15 +191,15 @@ func newestFirst(a, b foundTrace) int {
 	return cmp.Compare(a.number, b.number)
 }
 
-// choose picks the newest traces of the state, as many as asked for.
-func (p *SearchPlan) choose(s *scan, in state) ([]foundTrace, error) {
+// choose picks the newest traces of the state, as many as asked for; sum is about them.
+func (p *SearchPlan) choose(s *scan, in state) ([]foundTrace, *summary, error) {
 	traces, err := s.tracesOf(in.rows)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sum, err := s.summaries(traces)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	found := make([]foundTrace, 0, traces.Count())
 	for t, ok := traces.Next(0); ok; t, ok = traces.Next(t + 1) {
@@ -229,7 +229,7 @@ func (p *SearchPlan) choose(s *scan, in state) ([]foundTrace, error) {
 			at++
 		}
 	}
-	return found, nil
+	return found, sum, nil
 }
 
 // Merge adds another part of the answer. limit and spansPerSet are those of the request.

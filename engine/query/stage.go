@@ -137,27 +137,28 @@ func (selectStage) run(_ *scan, in state) (state, error) { return in, nil }
 func (g groupStage) share(*scan) (float64, error) { return 1, nil }
 
 func (g groupStage) run(s *scan, in state) (state, error) {
-	get, err := s.getter(g.expr, in.rows)
+	col, err := s.groupColumn(g.expr, in.rows)
 	if err != nil {
 		return in, err
 	}
+	shown := make([]Attribute, len(col.values)) // by number, made when needed
 	out := state{rows: in.rows, group: true}
-	index := map[string]int{}
-	var key []byte
+	at := map[uint32]int{}
 	split := func(t uint32, rows []uint32, attrs []Attribute) error {
-		clear(index)
+		clear(at)
 		for _, row := range rows {
 			if err := s.step(); err != nil {
 				return err
 			}
-			v := get(row)
-			key = v.appendKey(key[:0])
-			i, ok := index[string(key)]
+			n := col.number[col.codes[row]]
+			i, ok := at[n]
 			if !ok {
 				i = len(out.sets)
-				index[string(key)] = i
-				all := append(append([]Attribute(nil), attrs...), Attribute{g.label, v.shown()})
-				out.sets = append(out.sets, spanset{trace: t, attrs: all})
+				at[n] = i
+				if shown[n].Key == "" {
+					shown[n] = Attribute{g.label, col.values[n].shown()}
+				}
+				out.sets = append(out.sets, spanset{trace: t, attrs: with(attrs, shown[n])})
 			}
 			out.sets[i].rows = append(out.sets[i].rows, row)
 		}
@@ -173,6 +174,18 @@ func (g groupStage) run(s *scan, in state) (state, error) {
 		}
 	}
 	return out, nil
+}
+
+// groupColumn numbers the values of an expression.
+func (s *scan) groupColumn(f traceql.Field, rows Bitmap) (labelColumn, error) {
+	if a, ok := f.(*traceql.Attr); ok {
+		return s.labelColumn(a, rows)
+	}
+	get, err := s.getter(f, rows)
+	if err != nil {
+		return labelColumn{}, err
+	}
+	return s.numberRows(get, rows)
 }
 
 // inRounds runs f on grouped spansets: the first of every trace together, then the second, and so on, as if each were

@@ -34,24 +34,32 @@ func (s *scan) summaries(traces Bitmap) (*summary, error) {
 	if sum.serviceCol != nil {
 		return sum, nil
 	}
-	if err := s.computeSummaries(sum); err != nil {
+	if err := s.computeSummaries(sum, traces); err != nil {
 		return nil, err
 	}
-	s.sum = sum
+	if traces == nil {
+		s.sum = sum
+	}
 	return sum, nil
 }
 
-func (s *scan) computeSummaries(sum *summary) error {
+func (s *scan) computeSummaries(sum *summary, traces Bitmap) error {
 	t, err := s.loadTraces()
 	if err != nil {
 		return err
+	}
+	var rows Bitmap
+	if traces != nil {
+		if rows, err = s.rowsOf(traces); err != nil {
+			return err
+		}
 	}
 	var start, duration, parent *Vector
 	for _, part := range [...]struct {
 		key string
 		dst **Vector
 	}{{KeyStart, &start}, {KeyDuration, &duration}, {KeyParentID, &parent}, {KeyName, &sum.names}, {KeyResource, &sum.resource}} {
-		if *part.dst, err = s.intrinsic(part.key, nil); err != nil {
+		if *part.dst, err = s.intrinsic(part.key, rows); err != nil {
 			return err
 		}
 	}
@@ -61,6 +69,9 @@ func (s *scan) computeSummaries(sum *summary) error {
 	n := len(t.IDs)
 	sum.starts, sum.ends, sum.roots = make([]int64, n), make([]int64, n), make([]int32, n)
 	for i := range n {
+		if traces != nil && !traces.Has(uint32(i)) {
+			continue
+		}
 		if err := s.step(); err != nil {
 			return err
 		}
@@ -70,6 +81,9 @@ func (s *scan) computeSummaries(sum *summary) error {
 			row := k
 			if t.Perm != nil {
 				row = t.Perm[k]
+			}
+			if !s.live.Has(row) {
+				continue
 			}
 			from := start.at(row)
 			to := from + duration.at(row)

@@ -134,6 +134,9 @@ func (c *variedColumn) Read(ctx context.Context, within query.Bitmap, dst *query
 			}
 			return 0, false
 		}
+		if in.Present != nil && !in.Present.Has(uint32(row)) {
+			return 0, false
+		}
 		return row, in.Dict == nil || in.Lists != nil || in.Codes[row] != 0
 	}
 	var entries []int
