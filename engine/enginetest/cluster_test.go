@@ -223,6 +223,6 @@ func TestKillingEachNodeLosesNothing(t *testing.T) {
 	for _, tr := range paths {
 		acked, doubtful := tr.count()
 		t.Logf("%s: %d exports acknowledged, %d in doubt", tr.tenant, acked, doubtful)
-		tr.check(frontend)
+		tr.checkCopies(frontend, 3)
 	}
 }

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -207,10 +209,21 @@ func number(key string, value int64) *common.KeyValue {
 	return &common.KeyValue{Key: key, Value: &common.AnyValue{Value: &common.AnyValue_IntValue{IntValue: value}}}
 }
 
-// canonical is a span with everything it inherits, as bytes to compare.
+// canonical is a span with everything it inherits, as bytes to compare. The
+// order of attributes means nothing in OTLP, and an empty resource or scope is
+// none.
 func canonical(rs *otlp.ResourceSpans, ss *otlp.ScopeSpans, s *otlp.Span) []byte {
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&otlp.ResourceSpans{Resource: rs.Resource, SchemaUrl: rs.SchemaUrl,
-		ScopeSpans: []*otlp.ScopeSpans{{Scope: ss.Scope, SchemaUrl: ss.SchemaUrl, Spans: []*otlp.Span{s}}}})
+	res, scope := rs.Resource, ss.Scope
+	if res == nil {
+		res = &resource.Resource{}
+	}
+	if scope == nil {
+		scope = &common.InstrumentationScope{}
+	}
+	s = proto.CloneOf(s)
+	slices.SortStableFunc(s.Attributes, func(a, b *common.KeyValue) int { return cmp.Compare(a.Key, b.Key) })
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(&otlp.ResourceSpans{Resource: res, SchemaUrl: rs.SchemaUrl,
+		ScopeSpans: []*otlp.ScopeSpans{{Scope: scope, SchemaUrl: ss.SchemaUrl, Spans: []*otlp.Span{s}}}})
 	if err != nil {
 		return []byte(err.Error())
 	}

@@ -211,6 +211,9 @@ func (f *Frontend) search(w http.ResponseWriter, r *http.Request) error {
 		return v.err
 	}
 	req.Start, req.End = win.start, win.end
+	if _, err := query.Prepare(req); err != nil { // also when there is nobody to say so
+		return peer.StatusOf(err)
+	}
 	a, err := f.askAll(r.Context(), tenants, peer.Question{Search: &req}, win)
 	if err != nil {
 		return err

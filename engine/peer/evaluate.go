@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc/codes"
@@ -41,13 +42,16 @@ func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads 
 	return a, nil
 }
 
-// StatusOf gives an error of package query its code.
+// StatusOf gives an error of package query its code, and one about the text of a
+// query the line with a caret below the place.
 func StatusOf(err error) error {
 	var syntax *traceql.Error
 	var unsupported *query.UnsupportedError
 	var limit *query.LimitError
 	switch {
-	case errors.As(err, &syntax), errors.As(err, &unsupported):
+	case errors.As(err, &syntax):
+		return status.Error(codes.InvalidArgument, err.Error()+"\n"+place(syntax))
+	case errors.As(err, &unsupported):
 		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.As(err, &limit):
 		return status.Error(codes.ResourceExhausted, err.Error())
@@ -55,6 +59,13 @@ func StatusOf(err error) error {
 		return status.FromContextError(err).Err()
 	}
 	return err
+}
+
+// place is the line of the query with a caret below it.
+func place(e *traceql.Error) string {
+	line, rest, _ := strings.Cut(e.Caret(), "\n")
+	indent, _, _ := strings.Cut(rest, "^")
+	return line + "\n" + indent + "^"
 }
 
 func search(ctx context.Context, req query.SearchRequest, sources []query.Source, threads int) (*query.SearchResult, error) {
