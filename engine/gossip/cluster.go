@@ -301,8 +301,15 @@ func split(change *Change) []part {
 	return parts
 }
 
-// transmissions is how often each message is sent: it grows with the size of the cluster as memberlist's own do.
+// transmissions is how often each member that heard of a change tells it. The factor works as in memberlist; below the
+// second number somebody would be left out: if all of n members tell a change k times to members chosen at random, about
+// n/e^k of them never hear it before the next full exchange, half a minute or minutes later.
 func transmissions(factor, members int) int {
+	return max(scaled(factor, members), int(math.Ceil(math.Log(float64(max(members, 1)))))+6)
+}
+
+// scaled is memberlist's way to let a number grow with the cluster.
+func scaled(factor, members int) int {
 	return factor * int(math.Ceil(math.Log10(float64(members+1))))
 }
 

@@ -16,7 +16,7 @@ type Config struct {
 	NodeName              string        `yaml:"node_name"` // "": the host name
 	RandomizeNodeName     bool          `yaml:"randomize_node_name"`
 	StreamTimeout         time.Duration `yaml:"stream_timeout"`
-	RetransmitFactor      int           `yaml:"retransmit_factor"`
+	RetransmitFactor      int           `yaml:"retransmit_factor"` // times log10 of the members; a change is told more often where that would leave somebody out
 	PullPushInterval      time.Duration `yaml:"pull_push_interval"`
 	GossipInterval        time.Duration `yaml:"gossip_interval"`
 	GossipNodes           int           `yaml:"gossip_nodes"`

@@ -183,7 +183,7 @@ func (c *Cluster) fastJoin(ctx context.Context) error {
 	for try := 0; ; try++ {
 		seeds := c.seeds(ctx, c.cfg.JoinMembers)
 		rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
-		few := max(transmissions(c.cfg.RetransmitFactor, len(seeds)), want)
+		few := max(scaled(c.cfg.RetransmitFactor, len(seeds)), want)
 		joined, last = c.join(seeds, few)
 		if joined >= want || !c.cfg.AbortIfClusterFastJoinFails || try >= c.cfg.MaxJoinRetries {
 			break
