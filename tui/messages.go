@@ -44,7 +44,7 @@ type (
 		err    error
 	}
 	tickMsg    time.Time
-	pollDueMsg struct{}
+	pollDueMsg struct{ gen int }
 	spinMsg    struct{}
 )
 
@@ -66,8 +66,19 @@ func tick() tea.Cmd {
 	return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) })
 }
 
+// pollLater begins the next round after a while, sooner when views disagree.
 func (m *Model) pollLater() tea.Cmd {
-	return tea.Tick(m.pollEvery(), func(time.Time) tea.Msg { return pollDueMsg{} })
+	if m.lastPoll != nil && m.lastPoll.Disagreeing() > 0 {
+		return m.pollAfter(min(pollSoon, m.opts.PollEvery))
+	}
+	return m.pollAfter(m.opts.PollEvery)
+}
+
+// pollAfter begins a round after d, or when the last one has been paid for,
+// unless another has begun by then.
+func (m *Model) pollAfter(d time.Duration) tea.Cmd {
+	due := pollDueMsg{m.pollGen}
+	return tea.Tick(max(d, m.pollRest()), func(time.Time) tea.Msg { return due })
 }
 
 // A round of views makes every member encode its whole state: rounds are spaced
@@ -75,16 +86,19 @@ func (m *Model) pollLater() tea.Cmd {
 const (
 	pollBytesPerSecond = 1 << 20
 	pollAtLeast        = 10 * time.Minute
+	// pollSoon is when members are asked again after views disagreed or health
+	// changed: both are about to change once more.
+	pollSoon = 3 * time.Second
 )
 
-func (m *Model) pollEvery() time.Duration {
+func (m *Model) pollRest() time.Duration {
 	moved := 0
 	if m.lastPoll != nil {
 		for _, v := range m.lastPoll.Views {
 			moved += v.StateBytes
 		}
 	}
-	return max(m.opts.PollEvery, min(time.Duration(moved)*time.Second/pollBytesPerSecond, pollAtLeast))
+	return min(time.Duration(moved)*time.Second/pollBytesPerSecond, pollAtLeast)
 }
 
 func spin() tea.Cmd {

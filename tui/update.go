@@ -45,6 +45,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tickMsg:
 		return m, m.onTick()
 	case pollDueMsg:
+		if msg.gen != m.pollGen {
+			return m, nil // another round has begun since
+		}
 		return m, m.poll()
 	case spinMsg:
 		return m, m.onSpin()
@@ -105,6 +108,9 @@ func (m *Model) onFrame(msg frameMsg) tea.Cmd {
 	}
 	if m.about.Recorded {
 		return m.take()
+	}
+	if msg.changed && m.lastPoll != nil {
+		return tea.Batch(m.takeLater(), m.pollAfter(min(pollSoon, m.opts.PollEvery)-m.now.Sub(m.lastPoll.At)))
 	}
 	return m.takeLater()
 }

@@ -15,13 +15,25 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, stop := untilSignal()
 	env := environment()
 	env.Top, env.Extra = top, []*cobra.Command{demoCommand(env)}
 	code := command.Run(ctx, env)
 	stop()
 	os.Exit(code)
+}
+
+// untilSignal ends with the first signal to stop; a second one then ends the
+// process at once. A terminal that is closed hangs up more than once and means
+// it only once, so that there is time to leave the cluster and tidy up.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	if signal.Ignored(syscall.SIGHUP) { // nohup
+		return ctx, stop
+	}
+	ctx, quit := signal.NotifyContext(ctx, syscall.SIGHUP)
+	return ctx, func() { quit(); stop() }
 }
 
 func environment() command.Env {

@@ -150,6 +150,11 @@ func (d *Dialog) ringName() string {
 	return d.Change.Ring
 }
 
+// arrows draws the arrows of a text as the theme does.
+func arrows(t *widget.Theme, text string) string {
+	return strings.ReplaceAll(text, "->", t.Glyph.Right)
+}
+
 type line = []widget.Span
 
 // lines are what may scroll, and below it what is always in sight.
@@ -184,7 +189,7 @@ func (d *Dialog) planLines(t *widget.Theme, w int) []line {
 		out = append(out, wrapped(t.Strong, s.ID+"  ", t.Text, s.Before+" "+t.Glyph.Right+" "+s.After, w)...)
 	}
 	if d.plan.Effect != "" {
-		out = append(out, wrapped(t.Dim, "  ", t.Text, d.plan.Effect, w)...)
+		out = append(out, wrapped(t.Dim, "  ", t.Text, arrows(t, d.plan.Effect), w)...)
 	}
 	out = append(out, nil)
 	for _, k := range d.plan.Checks {
@@ -193,7 +198,7 @@ func (d *Dialog) planLines(t *widget.Theme, w int) []line {
 		if k.ID != "" && len(d.plan.Steps) > 1 {
 			name += " " + k.ID
 		}
-		out = append(out, wrapped(st, sym+" "+name+"  ", t.Text, k.Text, w)...)
+		out = append(out, wrapped(st, sym+" "+name+"  ", t.Text, arrows(t, k.Text), w)...)
 	}
 	if len(d.plan.Views) > 0 {
 		out = append(out, line{{Style: t.Dim, Text: "checked against " + count(len(d.plan.Views), "view")}})

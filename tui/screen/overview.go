@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,8 @@ type Overview struct {
 	list   widget.List
 	rows   []ringRow
 	feed   *scene.Feed
+	// moved is true once the cursor was: before, it stays on the worst ring.
+	moved bool
 }
 
 // ringRow is one line of the overview: an instance ring, a partition ring or a
@@ -62,13 +65,26 @@ func (o *Overview) collect() {
 		k := &s.Opaque[i]
 		o.add(ringRow{key: k.Key, name: k.Key, verdict: client.Unknown, problem: opaqueText(k), opaque: k})
 	}
-	slices.SortStableFunc(o.rows, func(a, b ringRow) int { return b.verdict.Rank() - a.verdict.Rank() })
+	slices.SortStableFunc(o.rows, func(a, b ringRow) int {
+		return cmp.Or(b.verdict.Rank()-a.verdict.Rank(), b.weight()-a.weight())
+	})
 	o.list.SetSize(len(o.rows), max(len(o.rows), 1))
 	for i := range o.rows {
-		if held != nil && o.rows[i].key == held.key {
+		if o.moved && held != nil && o.rows[i].key == held.key {
 			o.list.To(i)
 		}
 	}
+}
+
+// weight puts partition rings beside the rings that keep copies.
+func (r *ringRow) weight() int {
+	switch {
+	case r.ring != nil:
+		return weight(r.ring)
+	case r.partitions != nil:
+		return partitionsWeight
+	}
+	return -1
 }
 
 func opaqueText(k *client.Opaque) string {
@@ -96,6 +112,7 @@ func (o *Overview) selected() *ringRow {
 // HandleKey moves the cursor and opens rings.
 func (o *Overview) HandleKey(key string) (Action, bool) {
 	if o.list.HandleKey(key) {
+		o.moved = true
 		return nil, true
 	}
 	r := o.selected()

@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,16 +72,27 @@ func (r *Ring) SetScene(s *scene.Scene) {
 	r.collect()
 }
 
-// mainRing is the ring that most people mean: the one with the most tokens.
+// mainRing is the ring that most people mean: the one that keeps the most.
 func mainRing(rings []client.Ring) string {
-	best := 0
-	for i := range rings {
-		if rings[i].Tokens > rings[best].Tokens {
-			best = i
-		}
-	}
-	return rings[best].Key
+	best := slices.MaxFunc(rings, func(a, b client.Ring) int { return cmp.Or(weight(&a)-weight(&b), strings.Compare(b.Key, a.Key)) })
+	return best.Key
 }
+
+// weight orders rings by how much hangs on them: those that keep copies of data
+// first, then those that hand out work by token, then mere lists of members.
+func weight(r *client.Ring) int {
+	const many = 1 << 20
+	switch {
+	case r.Tokens == 0:
+		return len(r.Instances)
+	case r.ReplicationFactor <= 1:
+		return many + len(r.Instances)
+	default:
+		return partitionsWeight + 1 + len(r.Instances)
+	}
+}
+
+const partitionsWeight = 2 << 20
 
 // SetRing chooses the ring by key.
 func (r *Ring) SetRing(key string) {
@@ -370,6 +382,8 @@ func (r *Ring) headline(c widget.Canvas, ring *client.Ring) {
 func quorumWords(ring *client.Ring) string {
 	q := ring.Write
 	switch {
+	case q == nil && ring.Tokens > 0:
+		return count(len(ring.Instances), "instance") + " share the work; a key has one owner, and no copies"
 	case q == nil:
 		return count(len(ring.Instances), "instance") + ", no tokens: it only tells who is there"
 	case q.Error != "":

@@ -64,12 +64,16 @@ const (
 	tenantPartitions = "partitions"
 )
 
+// nodeEnv is the variable in which a node finds its name: all of them are on
+// one host, so that the host's name would not tell them apart.
+const nodeEnv = "RINGCTL_DEMO_NODE"
+
 // configYAML is the configuration that all nodes share.
 func configYAML(dir string) string {
 	ring := fmt.Sprintf("{heartbeat_period: 1s, heartbeat_timeout: %s, auto_forget_unhealthy_periods: 0}", HeartbeatTimeout)
 	return fmt.Sprintf(`multitenancy_enabled: true
 server: {http_listen_address: 127.0.0.1, http_listen_port: 0, grpc_listen_address: 127.0.0.1, grpc_listen_port: 0, log_level: info}
-memberlist: {cluster_label: %[1]s, bind_addr: [127.0.0.1], bind_port: 0, rejoin_interval: 5s}
+memberlist: {node_name: "${%[6]s}", cluster_label: %[1]s, bind_addr: [127.0.0.1], bind_port: 0, rejoin_interval: 5s}
 distributor:
   ring: %[2]s
   receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}, http: {endpoint: "127.0.0.1:0"}}}}
@@ -84,7 +88,7 @@ querier: {ring: %[2]s}
 backend_worker: {ring: %[2]s}
 storage: {trace: {backend: local, local: {path: %[4]q}, blocklist_poll: 5s}}
 overrides: {per_tenant_override_config: %[5]q}
-`, Label, ring, HeartbeatTimeout, filepath.Join(dir, "blocks"), overridesFile(dir))
+`, Label, ring, HeartbeatTimeout, filepath.Join(dir, "blocks"), overridesFile(dir), nodeEnv)
 }
 
 func overridesFile(dir string) string { return filepath.Join(dir, "overrides.yaml") }
@@ -96,7 +100,7 @@ const overridesYAML = "overrides: {" + tenantPartitions + ": {ingestion: {write_
 func (c *cluster) start(ctx context.Context, target, name, zone string) (*node, error) {
 	dir := filepath.Join(c.dir, name)
 	n := &node{name: name, log: filepath.Join(c.dir, name+".log")}
-	n.args = []string{"--config.file", c.config, "--target", target, "--instance.id", name, "--instance.zone", zone,
+	n.args = []string{"--config.file", c.config, "--config.expand-env", "--target", target, "--instance.id", name, "--instance.zone", zone,
 		"--data.dir", dir, "--storage.local-path", filepath.Join(c.dir, "blocks"), "--stop-on-stdin-eof"}
 	if c.seed != "" {
 		n.args = append(n.args, "--memberlist.join", c.seed)
@@ -118,6 +122,7 @@ func (c *cluster) launch(ctx context.Context, n *node) error {
 	}
 	defer logFile.Close()                     //nolint:errcheck // the child has its own handle
 	n.cmd = exec.Command(c.tempod, n.args...) // stopped through its stdin, so that it can flush
+	n.cmd.Env = append(os.Environ(), nodeEnv+"="+n.name)
 	n.cmd.Stderr = logFile
 	ownGroup(n.cmd)
 	stdout, err := n.cmd.StdoutPipe()
