@@ -13,7 +13,11 @@ type codeSet struct {
 	n    int    // codes in the set
 	one  uint32 // the only code, when n is 1
 	size int    // codes there are, null included
+	lut  []byte // 1 for the codes in the set, of small sets
 }
+
+// maxLUT bounds the codes of a set for which one byte per code is kept: it has to stay in the fast cache.
+const maxLUT = 1 << 14
 
 func newCodeSet(size int) *codeSet { return &codeSet{bits: NewBitmap(size), size: size} }
 
@@ -53,7 +57,7 @@ func matchDict(d *Dict, m *matcher, step func() error) (*codeSet, error) {
 		return set, matchLiteral(d, m, set, step)
 	default:
 		for i := range n {
-			if i&1023 == 0 {
+			if i&63 == 0 {
 				if err := step(); err != nil {
 					return nil, err
 				}
@@ -121,7 +125,7 @@ func matchLiteral(d *Dict, m *matcher, set *codeSet, step func() error) error {
 		if m.re.Match(d.Bytes(e)) {
 			set.add(uint32(e) + 1)
 		}
-		if tried++; tried&1023 == 0 {
+		if tried++; tried&63 == 0 {
 			if err := step(); err != nil {
 				return err
 			}
@@ -136,6 +140,10 @@ func selectCodes(codes []uint32, set *codeSet, within, out Bitmap) {
 		selectCode(codes, set.one, within, out)
 		return
 	}
+	if set.size <= maxLUT {
+		selectByLUT(codes, set.table(), within, out)
+		return
+	}
 	in := set.bits
 	for w, word := range within {
 		if word == 0 {
@@ -145,6 +153,31 @@ func selectCodes(codes []uint32, set *codeSet, within, out Bitmap) {
 		var hit uint64
 		for j, c := range block {
 			hit |= in[c>>6] >> (c & 63) & 1 << (j & 63)
+		}
+		out[w] |= hit & word
+	}
+}
+
+// table is one byte per code.
+func (s *codeSet) table() []byte {
+	if len(s.lut) != s.size {
+		s.lut = make([]byte, s.size)
+		for c, ok := s.bits.Next(0); ok; c, ok = s.bits.Next(c + 1) {
+			s.lut[c] = 1
+		}
+	}
+	return s.lut
+}
+
+func selectByLUT(codes []uint32, lut []byte, within, out Bitmap) {
+	for w, word := range within {
+		if word == 0 {
+			continue
+		}
+		block := codes[w<<6 : min(w<<6+64, len(codes))]
+		var hit uint64
+		for j, c := range block {
+			hit |= uint64(lut[c]) << (j & 63)
 		}
 		out[w] |= hit & word
 	}

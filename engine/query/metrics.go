@@ -320,9 +320,12 @@ func (c *collector) run() error {
 	if err != nil {
 		return err
 	}
-	if c.number == nil && len(c.l.m.By) == 1 && c.plainStart() {
+	switch {
+	case c.number == nil && len(c.l.m.By) == 1 && c.plainStart():
 		err = c.countByCode(acc)
-	} else {
+	case acc.dense != nil && c.plainStart() && c.durations() != nil:
+		err = c.bucketDurations(acc, c.durations())
+	default:
 		err = c.add(acc)
 	}
 	if err != nil {
@@ -366,6 +369,49 @@ func (c *collector) countByCode(acc *seriesAcc) error {
 				}
 			}
 			acc.counts[int(k)*steps+step]++
+		}
+	}
+	return nil
+}
+
+// durations is the durations of the rows, when they are what is measured and lie in a plain list.
+func (c *collector) durations() []int64 {
+	if a := c.l.m.Attr; a == nil || a.Intrinsic != traceql.Duration || a.Parent {
+		return nil
+	}
+	v, err := c.s.intrinsic(KeyDuration, c.rows)
+	if err != nil || v.Rows != nil || v.Present != nil {
+		return nil
+	}
+	return v.Ints
+}
+
+// bucketDurations is add for quantiles and histograms of all durations.
+func (c *collector) bucketDurations(acc *seriesAcc, durations []int64) error {
+	at := indexer{v: c.p.v, lo: math.MaxInt64}
+	starts, dense := c.start.Ints, acc.dense
+	less := uint64(0)
+	if acc.fn == traceql.HistogramOverTime {
+		less = 1 // see seriesAcc.add
+	}
+	for w, word := range c.rows {
+		if word != 0 && w&127 == 0 && c.s.ctx.Err() != nil {
+			return c.s.ctx.Err()
+		}
+		for base := uint32(w) << 6; word != 0; word &= word - 1 {
+			row := base + uint32(bits.TrailingZeros64(word))
+			step := at.last
+			if t := starts[row]; t <= at.lo || t > at.hi {
+				if step = at.of(t); step < 0 {
+					continue
+				}
+			}
+			f := math.Float64bits(float64(durations[row])) - less
+			if k := int(f>>48) - 1023*subBuckets; uint(k) < denseBuckets {
+				dense[step*denseBuckets+k]++
+			} else if err := acc.add(0, step, float64(durations[row])); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -1,0 +1,52 @@
+package query_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/query/querytest"
+	"github.com/ringctl/ringctl/engine/traceql"
+)
+
+// FuzzQuery evaluates whatever parses: no panic, and the twin agrees on searches.
+func FuzzQuery(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*/*.txt")
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, line := range strings.Split(string(data), "\n") {
+			if q, ok := strings.CutPrefix(line, "> "); ok {
+				f.Add(q)
+			}
+		}
+	}
+	otlp := storySpans(f)
+	src := []query.Source{memory(f, otlp...)}
+	twin, err := querytest.NewTwin(otlp)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		q, err := traceql.Parse(text)
+		if err != nil {
+			return
+		}
+		if q.Metric != nil {
+			_, _ = answer(t, src, query.MetricsRequest{Query: text, Start: querytest.Epoch, End: querytest.Epoch + 30e9, Step: 10e9})
+			return
+		}
+		res, err := query.Search(t.Context(), src, query.SearchRequest{Query: text, Limit: 100})
+		if err != nil {
+			return
+		}
+		want, err := twin.Search(q)
+		if err == nil && want != canonical(res) {
+			t.Errorf("%s\nwant\n%s\ngot\n%s", text, want, canonical(res))
+		}
+	})
+}
