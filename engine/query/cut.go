@@ -45,11 +45,12 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 // cutting says how the segments of a query become units.
 type cutting struct {
 	tenant     string
-	tokens     []TokenRange // nil = every trace
-	start, end int64        // only segments with a span in [start, end]; 0 = open
-	join       bool         // put traces of several segments together; otherwise only count their spans once
-	candidates *candidates  // which traces can be in the answer; nil = not known
-	rare       float64      // up to this share of spans, look for the candidates first
+	tokens     []TokenRange          // nil = every trace
+	start, end int64                 // only segments with a span in [start, end]; 0 = open
+	join       bool                  // put traces of several segments together; otherwise only count their spans once
+	candidates *candidates           // which traces can be in the answer; nil = not known
+	rare       float64               // up to this share of spans, look for the candidates first
+	only       map[trace.ID]struct{} // the candidates, when they were looked for; nil = all traces
 }
 
 // maxJoined is about how many spans are put together into one segment of their own.
@@ -91,6 +92,11 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, p := range pieces {
+		if err := p.dropRepeated(ctx, c.only); err != nil {
+			return nil, err
+		}
+	}
 	var units []*Unit
 	if joint > 0 {
 		err = dropEqual(ctx, pieces, joint)
@@ -114,40 +120,29 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	return units, nil
 }
 
-// mask leaves only the rows of the token ranges, and one of every span that the segment has several times.
+// mask leaves only the rows of the token ranges.
 func (c *cutting) mask(ctx context.Context, p *piece) error {
-	if c.tokens != nil {
-		t, err := p.load(ctx)
-		if err != nil {
-			return err
-		}
-		live := NewBitmap(p.info.Rows)
-		for i, id := range t.IDs {
-			if !inRanges(c.tokens, trace.Token(c.tenant, id)) {
-				continue
-			}
-			if t.Perm == nil {
-				live.SetRange(t.Offsets[i], t.Offsets[i+1])
-				continue
-			}
-			for _, row := range t.Perm[t.Offsets[i]:t.Offsets[i+1]] {
-				live.Set(row)
-			}
-		}
-		p.live = live
-	}
-	if p.info.Unique {
+	if c.tokens == nil {
 		return nil
 	}
 	t, err := p.load(ctx)
 	if err != nil {
 		return err
 	}
-	all := make([]splitTrace, len(t.IDs))
-	for i := range all {
-		all[i] = splitTrace{uint32(i), i}
+	p.live = NewBitmap(p.info.Rows)
+	for i, id := range t.IDs {
+		if !inRanges(c.tokens, trace.Token(c.tenant, id)) {
+			continue
+		}
+		if t.Perm == nil {
+			p.live.SetRange(t.Offsets[i], t.Offsets[i+1])
+			continue
+		}
+		for _, row := range t.Perm[t.Offsets[i]:t.Offsets[i+1]] {
+			p.live.Set(row)
+		}
 	}
-	return dropSeen(ctx, p, all, make(map[copyKey]struct{}, p.info.Rows))
+	return nil
 }
 
 func inRanges(ranges []TokenRange, token uint32) bool {
@@ -178,16 +173,17 @@ func (p *piece) ensureLive() {
 }
 
 // findSplit finds the traces that lie in several segments and numbers them. Only segments whose id ranges overlap are
-// looked at, and only traces that can be in the answer when these are few.
+// looked at, and when few traces can be in the answer, only these.
 func (c *cutting) findSplit(ctx context.Context, pieces []*piece) (joint int, err error) {
 	byID := slices.Clone(pieces)
 	sort.SliceStable(byID, func(i, j int) bool { return bytes.Compare(byID[i].info.MinID[:], byID[j].info.MinID[:]) < 0 })
-	overlap := false
+	overlap := slices.ContainsFunc(pieces, func(p *piece) bool { return !p.info.Unique })
 	for i := 1; i < len(byID); i++ {
 		overlap = overlap || compareIDs(byID[i].info.MinID, byID[i-1].info.MaxID) <= 0
 	}
 	if overlap && c.candidates != nil {
-		if joint, done, err := c.candidates.findRare(ctx, pieces, c.rare); done || err != nil {
+		joint, ids, err := c.candidates.findRare(ctx, pieces, c.rare)
+		if c.only = ids; ids != nil || err != nil {
 			return joint, err
 		}
 	}

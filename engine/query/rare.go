@@ -114,18 +114,18 @@ func (c *candidates) listIDs(ctx context.Context, pieces []*piece) (ids map[trac
 	return ids, ids != nil, nil
 }
 
-// findRare is findSplit for the traces that can be in the answer. done is false when they are too many.
-func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64) (joint int, done bool, err error) {
+// findRare is findSplit for the traces that can be in the answer, which it gives as well; nil when they are too many.
+func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64) (joint int, found map[trace.ID]struct{}, err error) {
 	share, err := c.share(ctx, pieces)
 	if err != nil || share > rare {
-		return 0, false, err
+		return 0, nil, err
 	}
 	if share == 0 {
-		return 0, true, nil
+		return 0, map[trace.ID]struct{}{}, nil
 	}
 	found, ok, err := c.ids(ctx, pieces)
 	if err != nil || !ok || len(found) > maxRare {
-		return 0, false, err
+		return 0, nil, err
 	}
 	ids := make([]trace.ID, 0, len(found))
 	for id := range found {
@@ -145,7 +145,7 @@ func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64
 			}
 			t, err := p.load(ctx)
 			if err != nil {
-				return 0, false, err
+				return 0, nil, err
 			}
 			if i, ok := slices.BinarySearchFunc(t.IDs, id, compareIDs); ok {
 				places = append(places, place{p, uint32(i)})
@@ -158,7 +158,7 @@ func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64
 			joint++
 		}
 	}
-	return joint, true, nil
+	return joint, found, nil
 }
 
 func compareIDs(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) }
