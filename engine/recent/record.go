@@ -20,9 +20,6 @@ const (
 var errRecord = errors.New("log record of unknown form")
 
 func appendPush(dst []byte, tenantID string, otlp []byte) []byte {
-	if dst == nil {
-		dst = make([]byte, 0, len(tenantID)+len(otlp)+8)
-	}
 	dst = appendString(append(dst, recordPush), tenantID)
 	return append(dst, otlp...)
 }

@@ -99,6 +99,9 @@ func (e *ExhaustedError) Error() string {
 	return fmt.Sprintf("recent spans of tenant %s: the %s holds %d bytes of at most %d; retry in %s", e.Tenant, e.What, e.Bytes, e.Max, e.RetryAfter)
 }
 
+// RetryIn says when to try again.
+func (e *ExhaustedError) RetryIn() time.Duration { return e.RetryAfter }
+
 // ErrClosed is returned after Close.
 var ErrClosed = errors.New("recent store is closed")
 
@@ -111,6 +114,7 @@ type Store struct {
 	bucket  *local.Bucket
 	cache   *block.Cache
 	bytes   atomic.Int64  // in heads and sealings
+	records sync.Pool     // *[]byte
 	segment atomic.Uint64 // all later records are in this log segment or a later one
 
 	// gate keeps cuts and pushes apart: between the moment a record is in the log
@@ -243,17 +247,33 @@ func (s *Store) Push(ctx context.Context, tenantID string, otlp []byte) error {
 		s.m.refused.Inc()
 		return err
 	}
-	rec := appendPush(nil, tenantID, otlp)
 	s.gate.RLock()
 	defer s.gate.RUnlock()
-	if s.isClosed() {
-		return ErrClosed
-	}
-	if err := s.wal.Append(ctx, rec); err != nil {
+	if err := s.record(ctx, tenantID, otlp); err != nil {
 		s.release(int64(len(otlp)))
 		return fmt.Errorf("push: %w", err)
 	}
 	return s.append(t, otlp, s.segment.Load())
+}
+
+// maxRecord is the largest record buffer that is kept for the next push.
+const maxRecord = 1 << 20
+
+// record makes a push durable.
+func (s *Store) record(ctx context.Context, tenantID string, otlp []byte) error {
+	if s.isClosed() {
+		return ErrClosed
+	}
+	buf, ok := s.records.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	*buf = appendPush((*buf)[:0], tenantID, otlp)
+	err := s.wal.Append(ctx, *buf) // does not keep it
+	if cap(*buf) <= maxRecord {
+		s.records.Put(buf)
+	}
+	return err
 }
 
 // framing accepts everything; the walk itself checks the frame of the message.
