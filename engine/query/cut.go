@@ -17,6 +17,14 @@ type Unit struct {
 	seg    Segment
 	live   Bitmap // nil = all rows
 	parts  []part // of a unit whose segment is put together from several when it runs
+	later  *joining
+}
+
+// joining finds the parts of a unit when it runs.
+type joining struct {
+	c      *candidates
+	pieces []*piece // as they were before the split traces were taken out
+	joint  int
 }
 
 // part is some traces of one segment.
@@ -33,8 +41,18 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 	if u.seg != nil {
 		return u.seg, nil
 	}
+	parts := u.parts
+	if u.later != nil {
+		wanted, err := u.later.c.find(ctx, u.later.pieces, u.later.joint)
+		if err != nil {
+			return nil, err
+		}
+		var all Unit
+		all.collect(u.later.pieces, make([]int, len(u.later.pieces)), wanted, uint32(u.later.joint))
+		parts = all.parts
+	}
 	var b MemoryBuilder
-	for _, x := range u.parts {
+	for _, x := range parts {
 		if err := addSpans(ctx, x.p.seg, x.rows, &b); err != nil {
 			return nil, fmt.Errorf("%s: %w", x.p.source, err)
 		}
@@ -49,6 +67,7 @@ type cutting struct {
 	start, end int64                 // only segments with a span in [start, end]; 0 = open
 	join       bool                  // put traces of several segments together; otherwise only count their spans once
 	candidates *candidates           // which traces can be in the answer; nil = not known
+	newest     bool                  // the answer must be the newest traces
 	rare       float64               // up to this share of spans, look for the candidates first
 	only       map[trace.ID]struct{} // the candidates, when they were looked for; nil = all traces
 }
@@ -116,7 +135,12 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 			units = append(units, &Unit{Source: p.source, info: *p.info, seg: p.seg, live: p.live})
 		}
 	}
-	sort.SliceStable(units, func(i, j int) bool { return units[i].Info().End > units[j].Info().End })
+	sort.SliceStable(units, func(i, j int) bool {
+		if a, b := units[i].seg == nil, units[j].seg == nil; a != b && !c.newest {
+			return b // joining is dear: perhaps the others are enough
+		}
+		return units[i].info.End > units[j].info.End
+	})
 	return units, nil
 }
 
@@ -334,8 +358,11 @@ func dropSeen(ctx context.Context, p *piece, split []splitTrace, seen map[copyKe
 func (c *cutting) joinSplit(ctx context.Context, pieces []*piece, joint int) ([]*Unit, error) {
 	wanted := NewBitmap(joint)
 	wanted.fill(joint)
-	var err error
 	if c.candidates != nil {
+		if u := c.joinLater(pieces, joint); u != nil {
+			return []*Unit{u}, nil
+		}
+		var err error
 		if wanted, err = c.candidates.find(ctx, pieces, joint); err != nil {
 			return nil, err
 		}
@@ -359,6 +386,33 @@ func (c *cutting) joinSplit(ctx context.Context, pieces []*piece, joint int) ([]
 		p.removeSplit()
 	}
 	return units, nil
+}
+
+// joinLater is one unit for all split traces, when they are few: which of them can be in the answer is found when it
+// runs. nil when they are many.
+func (c *cutting) joinLater(pieces []*piece, joint int) *Unit {
+	u := &Unit{Source: "traces in several places", later: &joining{c: c.candidates, joint: joint}}
+	for _, p := range pieces {
+		if len(p.split) == 0 {
+			continue
+		}
+		before := *p
+		if p.live != nil {
+			before.live = p.live.Clone()
+		}
+		u.later.pieces = append(u.later.pieces, &before)
+		for _, t := range p.split {
+			u.info.Rows += int(p.traces.Offsets[t.number+1] - p.traces.Offsets[t.number])
+		}
+		u.info.End = max(u.info.End, p.info.End)
+	}
+	if u.info.Rows > maxJoined {
+		return nil
+	}
+	for _, p := range pieces {
+		p.removeSplit()
+	}
+	return u
 }
 
 // collect adds the rows of the wanted joint traces below stop; at is the place in each piece's split list, which goes by

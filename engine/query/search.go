@@ -118,7 +118,7 @@ func (p *SearchPlan) MostRecent() bool { return p.mostRecent }
 
 // Units cuts the search into independent pieces, newest first.
 func (p *SearchPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare}
+	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
 	return c.cut(ctx, sources)
 }
 
