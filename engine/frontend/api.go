@@ -52,14 +52,18 @@ func (f *Frontend) route(op string, h handler) http.Handler {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(r.Context(), f.cfg.Timeout)
 		defer cancel()
-		z := &zipped{ResponseWriter: w, accepted: strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")}
+		z := &zipped{ResponseWriter: w, accepted: takesGzip(r.Header.Get("Accept-Encoding"))}
 		err := h(z, r.WithContext(ctx))
 		result := "completed"
-		if err != nil {
+		if err == nil {
+			err = z.close()
+		}
+		switch {
+		case z.begun && err != nil:
+			result = "canceled" // the client is gone, nobody is left to tell
+		case err != nil:
 			result = "failed"
 			f.fail(w, err)
-		} else if err := z.close(); err != nil {
-			result = "canceled"
 		}
 		f.metrics.queries.WithLabelValues(op, result).Inc()
 		f.metrics.duration.WithLabelValues(op).Observe(time.Since(began).Seconds())
@@ -70,7 +74,19 @@ func (f *Frontend) route(op string, h handler) http.Handler {
 type zipped struct {
 	http.ResponseWriter
 	accepted bool
+	begun    bool // the answer is on its way
 	zip      *gzip.Writer
+}
+
+// takesGzip reads an Accept-Encoding header.
+func takesGzip(header string) bool {
+	for option := range strings.SplitSeq(header, ",") {
+		name, weight, _ := strings.Cut(strings.ReplaceAll(option, " ", ""), ";")
+		if name == "gzip" || name == "*" {
+			return weight != "q=0" && !strings.HasPrefix(weight, "q=0.0")
+		}
+	}
+	return false
 }
 
 // worthZipping is about what fits one packet.
@@ -83,6 +99,7 @@ func (z *zipped) body(contentType string, b []byte) error {
 	h := z.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Vary", "Accept-Encoding")
+	z.begun = true
 	if !z.accepted || len(b) < worthZipping {
 		_, err := z.Write(b)
 		return err

@@ -121,7 +121,7 @@ func gather(q *peer.Question, answers []*peer.Answer, errs []error) (*peer.Answe
 	var failed error
 	for i, a := range answers {
 		if err := errs[i]; err != nil {
-			switch status.Code(err) {
+			switch codeOf(err) {
 			case codes.InvalidArgument, codes.ResourceExhausted, codes.Canceled, codes.DeadlineExceeded:
 				return nil, err
 			}

@@ -116,7 +116,7 @@ func httpCode(err error) int {
 	case errors.Is(err, errTraceTooLarge):
 		return http.StatusUnprocessableEntity
 	}
-	switch status.Code(err) {
+	switch codeOf(err) {
 	case codes.InvalidArgument:
 		return http.StatusBadRequest
 	case codes.ResourceExhausted:
@@ -134,6 +134,14 @@ func httpCode(err error) int {
 	}
 }
 
+// codeOf is the gRPC code of an error, also of one that never left this process.
+func codeOf(err error) codes.Code {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return status.FromContextError(err).Code()
+	}
+	return status.Code(err)
+}
+
 // statusClientClosed is nginx's code for a client that did not wait.
 const statusClientClosed = 499
 
@@ -144,7 +152,7 @@ var (
 
 // message is the text of an error without gRPC's decoration.
 func message(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	if codeOf(err) == codes.DeadlineExceeded {
 		return "the query took longer than query_frontend.api_timeout; ask for a shorter time range, or raise it"
 	}
 	if s, ok := status.FromError(err); ok && s.Code() != codes.OK {
