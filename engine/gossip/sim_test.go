@@ -61,6 +61,24 @@ func TestForgetReachesAll(t *testing.T) {
 	})
 }
 
+// Times are whole seconds, so a second change of an entry within one would be lost on its way: it waits for the next.
+func TestTwoChangesInOneSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, nodes := simulate(t, 3, nil)
+		await(t, "three members", 3*time.Minute, func() bool { return len(nodes[0].Members()) == 3 })
+		begin := time.Now()
+		for _, text := range []string{"first", "second", "third"} {
+			nodes[0].set(t, "i1", text)
+		}
+		if took := time.Since(begin); took < time.Second {
+			t.Errorf("three changes within %s", took)
+		}
+		await(t, "the last one counts everywhere", time.Minute, func() bool {
+			return agree(nodes) && strings.Contains(nodes[2].view(), "third")
+		})
+	})
+}
+
 func TestPartitionHeals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw, nodes := simulate(t, 6, func(_ int, cfg *Config) {
