@@ -37,8 +37,11 @@ func (w *Worker) mergeLoop(ctx context.Context) {
 }
 
 // MergeOne does the next merge that falls to this worker; false when there is
-// none.
+// none, or ctx has ended.
 func (w *Worker) MergeOne(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	job, ok := w.next()
 	if !ok {
 		return false

@@ -167,13 +167,16 @@ func (w *Worker) verify(ctx context.Context, tenantID string, id block.ID, h *ca
 	return false, w.remove(ctx, tenantID, id, "damaged")
 }
 
-// retain removes blocks that are older than the retention, also those that
-// cannot be read.
+// retain removes blocks that are older than the retention, some time after they
+// left the index; also those that cannot be read.
 func (w *Worker) retain(ctx context.Context, tenantID string, now time.Time, h *catalog.Holding, over []*block.Meta, rules compactor.Config) error {
 	start := time.Now()
 	defer func() { w.m.retention.Observe(time.Since(start).Seconds()) }()
 	for _, m := range over {
-		if !compactor.Due(now, m, rules) {
+		if w.unlisted[m.ID].IsZero() {
+			w.unlisted[m.ID] = now
+		}
+		if now.Sub(w.unlisted[m.ID]) < w.notice() || !compactor.Due(now, m, rules) {
 			continue
 		}
 		if err := w.remove(ctx, tenantID, m.ID, "retention", "end", m.End); err != nil {
@@ -240,6 +243,7 @@ func (w *Worker) prune() {
 	for _, known := range []map[block.ID]bool{w.verified, w.damaged, w.unfit} {
 		maps.DeleteFunc(known, func(id block.ID, _ bool) bool { return !there[id] })
 	}
+	maps.DeleteFunc(w.unlisted, func(id block.ID, _ time.Time) bool { return !there[id] })
 	now := w.cfg.Now()
 	for hash, b := range w.retry {
 		if now.Sub(b.until) > maxBackoff {

@@ -83,7 +83,8 @@ type Worker struct {
 	// Of the upkeep loop only.
 	indexes  map[string]*written
 	verified map[block.ID]bool
-	damaged  map[block.ID]bool // that were named
+	damaged  map[block.ID]bool      // that were named
+	unlisted map[block.ID]time.Time // over the retention, since when they are in no index
 }
 
 // backoff is how long a job rests after failing.
@@ -97,7 +98,7 @@ func New(cfg Config, b bucket.Bucket, owner Owner, log *slog.Logger, reg prometh
 	cfg.setDefaults()
 	w := &Worker{cfg: cfg, b: b, owner: owner, log: log, holding: map[string]*catalog.Holding{}, busy: map[uint32]bool{},
 		retry: map[uint32]*backoff{}, unfit: map[block.ID]bool{}, fresh: make(chan struct{}), scanner: catalog.NewScanner(b),
-		indexes: map[string]*written{}, verified: map[block.ID]bool{}, damaged: map[block.ID]bool{}}
+		indexes: map[string]*written{}, verified: map[block.ID]bool{}, damaged: map[block.ID]bool{}, unlisted: map[block.ID]time.Time{}}
 	var err error
 	if w.m, err = newMetrics(reg); err != nil {
 		return nil, fmt.Errorf("open backend worker: %w", err)
@@ -105,16 +106,19 @@ func New(cfg Config, b bucket.Bucket, owner Owner, log *slog.Logger, reg prometh
 	return w, nil
 }
 
-// rules are those of one tenant. However short the configured delay is, readers
-// have time to notice: an index may be believed until it is stale, and what was
-// read is used until the next poll.
+// notice is the time in which every reader learns of a change: an index may be
+// believed until it is stale, and what was read is used until the next poll.
+func (w *Worker) notice() time.Duration { return w.cfg.Stale + 2*w.cfg.Poll }
+
+// rules are those of one tenant; readers have time to notice, however short the
+// configured delay is.
 func (w *Worker) rules(tenantID string) (compactor.Config, bool) {
 	c, merge := w.cfg.Compaction, true
 	if w.cfg.Tenant != nil {
 		c, merge = w.cfg.Tenant(tenantID, c)
 	}
 	c = c.WithDefaults()
-	c.Delay = max(c.Delay, w.cfg.Stale+2*w.cfg.Poll)
+	c.Delay = max(c.Delay, w.notice())
 	return c, merge
 }
 
