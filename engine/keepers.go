@@ -54,7 +54,7 @@ func (e *Engine) openIngester() error {
 	if err != nil {
 		return err
 	}
-	i := ingester.New(store, member, e.cfg.Ingester.Recent.FlushOnShutdown, queryThreads())
+	i := ingester.New(store, blocks{e.catalog}, member, e.cfg.Ingester.Recent.FlushOnShutdown, queryThreads())
 	e.keep(peerpb.Role_ROLE_INGESTER, "ingester", &keeper{i, store}, i.Run)
 	return nil
 }
@@ -73,7 +73,7 @@ func (e *Engine) openLiveStore() error {
 	}
 	e.ready.add("partition", owned.Ready)
 	e.rings.pages.Keeper = store
-	l := livestore.New(store, owned, e.cfg.LiveStore.Recent.FlushOnShutdown, queryThreads(), time.Now)
+	l := livestore.New(store, blocks{e.catalog}, owned, e.cfg.LiveStore.Recent.FlushOnShutdown, queryThreads(), time.Now)
 	e.keep(peerpb.Role_ROLE_LIVE_STORE, "live-store", &keeper{l, store}, l.Run)
 	return nil
 }

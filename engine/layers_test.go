@@ -41,17 +41,18 @@ var layers = map[string]string{
 	"engine/peer":        "engine/trace engine/tenant engine/query engine/traceql engine/peer/peerpb",
 	"engine/peer/peerpb": "",
 	// shelves
-	"engine/wal":               "",
-	"engine/wal/waltest":       "engine/wal", // a disk that breaks on purpose
-	"engine/bucket":            "",
-	"engine/bucket/local":      "engine/bucket",
-	"engine/bucket/s3":         "engine/bucket",
-	"engine/bucket/buckettest": "engine/bucket",
-	"engine/block":             "engine/trace engine/tenant engine/query engine/bucket engine/block/pq",
-	"engine/block/pq":          "", // Parquet pages and footers, no spans
-	"engine/recent":            "engine/trace engine/tenant engine/query engine/wal engine/block engine/block/pq engine/bucket engine/bucket/local",
-	"engine/catalog":           "engine/tenant engine/bucket engine/block",
-	"engine/compactor":         "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog",
+	"engine/wal":                 "",
+	"engine/wal/waltest":         "engine/wal", // a disk that breaks on purpose
+	"engine/bucket":              "",
+	"engine/bucket/local":        "engine/bucket",
+	"engine/bucket/s3":           "engine/bucket",
+	"engine/bucket/buckettest":   "engine/bucket",
+	"engine/block":               "engine/trace engine/tenant engine/query engine/bucket engine/block/pq",
+	"engine/block/pq":            "", // Parquet pages and footers, no spans
+	"engine/recent":              "engine/trace engine/tenant engine/query engine/wal engine/block engine/block/pq engine/bucket engine/bucket/local",
+	"engine/catalog":             "engine/tenant engine/bucket engine/block",
+	"engine/catalog/catalogtest": "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog engine/trace engine/query", // buckets that fail on purpose
+	"engine/compactor":           "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog",
 	// workers
 	"engine/receiver":      words,
 	"engine/distributor":   words + " engine/membership engine/peer",
@@ -68,7 +69,8 @@ var layers = map[string]string{
 	"cmd/tempod":              "engine",
 	"docs":                    "", // a test only
 	// asking
-	"client":               "engine/ring engine/partition engine/ringapi engine/gossip",
+	"client/model":         "engine/ring engine/partition engine/gossip", // words: what a view means; client keeps the same names as aliases
+	"client":               "client/model engine/ring engine/partition engine/ringapi engine/gossip",
 	"client/clienttest":    "client engine/ring engine/partition engine/ringapi engine/gossip engine/kv engine/kv/gossipkv engine/membership engine/control",
 	"client/doctor":        "client engine/ring engine/partition engine/gossip",
 	"client/history":       "client engine/ring engine/partition engine/gossip",
@@ -76,9 +78,13 @@ var layers = map[string]string{
 	"tui/scene":            "client client/doctor tui/widget" + words,           // what is shown
 	"tui/screen":           "client client/doctor tui/scene tui/widget" + words, // how it is shown
 	"tui/widget":           words,
+	"tui/terminal":         "", // a real terminal, for tests
+	"tui/pictures":         "tui/terminal",
 	"cmd/ringctl":          "*",
 	"cmd/ringctl/settings": "client",
-	"cmd/ringctl/command":  "client client/doctor client/history cmd/ringctl/render cmd/ringctl/settings engine/ring engine/partition engine/ringapi engine/gossip engine/trace",
+	"cmd/ringctl/document": "client cmd/ringctl/render", // answers as tables and data
+	"cmd/ringctl/monitor":  "client cmd/ringctl/document cmd/ringctl/render",
+	"cmd/ringctl/command":  "client client/doctor client/history cmd/ringctl/render cmd/ringctl/settings cmd/ringctl/document cmd/ringctl/monitor engine/ring engine/partition engine/ringapi engine/gossip engine/trace",
 	"cmd/ringctl/render":   "client engine/ring engine/partition engine/ringapi",
 	"cmd/ringctl/demo":     "client tui engine/trace engine/ring engine/partition engine/ringapi engine/gossip",
 }

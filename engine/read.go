@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/ringctl/ringctl/engine/querier"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/ring"
+	"github.com/ringctl/ringctl/engine/tenant"
 )
 
 // recentKeepers plans questions about recent spans by the rings.
@@ -19,7 +21,9 @@ type recentKeepers struct {
 	rings    *keeperRings
 	own      map[peer.Role]*keeper // keepers of this process
 	self     string                // its address in the rings
-	lookback time.Duration         // how long an inactive partition may hold spans that no block has
+	limits   func(tenantID string) tenant.Limits
+	path     string        // the write path of tenants that name none
+	lookback time.Duration // how long an inactive partition may hold spans that no block has
 }
 
 // Plan asks every healthy keeper: the spans of a trace may lie with former
@@ -61,7 +65,7 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down fu
 		return nothingToCover // nobody is healthy: said above
 	}
 	for _, i := range set.Instances {
-		a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_INGESTER, Copies: r.Config().ReplicationFactor > 1}
+		a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_INGESTER, Copies: r.Config().ReplicationFactor > 1, Young: !k.partitioned(q.Tenant)}
 		if q.Metrics != nil {
 			if a.Tokens = shares[i.ID]; len(a.Tokens) == 0 {
 				continue
@@ -72,6 +76,12 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down fu
 		}
 	}
 	return func(failed func(id string) bool) bool { return tolerates(needed, failed) }
+}
+
+// partitioned reports whether a tenant's spans go to partitions: its young blocks
+// then hold copies of what live-stores have, otherwise of what ingesters have.
+func (k *recentKeepers) partitioned(tenantID string) bool {
+	return cmp.Or(k.limits(tenantID).Ingestion.WritePath, k.path) == PathPartitions
 }
 
 // alone reports whether no other process is in the ring.
@@ -170,6 +180,10 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 	if err != nil {
 		p.Missing = append(p.Missing, fmt.Sprintf("recent spans of livestore-partitions: %v; see: ringctl partitions", err))
 	}
+	var shares map[int32][]query.TokenRange
+	if q.Metrics != nil && k.partitioned(q.Tenant) {
+		shares = partitionShares(parts)
+	}
 	asked := map[string]bool{}
 	for _, set := range plan.Sets {
 		need := k.enoughOwners(parts, set.Partition, now)
@@ -182,7 +196,8 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 			}
 			if !asked[i.ID] {
 				asked[i.ID] = true
-				p.Ask = append(p.Ask, querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: len(set.Instances) > 1})
+				share := shares[set.Partition]
+				p.Ask = append(p.Ask, querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: len(set.Instances) > 1, Tokens: share, Young: share != nil})
 			}
 			if q.Metrics != nil {
 				break // one owner counts the spans of the partition
@@ -203,6 +218,33 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 		}
 		return true
 	}
+}
+
+// partitionShares gives each range of tokens to the ACTIVE partition that takes
+// them. What an INACTIVE one still has recent is counted by its owner.
+func partitionShares(parts *partition.Ring) map[int32][]query.TokenRange {
+	var tokens []uint32
+	for _, p := range parts.Partitions() {
+		if p.State == partition.Active {
+			tokens = append(tokens, p.Tokens...)
+		}
+	}
+	slices.Sort(tokens)
+	shares := map[int32][]query.TokenRange{}
+	give := func(first, last uint32) {
+		if id, err := parts.ActivePartitionForKey(first); err == nil {
+			shares[id] = append(shares[id], query.TokenRange{First: first, Last: last})
+		}
+	}
+	from := uint32(0)
+	for _, t := range slices.Compact(tokens) {
+		if t > from {
+			give(from, t-1)
+		}
+		from = t
+	}
+	give(from, ^uint32(0))
+	return shares
 }
 
 // enoughOwners is how many owners of a partition have all its recent spans
@@ -229,7 +271,7 @@ func (e *Engine) openQuerier() error {
 		return err
 	}
 	e.take()
-	rk := &recentKeepers{rings: keepers, own: e.keepers, self: e.rings.addr, lookback: e.cfg.LiveStore.Recent.KeepBlocks}
+	rk := &recentKeepers{rings: keepers, own: e.keepers, self: e.rings.addr, limits: e.limits.limits, path: e.cfg.Distributor.WritePath, lookback: e.cfg.LiveStore.Recent.KeepBlocks}
 	e.querier = querier.New(querier.Config{Threads: queryThreads(), Concurrent: e.cfg.Querier.MaxConcurrent, AskTimeout: e.cfg.Querier.AskTimeout},
 		rk, blocks{e.catalog}, e.peers, e.log)
 	return nil

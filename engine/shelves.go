@@ -39,6 +39,18 @@ func (e *Engine) registererFor(keeper string) prometheus.Registerer {
 	return prometheus.WrapRegistererWith(prometheus.Labels{"keeper": keeper}, e.reg)
 }
 
+// copies reports whether several keepers hold the same spans.
+func (c *Config) copies() bool {
+	return c.Clustered() || c.Ingester.Lifecycler.Ring.ReplicationFactor > 1
+}
+
+// youngFor is how long after its end a keeper may hold spans of a block, in its
+// head or in a block of its own that was not yet merged with the others.
+func (c *Config) youngFor() time.Duration {
+	of := func(r RecentConfig) time.Duration { return r.KeepBlocks + 2*r.MaxBlockAge }
+	return max(of(c.Ingester.Recent), of(c.LiveStore.Recent))
+}
+
 // openFrontend makes this process answer the HTTP API.
 func (e *Engine) openFrontend() error {
 	if !e.cfg.Has(TargetFrontend) {
@@ -51,7 +63,8 @@ func (e *Engine) openFrontend() error {
 	e.take()
 	c := e.cfg.Frontend
 	f := frontend.New(frontend.Config{MultiTenant: e.cfg.MultiTenant, Timeout: c.Timeout, DefaultLimit: c.DefaultLimit, MaxLimit: c.MaxLimit,
-		MaxSearch: c.MaxSearchTime, MaxMetrics: c.MaxMetricsTime, MaxTrace: e.cfg.Overrides.Defaults.Global.MaxBytesPerTrace},
+		MaxSearch: c.MaxSearchTime, MaxMetrics: c.MaxMetricsTime, MaxTrace: e.cfg.Overrides.Defaults.Global.MaxBytesPerTrace,
+		Copies: e.cfg.copies(), Young: e.cfg.youngFor()},
 		blocks{e.catalog}, queriers{w}, e.peers, time.Now, e.log, e.reg)
 	f.Routes(e.mux)
 	return nil

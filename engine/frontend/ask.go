@@ -22,6 +22,9 @@ func (f *Frontend) ask(ctx context.Context, q peer.Question, w window) (*peer.An
 	for _, b := range blocks {
 		q.Without = append(append(q.Without, b.ID), b.Replaces...)
 	}
+	if f.cfg.Copies && q.Metrics != nil {
+		q.Young, blocks = split(blocks, f.now().Add(-f.cfg.Young).UnixNano())
+	}
 	pieces := cut(q, blocks, len(addrs))
 	answers := make([]*peer.Answer, len(pieces))
 	errs := make([]error, len(pieces))
@@ -30,7 +33,19 @@ func (f *Frontend) ask(ctx context.Context, q peer.Question, w window) (*peer.An
 		wg.Go(func() { answers[i], errs[i] = f.answer(ctx, addrs, pieces[i]) })
 	}
 	wg.Wait()
-	return gather(&q, answers, errs)
+	return gather(&q, answers, errs, f.cfg.Copies)
+}
+
+// split takes the blocks with spans after a time out of a list.
+func split(blocks []Block, after int64) (young []string, old []Block) {
+	for _, b := range blocks {
+		if b.End >= after {
+			young = append(young, b.ID)
+		} else {
+			old = append(old, b)
+		}
+	}
+	return young, old
 }
 
 // piecesPerQuerier is more than one, so that a slow piece does not leave the
@@ -58,7 +73,7 @@ func cut(q peer.Question, blocks []Block, queriers int) []*peer.Piece {
 	for _, b := range blocks {
 		if p := len(pieces); p < n && size >= total*int64(p)/int64(n) {
 			next := q
-			next.Without = nil // only keepers need it
+			next.Without, next.Young = nil, nil // only keepers need them
 			pieces = append(pieces, &peer.Piece{Question: next})
 		}
 		last := pieces[len(pieces)-1]
@@ -113,9 +128,10 @@ func (f *Frontend) answer(ctx context.Context, addrs []string, p *peer.Piece) (*
 	}
 }
 
-// gather merges the answers of all pieces. A piece that failed makes the answer
+// gather merges the answers of all pieces, which may have found copies of the
+// same spans. A piece that failed makes the answer
 // partial, unless the question itself is at fault or nothing could be answered.
-func gather(q *peer.Question, answers []*peer.Answer, errs []error) (*peer.Answer, error) {
+func gather(q *peer.Question, answers []*peer.Answer, errs []error, copies bool) (*peer.Answer, error) {
 	var sum *peer.Answer
 	var missing []string
 	var failed error
@@ -132,7 +148,7 @@ func gather(q *peer.Question, answers []*peer.Answer, errs []error) (*peer.Answe
 			sum = a
 			continue
 		}
-		if err := q.Merge(sum, a, false); err != nil {
+		if err := q.Merge(sum, a, copies && q.Search != nil); err != nil {
 			return nil, err
 		}
 	}

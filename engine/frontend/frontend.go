@@ -52,6 +52,10 @@ type Config struct {
 	MaxSearch    time.Duration // longest time range of a search
 	MaxMetrics   time.Duration // longest time range of a metrics query
 	MaxTrace     int           // bytes of the largest trace given back whole
+	// Copies says that keepers hold copies of each other's spans, so that blocks
+	// younger than Young may hold copies of what is recent.
+	Copies bool
+	Young  time.Duration
 }
 
 // Frontend answers questions. Safe for concurrent use.

@@ -23,6 +23,7 @@ type Member interface{ State() ring.State }
 // Ingester keeps spans. Safe for concurrent use.
 type Ingester struct {
 	store   *recent.Store
+	blocks  peer.Opener
 	member  Member
 	flush   bool
 	threads int
@@ -30,8 +31,8 @@ type Ingester struct {
 
 // New makes an ingester over a store that it owns from now on. With flush, all
 // spans are shipped before Run returns. Questions use up to threads goroutines.
-func New(store *recent.Store, member Member, flush bool, threads int) *Ingester {
-	return &Ingester{store: store, member: member, flush: flush, threads: threads}
+func New(store *recent.Store, blocks peer.Opener, member Member, flush bool, threads int) *Ingester {
+	return &Ingester{store: store, blocks: blocks, member: member, flush: flush, threads: threads}
 }
 
 // Push returns when the spans are durable. A node that has left the ring takes
@@ -43,9 +44,9 @@ func (i *Ingester) Push(ctx context.Context, tenantID string, otlp []byte) error
 	return peer.PushError(i.store.Push(ctx, tenantID, otlp))
 }
 
-// Ask answers from the recent spans.
+// Ask answers from the recent spans, and the blocks that the question names.
 func (i *Ingester) Ask(ctx context.Context, q *peer.Question) (*peer.Answer, error) {
-	return peer.Evaluate(ctx, q, i.store.Sources(q.Tenant, q.Excluded()), i.threads)
+	return peer.AnswerRecent(ctx, q, i.store.Sources(q.Tenant, q.Excluded()), i.blocks, i.threads)
 }
 
 // Store is where the spans are.

@@ -51,7 +51,7 @@ func open(t *testing.T, cfg recent.Config) *recent.Store {
 
 func TestSpansAreFoundAtOnceInEveryStateButLeft(t *testing.T) {
 	state := member(ring.Active)
-	i := New(open(t, recent.Config{}), &state, false, 1)
+	i := New(open(t, recent.Config{}), nil, &state, false, 1)
 	for n, s := range []ring.State{ring.Pending, ring.Joining, ring.Active, ring.Leaving} {
 		state = member(s)
 		id := trace.ID{byte(n), 1}
@@ -78,7 +78,7 @@ func TestSpansAreFoundAtOnceInEveryStateButLeft(t *testing.T) {
 
 func TestFullStoreSaysWhenToRetry(t *testing.T) {
 	state := member(ring.Active)
-	i := New(open(t, recent.Config{TenantBytes: 200, NodeBytes: 1 << 20, PushWait: time.Nanosecond}), &state, false, 1)
+	i := New(open(t, recent.Config{TenantBytes: 200, NodeBytes: 1 << 20, PushWait: time.Nanosecond}), nil, &state, false, 1)
 	var err error
 	for n := range 10 {
 		if err = i.Push(t.Context(), "x", export(trace.ID{byte(n), 1}, strings.Repeat("a", 100))); err != nil {
@@ -98,7 +98,7 @@ func TestRunFlushes(t *testing.T) {
 		dir, shipped := t.TempDir(), 0
 		cfg := recent.Config{Dir: dir, Ship: func(context.Context, string, string, *block.Meta) error { shipped++; return nil }}
 		state := member(ring.Active)
-		i := New(open(t, cfg), &state, flush, 1)
+		i := New(open(t, cfg), nil, &state, flush, 1)
 		otlp := export(trace.ID{1}, "a")
 		if err := i.Push(t.Context(), "x", bytes.Clone(otlp)); err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestRunFlushes(t *testing.T) {
 		if err := i.Push(t.Context(), "x", otlp); status.Code(err) != codes.Unavailable {
 			t.Errorf("after the end: %v", err)
 		}
-		again := New(open(t, cfg), &state, false, 1)
+		again := New(open(t, cfg), nil, &state, false, 1)
 		id := trace.ID{1}
 		if a, err := again.Ask(t.Context(), &peer.Question{Tenant: "x", Trace: &id}); err != nil || len(a.Trace) == 0 {
 			t.Errorf("flush %v: gone after a restart: %v %+v", flush, err, a)

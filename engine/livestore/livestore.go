@@ -30,6 +30,7 @@ type Owned interface {
 // LiveStore keeps the spans of a partition. Safe for concurrent use.
 type LiveStore struct {
 	store   *recent.Store
+	blocks  peer.Opener
 	owned   Owned
 	flush   bool
 	threads int
@@ -38,8 +39,8 @@ type LiveStore struct {
 
 // New makes a live-store over a store that it owns from now on. With flush, all
 // spans are shipped before Run returns. Questions use up to threads goroutines.
-func New(store *recent.Store, owned Owned, flush bool, threads int, now func() time.Time) *LiveStore {
-	return &LiveStore{store: store, owned: owned, flush: flush, threads: threads, now: now}
+func New(store *recent.Store, blocks peer.Opener, owned Owned, flush bool, threads int, now func() time.Time) *LiveStore {
+	return &LiveStore{store: store, blocks: blocks, owned: owned, flush: flush, threads: threads, now: now}
 }
 
 // spreading is how long distributors may take to hear that a partition became
@@ -55,9 +56,9 @@ func (l *LiveStore) Push(ctx context.Context, tenantID string, otlp []byte) erro
 	return peer.PushError(l.store.Push(ctx, tenantID, otlp))
 }
 
-// Ask answers from the recent spans.
+// Ask answers from the recent spans, and the blocks that the question names.
 func (l *LiveStore) Ask(ctx context.Context, q *peer.Question) (*peer.Answer, error) {
-	return peer.Evaluate(ctx, q, l.store.Sources(q.Tenant, q.Excluded()), l.threads)
+	return peer.AnswerRecent(ctx, q, l.store.Sources(q.Tenant, q.Excluded()), l.blocks, l.threads)
 }
 
 // Store is where the spans are.

@@ -44,7 +44,7 @@ func TestInactivePartitionTakesNoSpans(t *testing.T) {
 	defer store.Close()
 	now := time.Unix(1_800_000_000, 0)
 	o := &owned{since: now}
-	l := New(store, o, false, 1, func() time.Time { return now })
+	l := New(store, nil, o, false, 1, func() time.Time { return now })
 	for n, tt := range []struct {
 		name  string
 		state partition.State

@@ -70,7 +70,9 @@ func serve(t *testing.T, keepers map[Role]Keeper, querier Answerer) (c *Client, 
 			t.Error(err)
 		}
 		srv.Stop()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 	return c, l.Addr().String()
 }

@@ -21,7 +21,12 @@ type Question struct {
 	Metrics *query.MetricsRequest
 	Tags    *query.TagsRequest
 	Values  *query.TagValuesRequest
-	Without []string // ids of blocks that somebody else reads
+	// Without names blocks whose spans the keepers leave out: somebody else reads
+	// them, or the keepers do because they are in Young.
+	Without []string
+	// Young names blocks that are young enough for keepers to hold copies of their
+	// spans. Who counts each span once reads both together.
+	Young []string
 }
 
 // Piece is the part of a question that one querier answers.
@@ -68,7 +73,7 @@ func (q *Question) Excluded() func(id string) bool {
 
 // request encodes a question for the wire.
 func (q *Question) request(role Role) (*peerpb.AskRequest, error) {
-	r := &peerpb.AskRequest{Role: role, Tenant: q.Tenant, WithoutBlocks: q.Without}
+	r := &peerpb.AskRequest{Role: role, Tenant: q.Tenant, WithoutBlocks: q.Without, YoungBlocks: q.Young}
 	var err error
 	encode := func(v any) []byte {
 		var b []byte
@@ -92,7 +97,7 @@ func (q *Question) request(role Role) (*peerpb.AskRequest, error) {
 
 // parseRequest is the reverse of request. Its errors are InvalidArgument.
 func parseRequest(r *peerpb.AskRequest) (Question, error) {
-	q := Question{Tenant: r.GetTenant(), Without: r.GetWithoutBlocks()}
+	q := Question{Tenant: r.GetTenant(), Without: r.GetWithoutBlocks(), Young: r.GetYoungBlocks()}
 	var err error
 	switch x := r.GetQuestion().(type) {
 	case *peerpb.AskRequest_TraceId:

@@ -33,6 +33,8 @@ type Keeper struct {
 	// Tokens is what the keeper answers for in questions that count each span at
 	// one keeper only; nil is everything.
 	Tokens []query.TokenRange
+	// Young says that the keeper reads the young blocks of such questions too.
+	Young bool
 }
 
 // Plan says whom to ask about recent spans.

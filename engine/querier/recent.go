@@ -83,16 +83,17 @@ func (r *round) fail(k Keeper, err error) {
 
 // into adds the answers to g.
 func (r *round) into(g *gathering) {
-	g.take(&r.own)
+	g.take(&r.own, false)
 	for _, c := range r.copies {
-		g.take(c)
+		g.take(c, true)
 	}
 }
 
-// take adds what another gathering, which is complete, has.
-func (g *gathering) take(other *gathering) {
+// take adds what another gathering, which is complete, has. A search may have
+// found copies of the same spans in a block and at a keeper.
+func (g *gathering) take(other *gathering, copies bool) {
 	if other.sum != nil {
-		g.add(other.sum, false)
+		g.add(other.sum, copies && g.q.Search != nil)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -103,10 +104,13 @@ func (g *gathering) take(other *gathering) {
 func (q *Querier) ask(ctx context.Context, k Keeper, question *peer.Question) (*peer.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.cfg.AskTimeout)
 	defer cancel()
-	if question.Metrics != nil && k.Tokens != nil {
+	if question.Metrics != nil && (k.Tokens != nil || !k.Young) {
 		part, request := *question, *question.Metrics
 		request.Tokens = k.Tokens
 		part.Metrics, question = &request, &part
+		if !k.Young {
+			part.Young = nil
+		}
 	}
 	return q.asker.Ask(ctx, k.Addr, k.Role, question)
 }

@@ -185,6 +185,7 @@ type AskRequest struct {
 	//	*AskRequest_Tags
 	//	*AskRequest_TagValues
 	Question      isAskRequest_Question `protobuf_oneof:"question"`
+	YoungBlocks   []string              `protobuf:"bytes,9,rep,name=young_blocks,json=youngBlocks,proto3" json:"young_blocks,omitempty"` // blocks to read together with the recent spans
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -288,6 +289,13 @@ func (x *AskRequest) GetTagValues() []byte {
 		if x, ok := x.Question.(*AskRequest_TagValues); ok {
 			return x.TagValues
 		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetYoungBlocks() []string {
+	if x != nil {
+		return x.YoungBlocks
 	}
 	return nil
 }
@@ -447,7 +455,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04role\x18\x01 \x01(\x0e2\x15.ringctl.peer.v1.RoleR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04otlp\x18\x03 \x01(\fR\x04otlp\"\v\n" +
-	"\tPushReply\"\x8c\x02\n" +
+	"\tPushReply\"\xaf\x02\n" +
 	"\n" +
 	"AskRequest\x12)\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x15.ringctl.peer.v1.RoleR\x04role\x12\x16\n" +
@@ -458,7 +466,8 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\ametrics\x18\x06 \x01(\fH\x00R\ametrics\x12\x14\n" +
 	"\x04tags\x18\a \x01(\fH\x00R\x04tags\x12\x1f\n" +
 	"\n" +
-	"tag_values\x18\b \x01(\fH\x00R\ttagValuesB\n" +
+	"tag_values\x18\b \x01(\fH\x00R\ttagValues\x12!\n" +
+	"\fyoung_blocks\x18\t \x03(\tR\vyoungBlocksB\n" +
 	"\n" +
 	"\bquestion\"<\n" +
 	"\bAskReply\x12\x16\n" +
