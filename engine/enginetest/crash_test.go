@@ -5,10 +5,12 @@ import (
 	"testing"
 )
 
-// busy cuts and ships blocks all the time, so that a crash meets every step.
+// busy cuts, ships and compacts blocks all the time, so that a crash meets every
+// step.
 const busy = `
-ingester: {max_block_duration: 700ms, trace_idle_period: 200ms, max_block_spans: 2048, complete_block_timeout: 2s}
+ingester: {max_block_duration: 700ms, trace_idle_period: 200ms, max_block_spans: 2048, complete_block_timeout: 5s}
 storage: {trace: {blocklist_poll: 300ms}}
+backend_worker: {compaction: {compaction_cycle: 200ms, compaction_settle: 100ms, compacted_block_retention: 1s, max_input_blocks: 4}}
 `
 
 // calm keeps everything in the log and the head.

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
 	if dir := buildDir(); dir != "" {
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }

@@ -66,7 +66,7 @@ func (tr *traffic) flood(workers int, stop <-chan struct{}) *sync.WaitGroup {
 					return
 				default:
 				}
-				tr.send(tr.t.Context(), dice, 3, 5)
+				tr.send(tr.t.Context(), dice, 3, 5) //nolint:errcheck // send keeps it
 			}
 		})
 	}
