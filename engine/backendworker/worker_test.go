@@ -107,10 +107,10 @@ func TestJobDoneMeanwhile(t *testing.T) {
 	}
 }
 
-// half owns the jobs of one half of the ring.
-type half struct{ upper bool }
+// half owns every other place of the ring.
+type half struct{ odd bool }
 
-func (h half) Owns(hash uint32) bool { return (hash >= 1<<31) == h.upper }
+func (h half) Owns(hash uint32) bool { return (hash%2 == 1) == h.odd }
 
 // Two workers share the tenants by their hashes: each tenant has one index
 // builder, and each job is done once.
@@ -125,8 +125,8 @@ func TestShares(t *testing.T) {
 	}
 	s.now = s.now.Add(10 * time.Minute)
 	indexes, merges := 0, 0
-	for _, upper := range []bool{false, true} {
-		w, err := New(Config{Dir: t.TempDir(), Now: s.b.Now, Compaction: compactor.Config{}}, s.b, half{upper}, quiet, nil)
+	for _, odd := range []bool{false, true} {
+		w, err := New(Config{Dir: t.TempDir(), Now: s.b.Now, Compaction: compactor.Config{}}, s.b, half{odd}, quiet, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"compress/gzip"
+	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -26,6 +27,28 @@ func TestIndexRoundTrip(t *testing.T) {
 	got, err := ParseIndex(raw)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Fatalf("%v\n got %+v\nwant %+v", err, got, want)
+	}
+}
+
+// Indexes that earlier builds wrote are read.
+func TestGoldenIndex(t *testing.T) {
+	const golden = "testdata/index-v1.json.gz"
+	if *rewrite {
+		raw, err := exampleIndex().Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseIndex(raw)
+	if err != nil || !reflect.DeepEqual(got, exampleIndex()) {
+		t.Fatalf("%v %+v", err, got)
 	}
 }
 
