@@ -301,11 +301,16 @@ func (tr *traffic) checkCopies(base func() string, copies int) {
 
 func (tr *traffic) acknowledged() []sent {
 	tr.t.Helper()
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	if len(tr.acked) == 0 {
+	all := tr.snapshot()
+	if len(all) == 0 {
 		tr.t.Fatalf("nothing was acknowledged; last error: %v", tr.lastErr)
 	}
+	return all
+}
+
+func (tr *traffic) snapshot() []sent {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
 	return slices.Clone(tr.acked)
 }
 

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -118,19 +119,29 @@ func (c *cluster) settle() {
 	for _, n := range c.nodes {
 		n.ready()
 	}
-	wants := []struct {
+	until(c.t, "every ring is complete", c.complete)
+}
+
+// complete is nil when every ring is, in the eyes of those who use it.
+func (c *cluster) complete() error {
+	var all error
+	for _, w := range []struct {
 		node, page string
 		members    int
 	}{
 		{"distributor", "/ingester/ring", 3}, {"distributor", "/live-store/ring", 3}, {"querier", "/ingester/ring", 3},
 		{"querier", "/live-store/ring", 3}, {"query-frontend", "/querier/ring", 1},
-	}
-	for _, w := range wants {
-		until(c.t, w.node+" sees "+w.page, func() error { return ringComplete(c.node(w.node), w.page, w.members) })
+	} {
+		if err := ringComplete(c.node(w.node), w.page, w.members); err != nil {
+			all = errors.Join(all, fmt.Errorf("%s sees %s: %w", w.node, w.page, err))
+		}
 	}
 	for _, name := range []string{"distributor", "querier"} {
-		until(c.t, name+" sees the partition", func() error { return partitionComplete(c.node(name), 3) })
+		if err := partitionComplete(c.node(name), 3); err != nil {
+			all = errors.Join(all, fmt.Errorf("%s: %w", name, err))
+		}
 	}
+	return all
 }
 
 // page reads a ring page as JSON.
