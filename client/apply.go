@@ -27,6 +27,8 @@ const (
 	defaultWait   = 30 * time.Second
 	readBackPause = 200 * time.Millisecond
 	maxPause      = 2 * time.Second
+	// maxPatience bounds one exchange where one silent member would hold up the news from all others.
+	maxPatience = 5 * time.Second
 )
 
 // Apply carries out a plan: it reads once more and refuses if an entry moved since, sends each entry as one
@@ -36,14 +38,13 @@ func (c *Client) Apply(ctx context.Context, p *Plan, o ApplyOptions) (*Result, e
 	if err := p.Allowed(o.Force); err != nil {
 		return nil, err
 	}
-	res := &Result{Plan: p, Total: len(p.targets)}
 	if p.Pending() == 0 {
-		res.Converged = res.Total
-		return res, nil
+		return &Result{Plan: p, Total: len(p.targets), Converged: len(p.targets)}, nil
 	}
 	if err := c.recheck(ctx, p); err != nil {
 		return nil, err
 	}
+	res := &Result{Plan: p, Total: len(p.targets)}
 	start := time.Now()
 	sent, err := c.send(ctx, p)
 	res.Sent = sent
@@ -80,24 +81,29 @@ func (c *Client) recheck(ctx context.Context, p *Plan) error {
 				"the entry changed since the plan was made (it was: %s)", s.Before)
 		}
 	}
-	p.targets = r.targets
+	// A member that was read for the plan and is silent now still counts: it has to agree, too.
+	for _, t := range r.targets {
+		if !slices.Contains(p.targets, t) {
+			p.targets = append(p.targets, t)
+		}
+	}
 	return nil
 }
 
 // send delivers all messages to all targets and returns the members that took all of them.
 func (c *Client) send(ctx context.Context, p *Plan) ([]string, error) {
 	type outcome struct {
-		addr string
+		name string
 		err  error
 	}
 	results := make(chan outcome, len(p.targets))
 	limit := make(chan struct{}, parallelPulls)
 	var wg sync.WaitGroup
-	for _, addr := range p.targets {
+	for _, t := range p.targets {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			results <- outcome{addr, c.sendTo(ctx, addr, p.Steps)}
+			results <- outcome{t.name, c.sendTo(ctx, t.addr, p.Steps)}
 		})
 	}
 	wg.Wait()
@@ -108,7 +114,7 @@ func (c *Client) send(ctx context.Context, p *Plan) ([]string, error) {
 		if r.err != nil {
 			errs = append(errs, r.err)
 		} else {
-			sent = append(sent, p.member(r.addr))
+			sent = append(sent, r.name)
 		}
 	}
 	slices.Sort(sent)
@@ -116,7 +122,7 @@ func (c *Client) send(ctx context.Context, p *Plan) ([]string, error) {
 }
 
 func (c *Client) sendTo(ctx context.Context, addr string, steps []Step) error {
-	d := c.dialer(c.cfg.Timeout)
+	d := c.dialer(min(c.cfg.Timeout, maxPatience))
 	for _, s := range steps {
 		if s.Skip {
 			continue
@@ -128,24 +134,23 @@ func (c *Client) sendTo(ctx context.Context, addr string, steps []Step) error {
 	return nil
 }
 
-// member is the name of the member at a target address.
-func (p *Plan) member(addr string) string {
-	if i := slices.Index(p.targets, addr); i >= 0 && i < len(p.Views) {
-		return p.Views[i]
-	}
-	return addr
-}
-
 // readBack asks the targets until every one has every change, or the time is up.
 func (c *Client) readBack(ctx context.Context, p *Plan, o ApplyOptions, res *Result) error {
 	limit, cancel := context.WithTimeout(ctx, o.Wait)
 	defer cancel()
 	pause := readBackPause
+	agreed := map[string]bool{} // with all changes, when last heard of
 	for {
 		res.Laggards = c.laggards(limit, p)
+		if limit.Err() != nil { // the time ran out in the middle of asking: what was known before still counts
+			res.Laggards = slices.DeleteFunc(res.Laggards, func(l Laggard) bool { return l.silent && agreed[l.Member] })
+		}
 		behind := map[string]bool{}
 		for _, l := range res.Laggards {
 			behind[l.Member] = true
+		}
+		for _, t := range p.targets {
+			agreed[t.name] = !behind[t.name]
 		}
 		res.Converged = res.Total - len(behind)
 		if o.Progress != nil {
@@ -182,11 +187,11 @@ func (c *Client) laggards(ctx context.Context, p *Plan) []Laggard {
 		wg    sync.WaitGroup
 		limit = make(chan struct{}, parallelPulls)
 	)
-	for _, addr := range p.targets {
+	for _, t := range p.targets {
 		wg.Go(func() {
 			limit <- struct{}{}
 			defer func() { <-limit }()
-			missing := c.missing(ctx, p, addr)
+			missing := c.missing(ctx, p, t)
 			mu.Lock()
 			out = append(out, missing...)
 			mu.Unlock()
@@ -202,10 +207,10 @@ func (c *Client) laggards(ctx context.Context, p *Plan) []Laggard {
 	return out
 }
 
-func (c *Client) missing(ctx context.Context, p *Plan, addr string) []Laggard {
-	view, err := c.dialer(c.cfg.Timeout).Pull(ctx, addr)
+func (c *Client) missing(ctx context.Context, p *Plan, t target) []Laggard {
+	view, err := c.dialer(min(c.cfg.Timeout, maxPatience)).Pull(ctx, t.addr)
 	if err != nil {
-		return []Laggard{{Member: p.member(addr), Has: "no answer: " + err.Error()}}
+		return []Laggard{{Member: t.name, Has: "no answer: " + err.Error(), silent: true}}
 	}
 	s := model.Decode(view, c.options(Observe))
 	var out []Laggard
@@ -214,77 +219,8 @@ func (c *Client) missing(ctx context.Context, p *Plan, addr string) []Laggard {
 			continue
 		}
 		if has, ok := step.done(s); !ok {
-			out = append(out, Laggard{Member: p.member(addr), ID: step.ID, Has: has})
+			out = append(out, Laggard{Member: t.name, ID: step.ID, Has: has})
 		}
 	}
 	return out
-}
-
-// Resurrection is a removed entry that came back while [Client.Guard] was watching.
-type Resurrection struct {
-	ID string `json:"id"`
-	// Member is the first member that was seen with it.
-	Member string `json:"member"`
-	// Has is the entry that came back.
-	Has string `json:"has"`
-	// Alive is true when the entry has a heartbeat from after its removal: it is no ghost, the instance runs.
-	Alive bool `json:"alive"`
-}
-
-// Guard watches for removed entries that return with old state, brought by a member that missed the removal,
-// and sends the removal again to the member that has it. It ends without an error when the time is up; report
-// is called for each return.
-func (c *Client) Guard(ctx context.Context, p *Plan, d time.Duration, report func(Resurrection)) error {
-	limit, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	ticker := time.NewTicker(max(c.cfg.Poll, time.Second))
-	defer ticker.Stop()
-	for {
-		for _, addr := range p.targets {
-			if err := c.guardOne(limit, p, addr, report); err != nil && limit.Err() == nil {
-				continue // a member that does not answer now is asked again in the next model.Age
-			}
-		}
-		select {
-		case <-ticker.C:
-		case <-limit.Done():
-			if errors.Is(ctx.Err(), context.Canceled) {
-				return ctx.Err()
-			}
-			return nil
-		}
-	}
-}
-
-func (c *Client) guardOne(ctx context.Context, p *Plan, addr string, report func(Resurrection)) error {
-	view, err := c.dialer(c.cfg.Timeout).Pull(ctx, addr)
-	if err != nil {
-		return err
-	}
-	s := model.Decode(view, c.options(Observe))
-	for _, step := range p.Steps {
-		if step.Skip {
-			continue
-		}
-		has, gone := step.done(s)
-		if gone {
-			continue
-		}
-		r := Resurrection{ID: step.ID, Member: p.member(addr), Has: has, Alive: newerThan(s, p.Key, &step)}
-		report(r)
-		if !r.Alive {
-			if err := c.dialer(c.cfg.Timeout).Send(ctx, addr, step.pair); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// newerThan tells whether a view's entry was written after the step.
-func newerThan(s *Snapshot, key string, step *Step) bool {
-	if d := s.Desc(key); d != nil {
-		return d.Instances[step.ID].Timestamp > step.Written.Unix()
-	}
-	return false
 }

@@ -55,7 +55,7 @@ func (c *Client) PlanPartition(ctx context.Context, req PartitionRequest) (*Plan
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Action: req.Action, Key: target.Key, Ring: target.Name, Views: r.names(), targets: r.targets, ClusterNow: r.now,
+	p := &Plan{Action: req.Action, Key: target.Key, Ring: target.Name, Views: r.names(), Unread: r.unread(), targets: r.targets, ClusterNow: r.now,
 		Checks: r.common(c), Danger: Moderate}
 	var step Step
 	if req.Action == RemoveOwner {
@@ -213,6 +213,7 @@ func (r *readings) partitionChecks(p *Plan, target *PartitionRing, req Partition
 			add("lock", Refuse, "it is locked since %s", model.Stamp(model.Unix(entry.StateChangeLockedTimestamp)))
 		}
 		add("data", Warn, "data that is only with its former owners can no longer be found; make sure that blocks hold it")
+	default: // the others have their own checks, or touch no data
 	}
 }
 

@@ -44,7 +44,7 @@ func (c *Client) PlanForget(ctx context.Context, req ForgetRequest) (*Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Action: Forget, Key: target.Key, Ring: target.Name, Views: r.names(), targets: r.targets, ClusterNow: r.now,
+	p := &Plan{Action: Forget, Key: target.Key, Ring: target.Name, Views: r.names(), Unread: r.unread(), targets: r.targets, ClusterNow: r.now,
 		Danger: Harmless, Checks: r.common(c)}
 	alive := 0
 	for _, id := range ids {

@@ -73,14 +73,19 @@ type Plan struct {
 	Confirm string `json:"confirm,omitempty"`
 	// Views are the members whose views were read.
 	Views []string `json:"views"`
+	// Unread are living members that gave no view. They are not written to, and hear of the change by gossip.
+	Unread []string `json:"unread,omitempty"`
 	// ClusterNow is the cluster's time as estimated from heartbeats, whole seconds.
 	ClusterNow time.Time `json:"clusterNow"`
 	// Effect tells the quorum before and after, in words; it may be empty.
 	Effect string `json:"effect,omitempty"`
 
-	// targets are the addresses of the members that were read; they are written to and read back from.
-	targets []string
+	// targets are the members that were read; they are written to and read back from.
+	targets []target
 }
+
+// target is a member by its gossip name and the address at which it is reached.
+type target struct{ name, addr string }
 
 // Step is one entry to write.
 type Step struct {
@@ -182,6 +187,8 @@ type Laggard struct {
 	ID     string `json:"id"`
 	// Has says what it has instead, or why it could not be asked.
 	Has string `json:"has"`
+
+	silent bool // gave no answer
 }
 
 // Result is a plan that was carried out.

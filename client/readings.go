@@ -20,7 +20,7 @@ const maxVerify = 32
 type readings struct {
 	views   []*Snapshot
 	failed  map[string]error
-	targets []string // addresses, in the order of views
+	targets []target // in the order of views
 	// now is the cluster's clock in whole seconds.
 	now time.Time
 }
@@ -44,7 +44,7 @@ func (c *Client) read(ctx context.Context) (*readings, error) {
 	}
 	slices.SortFunc(r.views, func(a, b *Snapshot) int { return strings.Compare(a.From, b.From) })
 	for _, s := range r.views {
-		r.targets = append(r.targets, s.Addr)
+		r.targets = append(r.targets, target{s.From, s.Addr})
 	}
 	now := c.cfg.Now().Unix()
 	r.now = time.Unix(max(now, newest), 0).UTC()
@@ -58,6 +58,15 @@ func (r *readings) names() []string {
 		out[i] = v.From
 	}
 	return out
+}
+
+// unread are the living members that gave no view, sorted; nil when there are none.
+func (r *readings) unread() []string {
+	if len(r.failed) == 0 {
+		return nil
+	}
+	u := Unreached{Members: r.failed}
+	return u.Names()
 }
 
 // instanceRing finds a ring by key or name in any view.

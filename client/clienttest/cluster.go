@@ -167,7 +167,7 @@ func (n *node) close() error {
 	n.dead = true
 	n.stop()
 	err := n.cluster.Close()
-	<-n.done
+	<-n.done //nolint:errcheck // why it ended is in the error of Close
 	return errors.Join(err, n.proxy.close())
 }
 

@@ -171,8 +171,8 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"format":"ringctl-history/1"}` + "\n" + `{"at":"2026-01-01T00:00:00Z","keys":[{"key":"k","codec":"partitionRingDesc","value":"","gone":["x"]}]}` + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := 0
-		for range history.Read(bytes.NewReader(b), client.Options{}) {
-			if n++; n > 50 {
+		for _, err := range history.Read(bytes.NewReader(b), client.Options{}) {
+			if n++; err != nil || n > 50 {
 				break
 			}
 		}

@@ -42,6 +42,7 @@ func (r *Ring) judge() {
 			unhealthy = append(unhealthy, i.ID)
 		case Future:
 			future = append(future, i.ID)
+		case Healthy, NoInstance:
 		}
 	}
 	switch n := len(unhealthy); {

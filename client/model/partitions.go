@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ringctl/ringctl/engine/partition"
-	"github.com/ringctl/ringctl/engine/ring"
 )
 
 // StateWord is the short form of a partition's state: ACTIVE, not PartitionActive.
@@ -240,17 +238,4 @@ func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, s
 		}
 	}
 	return OK, ""
-}
-
-// instancesOf is the instance ring behind a partition ring as a lookup; an empty one where none was found.
-func (s *Snapshot) instancesOf(r *PartitionRing) *ring.Ring {
-	d := s.contents.rings[r.InstanceRing]
-	if d == nil {
-		d = ring.NewDesc()
-	}
-	cfg, ok := s.contents.configs[r.InstanceRing]
-	if !ok {
-		cfg = ring.Config{HeartbeatTimeout: time.Duration(r.HeartbeatTimeout)}
-	}
-	return ring.New(d, cfg)
 }

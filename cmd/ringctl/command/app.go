@@ -15,6 +15,7 @@ import (
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 	"github.com/ringctl/ringctl/cmd/ringctl/settings"
+	"github.com/ringctl/ringctl/engine/gossip"
 )
 
 // flags are the flags of all commands.
@@ -48,7 +49,8 @@ const rootLong = `ringctl shows and operates the hash rings of tempod, Tempo, Mi
 It asks a member on the gossip port for its whole view, without joining the cluster, and works out health, ownership
 and quorum. Changes are checked first, sent to every member that can be reached, and read back until all agree.
 
-Where to look comes from --seeds (or --http), else RINGCTL_SEEDS, else the context in use, else 127.0.0.1:7946.`
+Where to look comes from --seeds (or --http), else RINGCTL_SEEDS, else the context in use, else 127.0.0.1:7946, there also
+with the label tempod.`
 
 const rootExample = `  ringctl status                                   every ring, one line each
   ringctl members ingester -o wide                 who is in the ring, and how healthy
@@ -183,7 +185,12 @@ func (a *app) prepare(c *cobra.Command, _ []string) error {
 	if _, err := zoneAware(a.flags.zoneAware); err != nil {
 		return err
 	}
-	return a.chooseContext()
+	if err := a.chooseContext(); err != nil {
+		return err
+	}
+	f := c.Root().PersistentFlags()
+	a.bare = a.context == "" && !f.Changed("seeds") && !f.Changed("http") && !f.Changed("label")
+	return nil
 }
 
 func zoneAware(s string) (*bool, error) {
@@ -250,7 +257,7 @@ func (a *app) config() (client.Config, error) {
 		Seeds: f.seeds, HTTP: f.http, Label: or(f.label, ctx.Label), Product: or(f.product, ctx.Product),
 		Timeout:          or(f.timeout, time.Duration(ctx.Timeout)),
 		HeartbeatTimeout: or(f.heartbeat, time.Duration(ctx.HeartbeatTimeout)),
-		Join:             f.join, Advertise: f.advertise, Poll: f.interval, Now: a.env.Now, Profiles: map[string]client.Profile{},
+		Join:             f.join, Advertise: f.advertise, Poll: f.interval, Now: a.env.Now, Dial: a.env.Dial, Profiles: map[string]client.Profile{},
 	}
 	if len(cfg.Seeds) == 0 && len(cfg.HTTP) == 0 {
 		cfg.Seeds, cfg.HTTP = ctx.Seeds, ctx.HTTP
@@ -280,9 +287,34 @@ func or[T comparable](a, b T) T {
 	return b
 }
 
-// client returns a client for the flags.
-func (a *app) client() (*client.Client, error) {
+// localLabel is the cluster label of a tempod that was started without a configuration.
+const localLabel = "tempod"
+
+// locate is config for a running cluster. Where nobody said anything about the cluster and the member on this machine
+// refuses those without a label, it is asked with the label that tempod has when nobody gave it one.
+func (a *app) locate(ctx context.Context) (client.Config, error) {
 	cfg, err := a.config()
+	if err != nil || !a.bare {
+		return cfg, err
+	}
+	d := gossip.Dialer{Timeout: min(or(cfg.Timeout, localTimeout), localTimeout), TLS: cfg.TLS, Dial: cfg.Dial}
+	if _, err := d.Pull(ctx, client.DefaultSeed); !errors.Is(err, gossip.ErrWrongLabel) {
+		return cfg, nil // it answers, or has another reason that the command itself will meet
+	}
+	d.Label = localLabel
+	if _, err := d.Pull(ctx, client.DefaultSeed); err == nil {
+		cfg.Label = localLabel
+		a.say("%s wants a cluster label; using --label %s", client.DefaultSeed, localLabel)
+	}
+	return cfg, nil
+}
+
+// localTimeout bounds the look for a member on this machine.
+const localTimeout = 2 * time.Second
+
+// client returns a client for the flags.
+func (a *app) client(ctx context.Context) (*client.Client, error) {
+	cfg, err := a.locate(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -291,7 +323,7 @@ func (a *app) client() (*client.Client, error) {
 
 // snapshot asks for one view, as --from says.
 func (a *app) snapshot(ctx context.Context) (*client.Snapshot, error) {
-	c, err := a.client()
+	c, err := a.client(ctx)
 	if err != nil {
 		return nil, err
 	}

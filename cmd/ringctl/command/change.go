@@ -54,6 +54,9 @@ func (a *app) change(c *cobra.Command, cl *client.Client, p *client.Plan) (*clie
 		if printErr := a.print(resultDocument(res)); printErr != nil {
 			return res, printErr
 		}
+		if len(p.Unread) > 0 && a.format.ForPeople() {
+			a.say("not asked, because they gave no view: %s; gossip brings it to them (ringctl views looks again)", strings.Join(p.Unread, ", "))
+		}
 	}
 	return res, err
 }

@@ -19,6 +19,7 @@ func (a *app) live(c *cobra.Command, names func(*client.Snapshot) []string) ([]s
 	if err := a.prepare(c, nil); err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	a.flags.quiet = true
 	ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
 	defer cancel()
 	s, err := a.snapshot(ctx)

@@ -89,7 +89,7 @@ The exit code is 0 when nothing is left to do, and 1 when it is not safe yet.`,
 }
 
 func (d *drain) run(ctx context.Context, c *cobra.Command, follow bool) error {
-	cl, err := d.client()
+	cl, err := d.client(ctx)
 	if err != nil {
 		return err
 	}

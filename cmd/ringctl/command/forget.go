@@ -2,6 +2,9 @@ package command
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,7 +37,7 @@ One dead member takes a y or --yes; a live one or several take --confirm with th
 			if (len(args) > 1) == !sel.empty() {
 				return usage("name members, or choose them with --state, --zone, --older-than or --match")
 			}
-			cl, err := a.client()
+			cl, err := a.client(c.Context())
 			if err != nil {
 				return err
 			}
@@ -60,30 +63,44 @@ One dead member takes a y or --yes; a live one or several take --confirm with th
 	return c
 }
 
-// guard watches removed entries, and says what came back.
+// guard watches removed entries, and says what came back and which member brought it.
 func (a *app) guard(ctx context.Context, cl *client.Client, p *client.Plan) error {
 	a.say("watching for %s whether it comes back", document.Short(a.flags.guard))
 	returned := map[string]client.Resurrection{}
 	err := cl.Guard(ctx, p, a.flags.guard, func(r client.Resurrection) {
 		if _, known := returned[r.ID+r.Member]; !known {
-			if r.Alive {
-				a.say("%s is back on %s, with a new heartbeat: it runs", r.ID, r.Member)
-			} else {
-				a.say("%s came back on %s (%s); removed again", r.ID, r.Member, r.Has)
-			}
+			a.say("%s", resurrection(&r))
 		}
 		returned[r.ID+r.Member] = r
 	})
-	if err != nil {
-		return err
-	}
 	for _, r := range returned {
 		if r.Alive {
 			return &client.Error{Code: client.CodeNotConverged, Op: "forget " + r.ID, Err: errAlive, Hint: "stop the instance first"}
 		}
 	}
-	if len(returned) == 0 {
+	switch {
+	case err != nil:
+		return err
+	case len(returned) == 0:
 		a.say("nothing came back within %s", document.Short(a.flags.guard.Round(time.Second)))
+	default:
+		a.say("it is gone again in all views")
 	}
 	return nil
+}
+
+// resurrection is a return in words.
+func resurrection(r *client.Resurrection) string {
+	if r.Alive {
+		return fmt.Sprintf("%s is back on %s, with a new heartbeat: it runs", r.ID, r.Member)
+	}
+	text := fmt.Sprintf("%s came back on %s", r.ID, r.Member)
+	if r.Missed {
+		text += ", which had missed the removal"
+	}
+	text += " (" + r.Has + ")"
+	if others := slices.DeleteFunc(slices.Clone(r.Holders), func(n string) bool { return n == r.Member }); len(others) > 0 {
+		text += "; " + strings.Join(others, ", ") + " took it over"
+	}
+	return text + "; removed again"
 }

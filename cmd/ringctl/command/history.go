@@ -47,7 +47,7 @@ document per line.`,
 // follow prints events until the context ends.
 func (a *app) follow(ctx context.Context) error {
 	a.flags.stream, a.flags.noHeaders = true, true
-	cfg, err := a.config()
+	cfg, err := a.locate(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ a heartbeat takes a few bytes, tokens are written once. The format is described 
 }
 
 func (a *app) record(ctx context.Context, path string) (err error) {
-	cfg, err := a.config()
+	cfg, err := a.locate(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ ringctl status would have printed at that moment, or at the end.`,
 			if err != nil {
 				return err
 			}
-			defer file.Close()
+			defer file.Close() //nolint:errcheck // only read
 			if at == "" && a.env.Top != nil && a.env.StdoutTerminal && a.env.StdinTerminal {
 				t := a.top()
 				t.Recording, t.Name = snaps, filepath.Base(args[0])
@@ -224,7 +224,7 @@ An entry that came back after it was removed, without having registered anew, is
 			if err != nil {
 				return err
 			}
-			defer file.Close()
+			defer file.Close() //nolint:errcheck // only read
 			var line client.Timeline
 			found := []client.Event{}
 			for s, err := range snaps {

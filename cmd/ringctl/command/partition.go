@@ -87,7 +87,7 @@ after its owner entry is removed its data could not be read until it restarts.`,
 }
 
 func (a *app) editPartition(c *cobra.Command, req client.PartitionRequest) error {
-	cl, err := a.client()
+	cl, err := a.client(c.Context())
 	if err != nil {
 		return err
 	}

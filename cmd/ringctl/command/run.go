@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ type Env struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 	Now            func() time.Time
+	// Dial replaces the network dial; nil is the network.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// StdinTerminal, StdoutTerminal and StderrTerminal say which streams are terminals.
 	StdinTerminal, StdoutTerminal, StderrTerminal bool
 	// Top opens the dashboard; nil where there is none.
@@ -86,6 +89,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 		prefix = "no: "
 	case client.CodeRefused:
 		prefix = "refused: "
+	default:
 	}
 	fmt.Fprintln(a.env.Stderr, render.Paint(a.errColor(), render.Bad, strings.TrimSuffix(prefix, " "))+" "+strings.TrimSpace(err.Error()))
 	if hint := client.HintOf(err); hint != "" {
@@ -103,6 +107,8 @@ type app struct {
 	// chosen is the context in use and its name; both are empty when none is.
 	chosen  settings.Context
 	context string
+	// bare is true when nothing at all says where and what the cluster is.
+	bare bool
 }
 
 func newApp(env Env) *app {

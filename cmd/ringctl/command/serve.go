@@ -22,7 +22,7 @@ not older than three intervals.`,
 		Example: "  ringctl serve --listen 127.0.0.1:9946 --interval 30s",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cl, err := a.client()
+			cl, err := a.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -106,7 +106,7 @@ remove-partition, remove-owner.`,
 		Example: "  ringctl plan forget ingester ingester-3 --file night.plan\n  ringctl plan deactivate livestore-partitions 3 --lock --file night.plan\n  ringctl apply night.plan --confirm=2",
 		Args:    cobra.MinimumNArgs(3),
 		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
+			cl, err := a.client(c.Context())
 			if err != nil {
 				return err
 			}
@@ -191,7 +191,7 @@ func (a *app) applyStage(c *cobra.Command, path string, writeUndo bool) error {
 	if err != nil {
 		return err
 	}
-	cl, err := a.client()
+	cl, err := a.client(c.Context())
 	if err != nil {
 		return err
 	}

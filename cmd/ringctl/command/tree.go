@@ -38,7 +38,7 @@ func (a *app) runRoot(c *cobra.Command, _ []string) error {
 
 // runTop opens the dashboard. It joins if it can, because it needs every change.
 func (a *app) runTop(c *cobra.Command) error {
-	cfg, err := a.config()
+	cfg, err := a.locate(c.Context())
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (a *app) provenance(s *client.Snapshot) {
 // showEach follows the cluster until the context ends. A moment without a view is said and passes.
 func (a *app) showEach(ctx context.Context, build func(*client.Snapshot) (*render.Document, error)) error {
 	a.flags.stream = true
-	cfg, err := a.config()
+	cfg, err := a.locate(ctx)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 
 // views asks every member. Members that gave no view are said, and returned, not an error as long as there is one view.
 func (a *app) views(ctx context.Context) ([]*client.Snapshot, map[string]error, error) {
-	cl, err := a.client()
+	cl, err := a.client(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -66,7 +66,7 @@ older entry. Heartbeats always differ a little; --heartbeats compares them too. 
 		Example: "  ringctl diff ingester-0-1a2b3c4d ingester-1-5e6f7a8b\n  ringctl diff 10.0.0.5:7946 10.0.0.6:7946 --heartbeats --slack 30s",
 		Args:    cobra.ExactArgs(2), ValidArgsFunction: a.completeGossip,
 		RunE: func(c *cobra.Command, args []string) error {
-			cl, err := a.client()
+			cl, err := a.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -79,7 +79,7 @@ func (a *app) await(ctx context.Context, all []condition, stable, limit time.Dur
 // holds polls all views until all conditions were true for a while without a break. It returns the last views and for how
 // long it was true.
 func (a *app) holds(ctx context.Context, all []condition, stable, limit time.Duration) ([]*client.Snapshot, time.Duration, error) {
-	cl, err := a.client()
+	cl, err := a.client(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -283,13 +283,14 @@ func gone(s *client.Snapshot, ringName, id string) (bool, string) {
 }
 
 func enough(s *client.Snapshot, ringName string, n int) (bool, string) {
-	for _, r := range rings(s, ringName) {
-		if r.HealthyCount >= n {
-			return true, ""
-		}
+	found := rings(s, ringName)
+	if len(found) == 0 {
+		return n == 0, "there is no ring " + ringName + " yet"
+	}
+	if r := found[0]; r.HealthyCount < n {
 		return false, fmt.Sprintf("%s has %d healthy members of %d", r.Name, r.HealthyCount, n)
 	}
-	return n == 0, "there is no ring " + ringName + " yet"
+	return true, ""
 }
 
 func partitionIs(s *client.Snapshot, ringName string, id int32, state string) (bool, string) {

@@ -1,0 +1,83 @@
+package client_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/client/clienttest"
+	"github.com/ringctl/ringctl/engine/ring"
+)
+
+// forgotten starts a cluster in which ingester-2 is dead, lets prepare break it, forgets ingester-2 and returns what is
+// needed to guard that.
+func forgotten(t *testing.T, prepare func(*clienttest.Cluster)) (*clienttest.Cluster, *client.Client, *client.Plan, ring.Instance) {
+	t.Helper()
+	cluster := start(t, clienttest.Config{})
+	now := time.Now()
+	d := clienttest.Edit(clienttest.Ring("ingester", 4, 16, now), "ingester-2", clienttest.Aged(now, time.Hour))
+	old := d.Clone().Instances["ingester-2"]
+	must(t, cluster.Put(ingester, d))
+	prepare(cluster)
+	c := dial(t, client.Config{Seeds: cluster.Seeds(), Timeout: time.Second})
+	p, err := c.PlanForget(t.Context(), client.ForgetRequest{Ring: "ingester", IDs: []string{"ingester-2"}})
+	must(t, err)
+	_, err = c.Apply(t.Context(), p, client.ApplyOptions{Wait: time.Second})
+	if err != nil && client.CodeOf(err) != client.CodeNotConverged {
+		t.Fatal(err)
+	}
+	return cluster, c, p, old
+}
+
+// TestGuardNamesTheCarrier: the member that missed the removal is told from those that took the entry over from it.
+func TestGuardNamesTheCarrier(t *testing.T) {
+	cluster, c, p, _ := forgotten(t, func(c *clienttest.Cluster) { c.Deafen("node-1") })
+	var seen []client.Resurrection
+	err := c.Guard(t.Context(), p, 2500*time.Millisecond, func(r client.Resurrection) {
+		seen = append(seen, r)
+		cluster.Heal("node-1")
+	})
+	must(t, err)
+	if len(seen) == 0 || seen[0].Member != "node-1" || !seen[0].Missed || seen[0].Alive || !slices.Equal(seen[0].Holders, []string{"node-1"}) {
+		t.Errorf("seen %+v", seen)
+	}
+	if e := cluster.Ring("node-1", ingester).Instances["ingester-2"]; e.State != ring.Left {
+		t.Errorf("node-1 still has %+v", e)
+	}
+}
+
+// TestGuardTellsTheLiving: an instance that registers again is no ghost, and is left alone.
+func TestGuardTellsTheLiving(t *testing.T) {
+	cluster, c, p, old := forgotten(t, func(*clienttest.Cluster) {})
+	old.Timestamp = time.Now().Unix() + 1
+	must(t, cluster.Put(ingester, &ring.Desc{Instances: map[string]ring.Instance{old.ID: old}}, "node-2"))
+	var seen []client.Resurrection
+	err := c.Guard(t.Context(), p, time.Second, func(r client.Resurrection) { seen = append(seen, r) })
+	if client.CodeOf(err) != client.CodeNotConverged || len(seen) == 0 || !seen[0].Alive || seen[0].Member != "node-2" {
+		t.Errorf("%v, seen %+v", err, seen)
+	}
+	if e := cluster.Ring("node-2", ingester).Instances["ingester-2"]; e.State != ring.Active {
+		t.Errorf("the living instance became %s", e.State)
+	}
+}
+
+// TestSilentAfterThePlan: a member that was read for the plan and is silent when the change is made counts as one that does
+// not agree, and is named.
+func TestSilentAfterThePlan(t *testing.T) {
+	cluster := start(t, clienttest.Config{})
+	now := time.Now()
+	d := clienttest.Edit(clienttest.Ring("ingester", 4, 16, now), "ingester-2", clienttest.Aged(now, time.Hour))
+	must(t, cluster.Put(ingester, d))
+	c := dial(t, client.Config{Seeds: cluster.Seeds(), Timeout: 300 * time.Millisecond})
+	p, err := c.PlanForget(t.Context(), client.ForgetRequest{Ring: "ingester", IDs: []string{"ingester-2"}})
+	must(t, err)
+	must(t, cluster.Kill("node-0"))
+	res, err := c.Apply(t.Context(), p, client.ApplyOptions{Wait: time.Second})
+	if client.CodeOf(err) != client.CodeNotConverged || res.Converged != 2 || res.Total != 3 || len(res.Laggards) != 1 || res.Laggards[0].Member != "node-0" {
+		t.Fatalf("%v, %+v", err, res)
+	}
+	if !slices.Equal(res.Sent, []string{"node-1", "node-2"}) {
+		t.Errorf("sent to %v", res.Sent)
+	}
+}
