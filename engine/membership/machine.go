@@ -134,6 +134,7 @@ func (m *machine) advance(d *ring.Desc, cur ring.Instance, found bool, now time.
 		m.observe(d, now, dice, e)
 	case serving, leaving:
 		m.adopt(cur, found, e)
+	case gone:
 	}
 }
 

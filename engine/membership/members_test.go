@@ -200,7 +200,7 @@ func (c *cluster) crash(id string) {
 	m := c.members[id]
 	m.store.down.Store(true)
 	m.cancel()
-	<-m.done
+	<-m.done //nolint:errcheck // a crash says no goodbye
 	delete(c.members, id)
 }
 

@@ -67,6 +67,7 @@ func (m *instanceMetrics) observe(next machine, e effect) {
 			m.forgotten.Inc()
 		case NoteStolen:
 			m.conflicts.Inc()
+		default: // the others are in the log only
 		}
 	}
 	m.owned.Set(float64(len(next.tokens)))

@@ -41,7 +41,7 @@ func loadTokens(path string) ([]uint32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load tokens: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	b, err := io.ReadAll(io.LimitReader(f, maxTokensFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("load tokens from %s: %w", path, err)

@@ -25,8 +25,9 @@ func Moves(from State) []State {
 		return []State{Inactive}
 	case Inactive:
 		return []State{Active}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // ChangeState moves a partition to another state. Being in that state already

@@ -117,8 +117,9 @@ func (h Heartbeat) String() string {
 		return "stale"
 	case Future:
 		return "future"
+	default:
+		return "fresh"
 	}
-	return "fresh"
 }
 
 // HeartbeatState judges the heartbeat alone, without the state of the instance.

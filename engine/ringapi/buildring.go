@@ -75,8 +75,9 @@ func health(inst ring.Instance, timeout time.Duration, now time.Time) string {
 		return Unhealthy
 	case ring.Future:
 		return Future
+	default:
+		return Healthy
 	}
-	return Healthy
 }
 
 // at turns seconds into a time; zero means unknown and becomes the zero time.

@@ -40,11 +40,10 @@ func tell(t *testing.T, file string) {
 			continue
 		}
 		var command, input string
-		var remarks []string
 		for rest := head; ; {
 			line, more, _ := strings.Cut(rest, "\n")
 			if strings.HasPrefix(line, "#") {
-				remarks, rest = append(remarks, line), more
+				rest = more
 				continue
 			}
 			command, input = line, more

@@ -119,7 +119,7 @@ func (r *replayer) segment(id segmentID, last bool) error {
 	if err != nil {
 		return explain("open", path, err)
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // only read
 	size, err := file.Size()
 	if err != nil {
 		return explain("size of", path, err)

@@ -414,7 +414,7 @@ func checkMergeBeacons(c json.RawMessage) error {
 	if err := json.Unmarshal(c, &v); err != nil {
 		return err
 	}
-	a, b, change, err := mergeBeacons(v.A, v.B, v.LocalCAS, time.UnixMilli(v.Now))
+	a, _, change, err := mergeBeacons(v.A, v.B, v.LocalCAS, time.UnixMilli(v.Now))
 	if err != nil {
 		return err
 	}
@@ -432,7 +432,8 @@ func checkMergeBeacons(c json.RawMessage) error {
 	if v.Reverse == nil {
 		return nil
 	}
-	if b, _, _, err = mergeBeacons(v.B, v.A, false, time.UnixMilli(v.Now)); err != nil {
+	b, _, _, err := mergeBeacons(v.B, v.A, false, time.UnixMilli(v.Now))
+	if err != nil {
 		return err
 	}
 	if err := v.Reverse.same(b); err != nil {

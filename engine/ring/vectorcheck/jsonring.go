@@ -124,16 +124,6 @@ type ownerJSON struct {
 	UpdatedAt int64  `json:"updated_timestamp"`
 }
 
-// complete tells whether all tokens are in the JSON form.
-func (r partitionRingJSON) complete() bool {
-	for _, p := range r.Partitions {
-		if p.TokensOmitted {
-			return false
-		}
-	}
-	return true
-}
-
 // desc gives the partition ring itself; omitted tokens stay empty.
 func (r partitionRingJSON) desc() (*partition.Desc, error) {
 	d := partition.NewDesc()

@@ -154,7 +154,7 @@ func readVectors(name string) (*vectorFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // only read
 	var r io.Reader = file
 	if strings.HasSuffix(name, ".gz") {
 		if r, err = gzip.NewReader(file); err != nil {
