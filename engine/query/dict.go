@@ -29,9 +29,6 @@ func (s *codeSet) add(code uint32) {
 	}
 }
 
-// all reports that every code but null is in the set.
-func (s *codeSet) all() bool { return s.n == s.size-1 && !s.bits.Has(0) }
-
 // matchDict tests every entry of a dictionary once. step is called now and then; its error ends the work.
 func matchDict(d *Dict, m *matcher, step func() error) (*codeSet, error) {
 	n := d.Len()

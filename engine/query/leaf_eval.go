@@ -28,6 +28,7 @@ func (l *leaf) eval(s *scan, within, out Bitmap) error {
 		return l.evalTraceID(s, within, out)
 	case wayTrace:
 		return l.evalTrace(s, within, out)
+	case wayRow:
 	}
 	get, err := s.attrGetter(l.attr, within)
 	if err != nil {

@@ -144,7 +144,6 @@ func floatRange(op traceql.Op, f float64) (lo, hi int64, invert bool) {
 	up := op == traceql.OpGt || op == traceql.OpGe
 	switch {
 	case f >= 1<<63:
-		f = math.MaxInt64
 		if up {
 			return 1, 0, false
 		}

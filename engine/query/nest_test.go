@@ -37,8 +37,12 @@ func TestNestStories(t *testing.T) {
 			case 's':
 				kind = kindServer
 			}
-			fmt.Sscan(strings.TrimRight(own, "cs"), &id)
-			fmt.Sscan(up, &parent)
+			if up == "" {
+				up = "0"
+			}
+			if _, err := fmt.Sscan(strings.TrimRight(own, "cs")+" "+up, &id, &parent); err != nil {
+				t.Fatal(err)
+			}
 			ids, parents, kinds = append(ids, id), append(parents, parent), append(kinds, kind)
 		}
 		left, right, parent := make([]int32, len(ids)), make([]int32, len(ids)), make([]int32, len(ids))

@@ -63,7 +63,10 @@ func showValue(v trace.Value) string {
 		return fmt.Sprint(v.Bool())
 	case trace.KindArray:
 		var parts []string
-		for e := range v.Elements() {
+		for e, err := range v.Elements() {
+			if err != nil {
+				return err.Error()
+			}
 			parts = append(parts, showValue(e))
 		}
 		return "[" + strings.Join(parts, ",") + "]"

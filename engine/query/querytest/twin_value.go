@@ -118,7 +118,7 @@ func calculate(op traceql.Op, l, r any) any {
 	_, lf := l.(float64)
 	_, rf := r.(float64)
 	if !lf && !rf {
-		a, b := big.NewInt(int64(toInt(l))), big.NewInt(int64(toInt(r)))
+		a, b := big.NewInt(toInt(l)), big.NewInt(toInt(r))
 		z, ok := wholeResult(op, a, b)
 		if ok && z.IsInt64() {
 			_, ld := l.(duration)
