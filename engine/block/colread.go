@@ -110,6 +110,7 @@ func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query
 		return c.s.readParents(ctx, dst)
 	case traceForm:
 		return c.s.readPerTrace(ctx, c.n, c.t, dst)
+	case asIs, directForm, durationForm: // read chunk by chunk
 	}
 	return c.s.read(ctx, c.n, within, func(r *raw) error {
 		switch {

@@ -1,8 +1,6 @@
 package block
 
 import (
-	"slices"
-
 	"github.com/ringctl/ringctl/engine/block/pq"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -107,14 +105,6 @@ type Column struct {
 
 // Len is the number of entries.
 func (c *Column) Len() int { return max(len(c.Codes), len(c.Ints)) }
-
-// find returns the entry of a row.
-func (c *Column) find(row uint32) (int, bool) {
-	if c.Rows == nil {
-		return int(row), int(row) < c.Len()
-	}
-	return slices.BinarySearch(c.Rows, row)
-}
 
 // Columns is a set of spans as columns, in any order. It is what is sealed into
 // a block. Readers may share it while nobody changes it.

@@ -25,7 +25,7 @@ func uploadOne(ctx context.Context, b bucket.Bucket, path, name string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	st, err := f.Stat()
 	if err != nil {
 		return err

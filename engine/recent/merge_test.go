@@ -86,7 +86,6 @@ type summary struct {
 	root, service string
 	start, end    int64
 	left, right   []int64
-	parent        []int64
 }
 
 func compareBlocks(t *testing.T, a, b *block.Block) {

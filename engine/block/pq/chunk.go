@@ -113,7 +113,6 @@ type Encoder struct {
 	head    bytes.Buffer
 	codes   []uint32
 	rows    []uint32
-	ints    []int64
 	remap   []uint32
 	order   []uint32
 	table   intTable

@@ -187,11 +187,6 @@ func unpack(out []uint32, src []byte, width int) {
 	}
 }
 
-// bitmap is a set of rows, one bit each.
-type bitmap []uint64
-
-func (b bitmap) has(i int) bool { return b[i>>6]>>(i&63)&1 != 0 }
-
 // appendPresence appends the definition levels (width 1) of rows [from, to),
 // of which present (ascending, absolute) have a value.
 func appendPresence(dst []byte, present []uint32, from, to int) []byte {

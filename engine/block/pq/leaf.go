@@ -53,17 +53,6 @@ type Leaf struct {
 	Bloom bool
 }
 
-// maxLevels returns the largest repetition and definition level.
-func (l *Leaf) maxLevels() (rep, def int) {
-	switch {
-	case l.List != "":
-		return 1, 2
-	case l.Optional:
-		return 0, 1
-	}
-	return 0, 0
-}
-
 func (l *Leaf) path() []string {
 	if l.List != "" {
 		return []string{l.Name, "list", "element", l.List}
