@@ -82,7 +82,7 @@ const probeTimeout = 500 * time.Millisecond
 
 // diagnose asks a port that accepts connections but does not answer to gossip what it speaks instead. nil: no idea.
 func (d Dialer) diagnose(ctx context.Context, addr string) error {
-	if d.TLS != nil || context.Cause(ctx) == context.Canceled {
+	if d.TLS != nil || errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -192,7 +192,7 @@ func dialStream(ctx context.Context, addr string, conf *tls.Config, dial func(co
 	if err := sec.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		if closed(err) { // what a plain gossip port does with a TLS hello
-			return nil, fmt.Errorf("%w: try without TLS (handshake: %v)", ErrNoTLS, err)
+			return nil, fmt.Errorf("%w: try without TLS (handshake: %v)", ErrNoTLS, err) //nolint:errorlint // the cause is ErrNoTLS
 		}
 		return nil, fmt.Errorf("tls handshake: %w", err)
 	}

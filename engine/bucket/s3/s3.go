@@ -212,7 +212,7 @@ func (b *Bucket) ReadAt(ctx context.Context, name string, p []byte, off int64) (
 		if n == len(p) {
 			return n, nil
 		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // a wrapped one is a body that broke off: that is tried again
 			return n, io.EOF
 		}
 		var s3err minio.ErrorResponse
@@ -246,7 +246,7 @@ func (b *Bucket) readRange(ctx context.Context, name string, p []byte, off int64
 	switch {
 	case err == nil:
 		return n, nil
-	case (err == io.EOF || err == io.ErrUnexpectedEOF) && int64(n) >= info.Size:
+	case (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && int64(n) >= info.Size:
 		return n, io.EOF // the server sent all that it announced
 	}
 	return n, b.explain(ctx, "read", name, err)

@@ -220,11 +220,6 @@ func mpBytes(v any) []byte {
 	return b
 }
 
-func mpBool(v any) bool {
-	b, _ := v.(bool)
-	return b
-}
-
 func appendMapHeader(b []byte, n int) []byte { return append(b, 0x80|byte(n)) }
 
 func appendRaw(b []byte, s string) []byte {
