@@ -193,7 +193,7 @@ func (d *show) get(ctx context.Context, url, tenant string, body *bytes.Buffer) 
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
 		return err

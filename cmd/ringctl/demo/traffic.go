@@ -106,7 +106,7 @@ func (t *traffic) send(ctx context.Context, tenant string, otlp []byte, spans in
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	if err != nil {
 		return err

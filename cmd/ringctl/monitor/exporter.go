@@ -56,7 +56,7 @@ func (e *Exporter) Serve(ctx context.Context, l net.Listener) error {
 		limit, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer done()
 		if server.Shutdown(limit) != nil {
-			server.Close()
+			_ = server.Close() // it ends in any case
 		}
 	})
 	if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {

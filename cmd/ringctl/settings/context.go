@@ -124,7 +124,7 @@ func (d Dirs) Save(f *File) error {
 	if err != nil {
 		return fmt.Errorf("write contexts: %w", err)
 	}
-	defer os.Remove(tmp.Name())
+	defer os.Remove(tmp.Name()) //nolint:errcheck // gone once it was renamed
 	_, err = tmp.Write(raw)
 	if err == nil {
 		err = tmp.Sync()
