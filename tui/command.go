@@ -210,6 +210,7 @@ func (m *Model) candidates(a arguments) []string {
 				out = append(out, fmt.Sprint(r.Partitions[i].ID))
 			}
 		}
+	case noArguments, themeNames:
 	}
 	return out
 }

@@ -75,7 +75,7 @@ func (d *driver) deliver(msg tea.Msg) {
 		}
 	default:
 		if name := strings.ToLower(typeName(msg)); strings.Contains(name, "clipboard") {
-			d.copied = strings.TrimSpace(string(ansi.Strip(clip(msg))))
+			d.copied = strings.TrimSpace(ansi.Strip(clip(msg)))
 			return
 		}
 		_, cmd := d.Update(msg)

@@ -151,8 +151,9 @@ func flaps(k client.EventKind) bool {
 	case client.InstanceHealth, client.InstanceState, client.InstanceResurrected, client.InstanceGone,
 		client.MemberState, client.MemberGone, client.PartitionState, client.PartitionOwnerHealth:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // count adds a flap to its slot. Slots older than the oldest kept are not

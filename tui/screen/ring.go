@@ -59,8 +59,9 @@ func healthRank(h client.Health) int {
 		return 0
 	case client.Future:
 		return 1
+	default:
+		return 2
 	}
-	return 2
 }
 
 // SetScene gives the screen what to show.

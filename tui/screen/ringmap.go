@@ -238,7 +238,7 @@ func (r *Ring) explain(c widget.Canvas, ring *client.Ring, m *scene.Map) {
 	t := c.Theme
 	a := m.Explain(r.slot)
 	owner := &ring.Instances[a.Owner]
-	width := float64(uint32(a.Last-a.First)) + 1
+	width := float64(a.Last-a.First) + 1
 	f := flow{c: c}
 	f.put(widget.Span{Style: t.Strong, Text: fmt.Sprintf("key %08x", a.Key)})
 	f.put(widget.Span{Style: t.Dim, Text: fmt.Sprintf("arc %08x-%08x", a.First, a.Last)})
