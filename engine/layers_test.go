@@ -51,7 +51,7 @@ var layers = map[string]string{
 	"engine/block/pq":            "", // Parquet pages and footers, no spans
 	"engine/recent":              "engine/trace engine/tenant engine/query engine/wal engine/block engine/block/pq engine/bucket engine/bucket/local",
 	"engine/catalog":             "engine/tenant engine/bucket engine/block",
-	"engine/catalog/catalogtest": "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog engine/trace engine/query", // buckets that fail on purpose
+	"engine/catalog/catalogtest": "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog engine/recent engine/trace engine/query", // buckets that fail on purpose
 	"engine/compactor":           "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog",
 	// workers
 	"engine/receiver":      words,
