@@ -77,11 +77,12 @@ func TestValidateReportsAllAtOnce(t *testing.T) {
 	c.Server.HTTPPort = 70000
 	c.Distributor.WritePath = "carrier-pigeon"
 	c.Memberlist.ClusterLabel = ""
+	c.Distributor.Receivers.MaxMessageBytes = 64 << 20
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"target", "writer", "http_listen_port", "carrier-pigeon", "cluster_label"} {
+	for _, want := range []string{"target", "writer", "http_listen_port", "carrier-pigeon", "cluster_label", "max_message_bytes is 67108864; 1024 to 66060288"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing %q in:\n%v", want, err)
 		}

@@ -37,6 +37,10 @@ const (
 	PathPartitions = "partitions"
 )
 
+// maxMessageBytes is the largest export that fits a record of the write-ahead
+// log (64 MiB) with its tenant.
+const maxMessageBytes = 63 << 20
+
 // Default is a configuration that is right for a laptop: all in one process,
 // one copy of each span, data under dataDir, reachable from this machine only.
 // A cluster sets memberlist.join_members, and its distributors keep three
@@ -139,6 +143,8 @@ func (c *Config) Validate() error {
 	p.oneOf("server.log_format", c.Server.LogFormat, "logfmt", "json")
 	p.oneOf("distributor.write_path", c.Distributor.WritePath, PathReplicated, PathPartitions)
 	p.oneOf("distributor.carrier", c.Distributor.Carrier, "direct")
+	p.check(c.Distributor.Receivers.MaxMessageBytes >= 1<<10 && c.Distributor.Receivers.MaxMessageBytes <= maxMessageBytes,
+		"distributor.receivers.max_message_bytes is %d; %d to %d, the most that the log of a keeper takes at once", c.Distributor.Receivers.MaxMessageBytes, 1<<10, maxMessageBytes)
 	p.endpoint("distributor.receivers.otlp.protocols.grpc.endpoint", c.Distributor.Receivers.OTLP.Protocols.GRPC.Endpoint)
 	p.endpoint("distributor.receivers.otlp.protocols.http.endpoint", c.Distributor.Receivers.OTLP.Protocols.HTTP.Endpoint)
 	if err := c.Memberlist.Validate(); err != nil {

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -97,6 +98,44 @@ func TestWrongIDsAreRejectedAlone(t *testing.T) {
 	want := sent{id: strings.Repeat("07", 16), spans: map[string][]byte{string(good.SpanId): canonical(rs, rs.ScopeSpans[0], good)}}
 	if err := (api{base: n.http}).whole(want); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLargeExportArrivesWhole sends one trace that is nearly as large as an
+// export may be, and kills the process that has it.
+func TestLargeExportArrivesWhole(t *testing.T) {
+	n := single(t, t.TempDir(), calm)
+	n.launch()
+	n.ready()
+	dice := rand.New(rand.NewPCG(1, 2))
+	id := bytes.Repeat([]byte{3}, 16)
+	var spans []*otlp.Span
+	for i := range 10_000 {
+		s := span(dice, id, nil, i)
+		s.Attributes = append(s.Attributes, text("zz", strings.Repeat("x", 1300)))
+		spans = append(spans, s)
+	}
+	req := export(spans...)
+	if size := proto.Size(req); size < 14<<20 || size > 16<<20 {
+		t.Fatalf("the export has %d bytes", size)
+	}
+	if _, err := dialOTLP(t, n.addr("otlp-grpc")).Export(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	want := sent{id: strings.Repeat("03", 16), spans: map[string][]byte{}}
+	rs := req.ResourceSpans[0]
+	for _, s := range spans {
+		want.spans[string(s.SpanId)] = canonical(rs, rs.ScopeSpans[0], s)
+	}
+	a := api{base: n.http}
+	if err := a.whole(want); err != nil {
+		t.Error(err)
+	}
+	n.kill()
+	n.launch()
+	n.ready()
+	if err := a.whole(want); err != nil {
+		t.Errorf("after a crash: %v", err)
 	}
 }
 
