@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/ringapi"
@@ -140,5 +141,71 @@ func TestMetricNames(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+}
+
+// TestStopWithoutBucketKeepsEverything takes the bucket away before the stop:
+// the process says so, ends, and has everything when it is started again.
+func TestStopWithoutBucketKeepsEverything(t *testing.T) {
+	dir := t.TempDir()
+	n := single(t, dir, "ingester: {max_block_duration: 1h, flush_all_on_shutdown: true}")
+	n.launch()
+	n.ready()
+	tr := newTraffic(t, func() string { return n.addr("otlp-http") }, "", "bucket")
+	dice := rand.New(rand.NewPCG(9, 10))
+	for range 20 {
+		if err := tr.send(t.Context(), dice, 3, 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bucket := filepath.Join(dir, "blocks")
+	if err := os.RemoveAll(bucket); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bucket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code := n.stop(); code != 1 || !strings.Contains(n.logText(), "flush tenant single-tenant") {
+		t.Errorf("exit code %d:\n%s", code, n.logText())
+	}
+	if err := os.Remove(bucket); err != nil {
+		t.Fatal(err)
+	}
+	n.launch()
+	n.ready()
+	tr.check(n.http)
+	until(t, "the block is shipped after all", func() error {
+		if blocks(t, bucket) == 0 {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	tr.check(n.http)
+}
+
+// TestStopAtAnyTime asks processes to stop while they start, twice at once, and
+// by closing their standard input.
+func TestStopAtAnyTime(t *testing.T) {
+	dir := t.TempDir()
+	n := single(t, dir, calm)
+	n.launch()
+	if code := n.stop(); code != 0 {
+		t.Errorf("stopped while starting: exit code %d\n%s", code, n.logText())
+	}
+	n.launch()
+	n.ready()
+	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := n.stop(); code != 0 && code != -1 {
+		t.Errorf("asked twice: exit code %d\n%s", code, n.logText())
+	}
+	n.launch()
+	n.ready()
+	if err := n.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := n.wait(); code != 0 {
+		t.Errorf("standard input closed: exit code %d\n%s", code, n.logText())
 	}
 }
