@@ -85,7 +85,10 @@ func apply(t *testing.T, src Source, c Change) {
 func TestLargeStatesAreSampled(t *testing.T) {
 	nodes, src := realCluster(t, About{Name: "loopback"})
 	c := src.(*cluster)
-	for snap := range src.Watch(t.Context()) {
+	for snap, err := range src.Watch(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		large := *snap
 		large.StateBytes = viewsBudget / 2
 		for i := range 3 { // six members that answer at three addresses

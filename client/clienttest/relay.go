@@ -24,7 +24,7 @@ func relay(client, member *net.TCPConn, muted bool) {
 	})
 	if muted && swallow(client, member) {
 		_, _ = io.Copy(io.Discard, client)
-		member.Close()
+		_ = member.Close()
 	} else {
 		_, _ = io.Copy(member, client)
 		_ = member.CloseWrite()

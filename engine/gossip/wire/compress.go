@@ -33,7 +33,7 @@ func Decompress(algo int, b []byte, limit int) ([]byte, error) {
 	switch algo {
 	case LZW:
 		r := lzw.NewReader(bytes.NewReader(b), lzw.LSB, lzwWidth)
-		defer r.Close() //nolint:errcheck // only read
+		defer r.Close()
 		out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 		if err != nil {
 			return nil, fmt.Errorf("lzw: %w", err)
