@@ -72,7 +72,12 @@ func run(ctx context.Context, c *cluster, o Options, background *sync.WaitGroup)
 		return err
 	}
 	fmt.Fprintf(o.Out, "ready: API %s, gossip %s (label %s)\n", d.frontend, c.seed, Label)
-	background.Go(func() { t.run(ctx, 50*time.Millisecond) })
+	stop := make(chan struct{})
+	background.Go(func() { t.run(ctx, 50*time.Millisecond, stop) })
+	d.quiet = func() {
+		close(stop)
+		background.Wait()
+	}
 	switch {
 	case o.Dashboard != nil:
 		return o.Dashboard(ctx, cl)

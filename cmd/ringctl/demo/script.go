@@ -19,6 +19,7 @@ type show struct {
 	out      io.Writer
 	traffic  *traffic
 	frontend string
+	quiet    func() // ends the traffic, when what is under way is answered
 }
 
 // step prints what is done and whether it was true.
@@ -169,6 +170,7 @@ func (d *show) find(ctx context.Context, k kept) error {
 // findAll finds every trace of the traffic that was acknowledged, also those
 // written while a member was dead and before a partition became inactive.
 func (d *show) findAll(ctx context.Context) (string, error) {
+	d.quiet()
 	sent, acked, refused := d.traffic.sent.Load(), d.traffic.acked.Load(), d.traffic.failed.Load()
 	all, spans := d.traffic.acknowledged(), 0
 	for _, k := range all {

@@ -69,13 +69,15 @@ func newTraffic(endpoint string, seed uint64) *traffic {
 	return &traffic{url: "http://" + endpoint + "/v1/traces", client: &http.Client{Timeout: 10 * time.Second}, dice: rand.New(rand.NewPCG(seed, 1))}
 }
 
-// run sends traces on both write paths until ctx ends.
-func (t *traffic) run(ctx context.Context, every time.Duration) {
+// run sends traces on both write paths until ctx ends or stop is closed.
+func (t *traffic) run(ctx context.Context, every time.Duration, stop <-chan struct{}) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
+			return
+		case <-stop:
 			return
 		case <-tick.C:
 		}
