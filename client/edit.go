@@ -190,7 +190,7 @@ func (r *readings) partitionChecks(p *Plan, target *PartitionRing, req Partition
 		case left <= 1:
 			add("active", Block, "it is the last ACTIVE partition: all writes would fail")
 		default:
-			add("active", Pass, "%d ACTIVE partitions remain; new data of this one goes to them", left-1)
+			add("active", Pass, "%s left, to which new data of this one goes", model.Plural(left-1, "ACTIVE partition"))
 		}
 	case Activate:
 		if healthy == 0 {

@@ -58,7 +58,12 @@ type patient struct {
 	views   []*client.Snapshot
 	options Options
 	found   []*noted
+	// explained are findings that a restart explains: they are not noted.
+	explained map[explained]bool
 }
+
+// explained is a finding of one view, by rule, ring and subject.
+type explained struct{ view, rule, ring, subject string }
 
 // noted is a finding and the views that show it.
 type noted struct {
@@ -69,7 +74,7 @@ type noted struct {
 // Diagnose applies all rules to all views and returns the findings, the most severe first, then by rule, ring and subject.
 // The same finding in several views is one finding.
 func Diagnose(views []*client.Snapshot, o Options) []Finding {
-	p := &patient{views: views, options: o}
+	p := &patient{views: views, options: o, explained: map[explained]bool{}}
 	for _, r := range table() {
 		if r.views != nil {
 			r.views(p, r)
@@ -101,6 +106,9 @@ func (p *patient) examine(r Rule, v *client.Snapshot) {
 // note adds a finding of a view; nil stands for all views together.
 func (p *patient) note(r Rule, v *client.Snapshot, f Finding) {
 	f.Rule, f.Doc = r.ID, Page(r.ID)
+	if p.isExplained(v, &f) {
+		return
+	}
 	if f.Severity == "" {
 		f.Severity = r.Severity
 	}
@@ -120,6 +128,16 @@ func (p *patient) note(r Rule, v *client.Snapshot, f Finding) {
 		n.seen = []string{v.From}
 	}
 	p.found = append(p.found, n)
+}
+
+// isExplained tells whether a finding follows from a restart in the view that shows it; in all views together, in any of them.
+func (p *patient) isExplained(v *client.Snapshot, f *Finding) bool {
+	if v != nil {
+		return p.explained[explained{v.From, f.Rule, f.Ring, f.Subject}]
+	}
+	return slices.ContainsFunc(p.views, func(v *client.Snapshot) bool {
+		return p.explained[explained{v.From, f.Rule, f.Ring, f.Subject}]
+	})
 }
 
 func (p *patient) results() []Finding {

@@ -88,6 +88,12 @@ var cases = map[string]struct {
 			c.edit(id, clienttest.Aged(now, time.Hour))
 		}
 	}},
+	"empty-ring": {"", func(c *cluster) { clear(c.ingesters.Instances) }},
+	"zone-restart": {"zone b", func(c *cluster) {
+		for _, id := range []string{"ingester-1", "ingester-4"} {
+			c.edit(id, clienttest.Aged(now, 7*time.Minute))
+		}
+	}},
 	"future-heartbeat": {"ingester-3", func(c *cluster) { c.edit("ingester-3", clienttest.Aged(now, -48*time.Hour)) }},
 	"zero-heartbeat":   {"ingester-3", func(c *cluster) { c.edit("ingester-3", func(i *ring.Instance) { i.Timestamp = 0 }) }},
 	"clock-skew": {"", func(c *cluster) {
@@ -190,6 +196,82 @@ func TestEachRule(t *testing.T) {
 				t.Errorf("%+v, want subject %q", f, c.subject)
 			}
 		})
+	}
+}
+
+// zoneB stops all of zone b at once in one of the ways in which that happens.
+var zoneB = map[string]func(*cluster){
+	"killed": func(c *cluster) {
+		for _, id := range []string{"ingester-1", "ingester-4"} {
+			c.edit(id, clienttest.Aged(now, 7*time.Minute))
+		}
+		for _, id := range []string{"live-store-1", "live-store-3"} {
+			clienttest.Edit(c.liveStores, id, clienttest.Aged(now, 7*time.Minute))
+		}
+		c.nodes[1].State, c.nodes[4].State = gossip.NodeSuspect, gossip.NodeDead
+	},
+	"leaving": func(c *cluster) {
+		c.edit("ingester-1", func(i *ring.Instance) { i.State = ring.Leaving })
+		c.edit("ingester-4", func(i *ring.Instance) { i.State, i.Tokens, i.Timestamp = ring.Left, nil, now.Unix()-60 })
+	},
+	"left": func(c *cluster) {
+		gone := func(i *ring.Instance) { i.State, i.Tokens, i.Timestamp = ring.Left, nil, now.Unix()-60 }
+		for _, id := range []string{"ingester-1", "ingester-4"} {
+			c.edit(id, gone)
+		}
+		for _, id := range []string{"live-store-1", "live-store-3"} {
+			clienttest.Edit(c.liveStores, id, gone)
+		}
+	},
+	"coming back": func(c *cluster) {
+		c.edit("ingester-1", func(i *ring.Instance) { i.State, i.RegisteredTimestamp = ring.Joining, now.Unix()-20 })
+		clienttest.Edit(c.liveStores, "live-store-1", clienttest.Aged(now, 7*time.Minute))
+	},
+}
+
+// TestZoneRestartIsOneFinding: whatever a restart of one zone looks like, it is said once, and nothing that follows from it.
+func TestZoneRestartIsOneFinding(t *testing.T) {
+	for name, stop := range zoneB {
+		c := healthy(t)
+		stop(c)
+		found := doctor.Diagnose([]*client.Snapshot{c.snapshot("10.0.0.1:7946")}, doctor.Options{Unreached: map[string]error{}})
+		if len(found) != 1 || found[0].Rule != "zone-restart" || found[0].Subject != "zone b" || len(found[0].Evidence) == 0 {
+			t.Errorf("%s: %+v", name, found)
+		}
+	}
+}
+
+// TestNoRestart: trouble in two zones, trouble that lasts, a lost quorum, and what only looks alike are said one by one.
+func TestNoRestart(t *testing.T) {
+	cases := map[string]func(*cluster){
+		"two zones":   func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, 7*time.Minute)) },
+		"for long":    func(c *cluster) { zoneB["killed"](c); c.edit("ingester-1", clienttest.Aged(now, time.Hour)) },
+		"forgotten":   func(c *cluster) { zoneB["left"](c); clear(c.partitions.Owners) },
+		"poisoned":    func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, -time.Hour)) },
+		"no zones":    func(c *cluster) { c.edit("ingester-0", func(i *ring.Instance) { i.Zone, i.Timestamp = "", now.Unix()-420 }) },
+		"last owners": func(c *cluster) { zoneB["killed"](c); delete(c.partitions.Owners, "live-store-0") },
+	}
+	for name, f := range cases {
+		c := healthy(t)
+		f(c)
+		for _, f := range doctor.Diagnose([]*client.Snapshot{c.snapshot("10.0.0.1:7946")}, doctor.Options{}) {
+			if f.Rule == "zone-restart" {
+				t.Errorf("%s: %+v", name, f)
+			}
+		}
+	}
+}
+
+// TestTroubleHasAReason: what makes the verdict of a ring worse than OK is also a finding, because ringctl status points here.
+func TestTroubleHasAReason(t *testing.T) {
+	for name, c := range cases {
+		cl := healthy(t)
+		c.break_(cl)
+		s := cl.snapshot("10.0.0.1:7946")
+		found := doctor.Diagnose([]*client.Snapshot{s}, doctor.Options{})
+		if s.Verdict != client.OK && len(found) == 0 {
+			t.Errorf("%s: %s %s, and no finding", name, s.Verdict, s.Problem)
+		}
 	}
 }
 

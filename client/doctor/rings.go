@@ -72,6 +72,17 @@ func allUnhealthy(p *patient, r Rule, v *client.Snapshot, of *client.Ring) {
 	}
 }
 
+func emptyRing(p *patient, r Rule, v *client.Snapshot, of *client.Ring) {
+	if len(of.Instances) > 0 || of.Deleted {
+		return
+	}
+	f := Finding{Ring: of.Name, Cause: "the ring is empty", Fix: "ringctl members " + of.Name, Severity: of.Verdict}
+	for _, t := range of.Tombstones {
+		f.Evidence = append(f.Evidence, fmt.Sprintf("%s left %s ago", t.ID, client.Age(v.At.Sub(t.At))))
+	}
+	p.note(r, v, f)
+}
+
 func futureHeartbeat(p *patient, r Rule, v *client.Snapshot, of *client.Ring) {
 	each(p, r, v, of, func(i *client.Instance) (string, string) {
 		if i.Health != client.Future {

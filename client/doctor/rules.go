@@ -5,6 +5,10 @@ import "github.com/ringctl/ringctl/client"
 // table is all rules in the order in which they are applied. Texts are the pages under docs/doctor.
 func table() []Rule {
 	return []Rule{
+		// It comes first, because what it explains is not said by the rules behind it.
+		{ID: "zone-restart", Severity: client.Warning, Title: "One zone is restarting, or has just stopped", view: zoneRestart,
+			Why:  "Members of a single zone are silent, leaving or joining, for less than 15 minutes; every other zone is well and every quorum stands. A rolling restart of a zone looks like this, and so do the first minutes after the loss of one.",
+			Cure: "Wait until it is over before anything else is stopped: ringctl wait --for=healthy. After 15 minutes each member that is still away is a finding of its own."},
 		{ID: "write-quorum-lost", Severity: client.Critical, Title: "Some keys have no write quorum", ring: writeQuorum,
 			Why:  "The replicas of these keys that are ACTIVE with a fresh heartbeat are fewer than a majority of the replication factor. Every write of such a key fails.",
 			Cure: "Bring the named members back. If they are gone for good, forget them: their keys then fall to other members."},
@@ -17,6 +21,9 @@ func table() []Rule {
 		{ID: "all-unhealthy", Severity: client.Critical, Title: "Every member of a ring looks dead", ring: allUnhealthy,
 			Why:  "Either nothing runs, or the clock of this machine is ahead, or the view comes from a member that hears nothing any more.",
 			Cure: "Compare clocks and ask another member before believing it. Never forget members in this state."},
+		{ID: "empty-ring", Severity: client.Critical, Title: "A ring has no member", ring: emptyRing,
+			Why:  "The key exists and nobody is in it: what its members did is not done. It is a warning for rings that keep no data.",
+			Cure: "Start a member. A ring that is no longer used keeps its empty key until all processes were stopped once."},
 		{ID: "future-heartbeat", Severity: client.Critical, Title: "A heartbeat is dated in the future", ring: futureHeartbeat,
 			Why:  "A clock was wrong once. The entry counts as healthy until that date, and beats every update by then, also its own removal: forgetting on one server's page works there only.",
 			Cure: "A removal with the same date cleans every view, but the same id cannot register again before that date. Use it for ids that never return; otherwise give the instance a new id, or stop all members at once and start them again."},

@@ -76,6 +76,7 @@ func knownKeys() []knownKey {
 		{suffix: "live-store", products: []string{"tempo"}, profile: Profile{Name: "live-store", Stateless: true}},
 		{suffix: "livestore-partitions", products: []string{"tempo"}, profile: Profile{Name: "livestore-partitions"},
 			instances: []string{"live-store"}},
+		{suffix: "querier", products: []string{"tempo"}, profile: Profile{Name: "querier", Stateless: true}},
 		{suffix: "backend-worker", products: []string{"tempo"}, profile: Profile{Name: "backend-worker", Stateless: true}},
 		{suffix: "metrics-generator", products: []string{"tempo"}, profile: Profile{Name: "metrics-generator", Stateless: true},
 			instances: []string{"metrics-generator"}},
