@@ -78,20 +78,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 
 // CAS implements kv.Store.
 func (s *Store) CAS(ctx context.Context, key string, f func(in []byte) (out []byte, retry bool, err error)) error {
-	var last error
-	for try := range kv.MaxTries {
-		if try > 0 {
-			if err := wait(ctx, backoff(try, s.cfg.CASRetryDelay)); err != nil {
-				return errors.Join(last, err)
-			}
-		}
-		done, err := s.try(ctx, key, f)
-		if done {
-			return err
-		}
-		last = err
-	}
-	return fmt.Errorf("consul: compare-and-swap %s: %w", key, last)
+	pause := func(try int) time.Duration { return backoff(try, s.cfg.CASRetryDelay) }
+	return kv.Retry(ctx, "consul: compare-and-swap "+key, kv.MaxTries, pause, func() (bool, error) { return s.try(ctx, key, f) })
 }
 
 // try makes one attempt; done tells whether err is final.
@@ -139,7 +127,7 @@ func (s *Store) Watch(ctx context.Context, key string, f func(value []byte) bool
 			}
 			failures++
 			s.log.Warn("consul: watch interrupted, trying again", "key", key, "err", err)
-			if wait(ctx, backoff(failures, 5*time.Second)) != nil {
+			if kv.Wait(ctx, backoff(failures, 5*time.Second)) != nil {
 				return
 			}
 			continue
@@ -172,7 +160,7 @@ func (s *Store) pace() func(context.Context) error {
 		due = later(due, now.Add(-burst))
 		d := due.Sub(now)
 		due = due.Add(gap)
-		return wait(ctx, d)
+		return kv.Wait(ctx, d)
 	}
 }
 
@@ -197,18 +185,4 @@ func (s *Store) List(ctx context.Context, prefix string) ([]string, error) {
 func backoff(try int, most time.Duration) time.Duration {
 	d := max(min(10*time.Millisecond<<min(try, 12), most), 2)
 	return d/2 + rand.N(d/2)
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -101,20 +101,7 @@ func (s *Store) get(ctx context.Context, key string) (*mvccpb.KeyValue, int64, e
 
 // CAS implements kv.Store.
 func (s *Store) CAS(ctx context.Context, key string, f func(in []byte) (out []byte, retry bool, err error)) error {
-	var last error
-	for try := range s.cfg.MaxRetries {
-		if try > 0 {
-			if err := wait(ctx, backoff(try)); err != nil {
-				return errors.Join(last, err)
-			}
-		}
-		done, err := s.try(ctx, key, f)
-		if done {
-			return err
-		}
-		last = err
-	}
-	return fmt.Errorf("etcd: compare-and-swap %s: %w", key, last)
+	return kv.Retry(ctx, "etcd: compare-and-swap "+key, s.cfg.MaxRetries, backoff, func() (bool, error) { return s.try(ctx, key, f) })
 }
 
 // try makes one attempt; done tells whether err is final.
@@ -174,7 +161,7 @@ func (s *Store) Watch(ctx context.Context, key string, f func(value []byte) bool
 			return
 		}
 		s.log.Warn("etcd: watch interrupted, trying again", "key", key, "err", err)
-		if wait(ctx, backoff(try+1)) != nil {
+		if kv.Wait(ctx, backoff(try+1)) != nil {
 			return
 		}
 	}
@@ -215,15 +202,4 @@ func (s *Store) List(ctx context.Context, prefix string) ([]string, error) {
 func backoff(try int) time.Duration {
 	d := 10 * time.Millisecond << min(try, 8)
 	return min(d, 2*time.Second)/2 + rand.N(min(d, 2*time.Second)/2)
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
