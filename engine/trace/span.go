@@ -383,36 +383,25 @@ type Link struct {
 
 // EachEvent yields the events in Span.Events (or any such run of fields). The
 // yielded Event is reused from step to step.
-func EachEvent(events []byte) iter.Seq2[*Event, error] {
-	return func(yield func(*Event, error) bool) {
-		var e Event
-		eachRaw(events, 11, func(b []byte, bad *MalformedError) bool {
-			if bad == nil {
-				bad = e.decode(b)
-			}
-			if bad != nil {
-				yield(nil, bad)
-				return false
-			}
-			return yield(&e, nil)
-		})
-	}
-}
+func EachEvent(events []byte) iter.Seq2[*Event, error] { return each(events, 11, (*Event).decode) }
 
 // EachLink yields the links in Span.Links (or any such run of fields). The
 // yielded Link is reused from step to step.
-func EachLink(links []byte) iter.Seq2[*Link, error] {
-	return func(yield func(*Link, error) bool) {
-		var l Link
-		eachRaw(links, 13, func(b []byte, bad *MalformedError) bool {
+func EachLink(links []byte) iter.Seq2[*Link, error] { return each(links, 13, (*Link).decode) }
+
+// each yields the messages in the fields num of b, up to the first bad one.
+func each[T any](b []byte, num int, decode func(*T, []byte) *MalformedError) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		var m T
+		eachRaw(b, num, func(b []byte, bad *MalformedError) bool {
 			if bad == nil {
-				bad = l.decode(b)
+				bad = decode(&m, b)
 			}
 			if bad != nil {
 				yield(nil, bad)
 				return false
 			}
-			return yield(&l, nil)
+			return yield(&m, nil)
 		})
 	}
 }
