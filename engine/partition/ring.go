@@ -205,7 +205,6 @@ func (r *Ring) TokenRanges(id int32) []ring.TokenRange {
 
 // ShuffleShard gives the part of the ring that identifier uses: size active
 // partitions, the same every time. A size of zero or less means all.
-
 func (r *Ring) ShuffleShard(identifier string, size int) *Ring {
 	return r.ShuffleShardWithLookback(identifier, size, 0, time.Time{})
 }
