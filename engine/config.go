@@ -112,7 +112,7 @@ type IngesterConfig struct {
 type LifecyclerConfig struct {
 	Ring struct {
 		RingConfig        `yaml:",inline"`
-		ReplicationFactor int  `yaml:"replication_factor"`
+		ReplicationFactor int  `yaml:"replication_factor"` // 0: 3 in a cluster, 1 alone
 		ZoneAwareness     bool `yaml:"zone_awareness_enabled"`
 	} `yaml:"ring"`
 	NumTokens            int           `yaml:"num_tokens"`

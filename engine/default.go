@@ -52,7 +52,7 @@ func Default(target, dataDir string) Config {
 	c.Server = ServerConfig{HTTPPort: 3200, GRPCPort: 9095, LogLevel: "info", LogFormat: "logfmt"}
 	c.Distributor = defaultDistributor()
 	c.Ingester.Recent = defaultRecent()
-	c.Ingester.Lifecycler = defaultLifecycler(target)
+	c.Ingester.Lifecycler = defaultLifecycler()
 	c.LiveStore = LiveStoreConfig{Ring: defaultRing(2), Partition: -1, Recent: defaultRecent()}
 	c.LiveStore.PartitionRing = PartitionRingConfig{KVStore: defaultKV(), MinOwners: 1, MinOwnersFor: 10 * time.Second, DeleteInactiveAfter: 35 * time.Minute}
 	c.Querier = QuerierConfig{Ring: defaultRing(2), MaxConcurrent: 20, AskTimeout: 10 * time.Second}
@@ -99,13 +99,9 @@ func defaultDistributor() DistributorConfig {
 	return d
 }
 
-func defaultLifecycler(target string) LifecyclerConfig {
+func defaultLifecycler() LifecyclerConfig {
 	l := LifecyclerConfig{NumTokens: 128, UnregisterOnShutdown: true}
 	l.Ring.RingConfig = defaultRing(0)
-	l.Ring.ReplicationFactor = 3
-	if target == TargetAll {
-		l.Ring.ReplicationFactor = 1
-	}
 	return l
 }
 
@@ -114,9 +110,22 @@ func defaultRecent() RecentConfig {
 		MaxTenantBytes: 512 << 20, MaxNodeBytes: 1 << 30}
 }
 
-// Clustered reports whether the process is meant to have peers.
+// Clustered reports whether the process is meant to have peers: it is only a
+// part, or it was told where to join or to listen.
 func (c *Config) Clustered() bool {
-	return len(c.Memberlist.JoinMembers) > 0 || len(c.Memberlist.BindAddr) > 0
+	return c.Target != TargetAll || len(c.Memberlist.JoinMembers) > 0 || len(c.Memberlist.BindAddr) > 0
+}
+
+// replicas is how many copies the replicated write path keeps.
+func (c *Config) replicas() int {
+	switch n := c.Ingester.Lifecycler.Ring.ReplicationFactor; {
+	case n > 0:
+		return n
+	case c.Clustered():
+		return 3
+	default:
+		return 1
+	}
 }
 
 // Has reports whether the process runs the target.
@@ -156,7 +165,7 @@ func (c *Config) Validate() error {
 	p.ring("querier.ring", c.Querier.Ring)
 	p.ring("backend_worker.ring", c.Worker.Ring)
 	l := c.Ingester.Lifecycler
-	p.check(l.Ring.ReplicationFactor >= 1 && l.Ring.ReplicationFactor <= 9, "ingester.lifecycler.ring.replication_factor is %d; 1 to 9", l.Ring.ReplicationFactor)
+	p.check(l.Ring.ReplicationFactor >= 0 && l.Ring.ReplicationFactor <= 9, "ingester.lifecycler.ring.replication_factor is %d; 1 to 9, or 0 for 3 in a cluster and 1 alone", l.Ring.ReplicationFactor)
 	p.check(l.NumTokens >= 1 && l.NumTokens <= 4096, "ingester.lifecycler.num_tokens is %d; 1 to 4096", l.NumTokens)
 	p.check(!l.Ring.ZoneAwareness || c.Instance.Zone != "" || !c.Has(TargetIngester), "instance.zone is empty while ingester.lifecycler.ring.zone_awareness_enabled is on")
 	p.recent("ingester", c.Ingester.Recent)

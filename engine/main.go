@@ -151,7 +151,7 @@ func bindFlags(fs *flag.FlagSet, c *Config) {
 	fs.StringVar(&c.Distributor.Receivers.OTLP.Protocols.GRPC.Endpoint, "otlp.grpc-endpoint", c.Distributor.Receivers.OTLP.Protocols.GRPC.Endpoint, "`HOST:PORT` of OTLP/gRPC")
 	fs.StringVar(&c.Distributor.Receivers.OTLP.Protocols.HTTP.Endpoint, "otlp.http-endpoint", c.Distributor.Receivers.OTLP.Protocols.HTTP.Endpoint, "`HOST:PORT` of OTLP/HTTP")
 	fs.StringVar(&c.Distributor.WritePath, "distributor.write-path", c.Distributor.WritePath, "replicated or partitions")
-	fs.IntVar(&c.Ingester.Lifecycler.Ring.ReplicationFactor, "ingester.replication-factor", c.Ingester.Lifecycler.Ring.ReplicationFactor, "copies of each span on the replicated path")
+	fs.IntVar(&c.Ingester.Lifecycler.Ring.ReplicationFactor, "ingester.replication-factor", c.Ingester.Lifecycler.Ring.ReplicationFactor, "copies of each span on the replicated path; 0 is 3 in a cluster and 1 alone")
 	fs.BoolVar(&c.Ingester.Lifecycler.Ring.ZoneAwareness, "ingester.zone-awareness", c.Ingester.Lifecycler.Ring.ZoneAwareness, "put the copies into different zones")
 	fs.StringVar(&c.Storage.Trace.Local.Path, "storage.local-path", c.Storage.Trace.Local.Path, "`DIR` of the blocks when they are kept locally")
 	fs.Var((*listFlag)(&c.Memberlist.JoinMembers), "memberlist.join", "join the cluster through `HOST:PORT` (dns+ and dnssrv+ too); may be given several times")

@@ -177,17 +177,18 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 		return nothingToCover
 	}
 	plan, err := parts.Readers(stores, ring.Read, k.lookback, now)
-	if err != nil {
+	mine := k.partitioned(q.Tenant)
+	if err != nil && mine {
 		p.Missing = append(p.Missing, fmt.Sprintf("recent spans of livestore-partitions: %v; see: ringctl partitions", err))
 	}
 	var shares map[int32][]query.TokenRange
-	if q.Metrics != nil && k.partitioned(q.Tenant) {
+	if q.Metrics != nil && mine {
 		shares = partitionShares(parts)
 	}
 	asked := map[string]bool{}
 	for _, set := range plan.Sets {
 		need := k.enoughOwners(parts, set.Partition, now)
-		if have := len(set.Instances); have < need {
+		if have := len(set.Instances); have < need && mine {
 			p.Missing = append(p.Missing, fmt.Sprintf("recent spans of partition %d: %d of its owners are healthy, %d are needed to have them all; see: ringctl partitions", set.Partition, have, need))
 		}
 		for _, i := range set.Instances {
@@ -212,7 +213,7 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 					left++
 				}
 			}
-			if left < min(len(set.Instances), k.enoughOwners(parts, set.Partition, now)) {
+			if mine && left < min(len(set.Instances), k.enoughOwners(parts, set.Partition, now)) {
 				return false
 			}
 		}

@@ -151,7 +151,7 @@ func lookup(c RingConfig) ring.Config {
 
 func (c *Config) ingesterLookup() ring.Config {
 	l := c.Ingester.Lifecycler.Ring
-	return ring.Config{ReplicationFactor: l.ReplicationFactor, ZoneAwareness: l.ZoneAwareness, HeartbeatTimeout: l.HeartbeatTimeout}
+	return ring.Config{ReplicationFactor: c.replicas(), ZoneAwareness: l.ZoneAwareness, HeartbeatTimeout: l.HeartbeatTimeout}
 }
 
 func (r *rings) show(name, title, path string, k KVStoreConfig, store kv.Store, l ring.Config) {

@@ -41,7 +41,7 @@ func (e *Engine) registererFor(keeper string) prometheus.Registerer {
 
 // copies reports whether several keepers hold the same spans.
 func (c *Config) copies() bool {
-	return c.Clustered() || c.Ingester.Lifecycler.Ring.ReplicationFactor > 1
+	return c.Clustered() || c.replicas() > 1
 }
 
 // youngFor is how long after its end a keeper may hold spans of a block, in its
