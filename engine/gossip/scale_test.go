@@ -33,7 +33,7 @@ func (p pace) apply(cfg *Config) {
 
 // TestForgetConverges starts many members under a fake clock and measures, in its time, how long forgets take to reach
 // all of them, with our settings and with Tempo's. RINGCTL_TEST_MEMBERS sets their number: 300 take half a minute, 1000
-// several minutes and 8 GB.
+// twenty minutes on a busy machine and 3 GB.
 func TestForgetConverges(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
