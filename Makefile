@@ -5,7 +5,7 @@ BIN   := bin
 T     ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help generated build demo test check race bench lint layers fuzz release-check clean
+.PHONY: help generated pictures terminal-test build demo test check race bench lint layers fuzz release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,12 @@ generated: build ## write man pages and shell completions to build/generated
 	$(BIN)/ringctl completion bash > build/generated/completions/ringctl.bash
 	$(BIN)/ringctl completion zsh > build/generated/completions/_ringctl
 	$(BIN)/ringctl completion fish > build/generated/completions/ringctl.fish
+
+pictures: build ## make docs/pictures anew from a real demo in a real terminal (needs tmux)
+	$(GO) run ./tui/pictures $(BIN) docs/pictures
+
+terminal-test: ## drive the demo through a real terminal (needs tmux)
+	RINGCTL_TEST_TMUX=1 $(GO) test -v -run 'InTerminal|ClosedTerminal' ./cmd/ringctl
 
 release-check: ## check goreleaser.yaml and build a snapshot of every platform
 	goreleaser check

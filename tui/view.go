@@ -230,11 +230,7 @@ func (m *Model) drawHints(c widget.Canvas) {
 	if f := m.pane().Filter(); !f.Empty() {
 		x = c.Text(x, 0, m.theme.Marked, "/"+c.Fit(f.String(), c.W/3)) + 2
 	}
-	var hints []screen.Hint
-	if m.shown != nil {
-		hints = m.pane().Hints()
-	}
-	for _, h := range append(hints[:len(hints):len(hints)], globalHints...) {
+	for _, h := range m.hintsNow() {
 		if m.about.ReadOnly != "" && strings.HasSuffix(h.Does, "…") {
 			continue
 		}
@@ -245,6 +241,18 @@ func (m *Model) drawHints(c widget.Canvas) {
 		x = c.Text(x, 0, m.theme.Accent, h.Key)
 		x = c.Text(x+1, 0, m.theme.Dim, h.Does) + 2
 	}
+}
+
+// hintsNow are the keys that do something at this moment.
+func (m *Model) hintsNow() []screen.Hint {
+	switch {
+	case m.dialog != nil:
+		return m.dialog.Hints()
+	case m.shown == nil:
+		return globalHints
+	}
+	hints := m.pane().Hints()
+	return append(hints[:len(hints):len(hints)], globalHints...)
 }
 
 // drawPrompt is the line being typed, and above it what it could become.

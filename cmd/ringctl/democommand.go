@@ -26,7 +26,7 @@ Nothing is left behind.`,
 			o.Out = env.Stderr
 			if !script && !o.Keep && env.StdinTerminal && env.StdoutTerminal {
 				o.Dashboard = func(ctx context.Context, cl *client.Client) error {
-					return top(ctx, command.Top{Client: cl, Name: "demo", Color: env.Getenv("NO_COLOR") == "", In: env.Stdin, Out: env.Stdout,
+					return top(ctx, command.Top{Client: cl, Name: "demo", Color: env.Getenv("NO_COLOR") == "", ASCII: env.Getenv("RINGCTL_ASCII") != "", In: env.Stdin, Out: env.Stdout,
 						Audit: func(*client.Result, error) error { return nil }})
 				}
 			}

@@ -193,6 +193,7 @@ func instanceFacts(ring *client.Ring, in *client.Instance, env Env) []fact {
 		beat, beatStyle = fmt.Sprintf("%s in the future: beats every later update", age(in.Heartbeat.Sub(env.Now))), bad
 	case client.Unhealthy:
 		beatStyle = bad
+	case client.Healthy, client.NoInstance:
 	}
 	readOnly := "no"
 	if in.ReadOnly {
@@ -258,30 +259,46 @@ func (d *Detail) views(c widget.Canvas, in *client.Instance) {
 		box.Text(0, 0, c.Theme.Dim, "no other views yet")
 		return
 	}
-	type group struct {
-		text    string
-		members []string
+	groups, y := d.opinions(), 0
+	for i, g := range groups {
+		st := ternary(g.said == in.State+", "+string(in.Health), c.Theme.Text, c.Theme.Warn)
+		x := box.Text(0, y, st, g.said)
+		box.In(x+2, y, box.W-x-2, c.Theme.Dim, count(len(g.members), "member"))
+		room := max(box.H-y-2*(len(groups)-i)+1, 1) // every group has its line, and one for names
+		for _, l := range widget.Wrap(joinShort(g.members, 2*room), box.W-2) {
+			if room--; room < 0 {
+				break
+			}
+			y++
+			box.In(2, y, box.W-2, c.Theme.Dim, l)
+		}
+		y++
 	}
-	var groups []group
-	for _, v := range p.Views {
+}
+
+// opinion is what some members hold of the subject.
+type opinion struct {
+	said    string
+	members []string
+}
+
+func (d *Detail) opinions() []opinion {
+	var groups []opinion
+	for _, v := range d.scene.Poll.Views {
 		said := "not there"
 		if r, ok := v.Ring(d.key); ok {
 			if x, ok := r.Instance(d.id); ok {
 				said = x.State + ", " + string(x.Health)
 			}
 		}
-		at := slices.IndexFunc(groups, func(g group) bool { return g.text == said })
+		at := slices.IndexFunc(groups, func(g opinion) bool { return g.said == said })
 		if at < 0 {
 			at = len(groups)
-			groups = append(groups, group{text: said})
+			groups = append(groups, opinion{said: said})
 		}
 		groups[at].members = append(groups[at].members, v.From)
 	}
-	for i, g := range groups {
-		st := ternary(g.text == in.State+", "+string(in.Health), c.Theme.Text, c.Theme.Warn)
-		x := box.Text(0, i, st, g.text)
-		box.In(x+2, i, box.W-x-2, c.Theme.Dim, fmt.Sprintf("%s: %s", count(len(g.members), "member"), joinShort(g.members, 3)))
-	}
+	return groups
 }
 
 // recent lists the newest events about the subject.

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,17 @@ func (d *Dialog) HandleKey(key, text string) (confirmed, closed bool) {
 	return false, false
 }
 
+// Hints are the keys that a dialog takes now.
+func (d *Dialog) Hints() []Hint {
+	switch d.phase {
+	case Asking:
+		return []Hint{{"enter", "confirm"}, {"esc", "leave everything as it is"}}
+	case Applying:
+		return []Hint{{"ctrl+c", "quit without seeing how it ends"}}
+	}
+	return []Hint{{"esc", "close"}}
+}
+
 // scroll moves through checks that do not fit.
 func (d *Dialog) scroll(key string) bool {
 	switch key {
@@ -171,8 +183,12 @@ func (d *Dialog) lines(t *widget.Theme, w, spinner int) (upper, lower []line) {
 		lower = []line{nil, d.question(t), typed, nil, {{Style: t.Dim, Text: "enter does it once the words are there, esc leaves everything as it is"}}}
 	case Applying:
 		lower = []line{nil, d.progressLine(t, spinner)}
+		if behind := d.behind(); len(behind) > 0 {
+			lower = append(lower, wrapped(t.Dim, "  not yet: ", t.Text, joinShort(behind, 4), w)...)
+		}
 	case Done:
 		lower = append(d.outcome(t, w), nil, line{{Style: t.Dim, Text: "esc closes this"}})
+	case Checking:
 	}
 	return upper, lower
 }
@@ -236,6 +252,17 @@ func (d *Dialog) question(t *widget.Theme) line {
 		return line{{Style: t.Text, Text: "Type "}, {Style: t.Marked, Text: "yes"}, {Style: t.Text, Text: " to " + d.Title() + "."}}
 	}
 	return line{{Style: t.Warn, Text: "This one is serious. "}, {Style: t.Text, Text: "Type "}, {Style: t.Marked, Text: d.Wanted()}, {Style: t.Text, Text: " to go on."}}
+}
+
+// behind are the members that are still waited for.
+func (d *Dialog) behind() []string {
+	var names []string
+	for _, l := range d.progress.Laggards {
+		if !slices.Contains(names, l.Member) {
+			names = append(names, l.Member)
+		}
+	}
+	return names
 }
 
 func (d *Dialog) progressLine(t *widget.Theme, spinner int) line {

@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/tui/scene"
@@ -144,11 +145,7 @@ func (d *Doctor) table(c widget.Canvas, p *scene.Poll) {
 		sym, st := verdict(c.Theme, f.Severity)
 		x := line.In(2, 0, 10, st, sym+" "+string(f.Severity))
 		x = line.In(x+2, 0, ruleW, c.Theme.Strong, f.Rule)
-		where := f.Ring
-		if f.Subject != "" {
-			where += " " + f.Subject
-		}
-		x = line.In(x+2, 0, min(28, line.W/4), c.Theme.Dim, where)
+		x = line.In(x+2, 0, min(28, line.W/4), c.Theme.Dim, strings.TrimSpace(f.Ring+" "+f.Subject))
 		line.In(x+2, 0, line.W-x-2, c.Theme.Text, f.Cause)
 		if i == d.list.Cursor {
 			line.Restyle(0, c.Theme.Select)

@@ -258,6 +258,9 @@ func (c Canvas) Dim(st Style) {
 	for y := range c.H {
 		for x := range c.W {
 			cl := c.at(x, y)
+			if cl.text == "▀" && cl.style.BG != 0 { // two dots of a picture
+				cl.text, cl.style.BG = "█", 0
+			}
 			cl.style.FG, cl.style.Attr = st.FG, cl.style.Attr&Reverse|st.Attr
 		}
 	}

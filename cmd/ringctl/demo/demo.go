@@ -59,7 +59,9 @@ func run(ctx context.Context, c *cluster, o Options, background *sync.WaitGroup)
 			return err
 		}
 	}
-	cl, err := client.New(client.Config{Seeds: c.seeds(), Label: Label, HeartbeatTimeout: HeartbeatTimeout, Join: true, Advertise: "127.0.0.1:0"})
+	zoned := true // as configured; two ingesters left in two zones would not tell
+	cl, err := client.New(client.Config{Seeds: c.seeds(), Label: Label, HeartbeatTimeout: HeartbeatTimeout, ReplicationFactor: 3, ZoneAware: &zoned,
+		Join: true, Advertise: "127.0.0.1:0"})
 	if err != nil {
 		return err
 	}
