@@ -76,6 +76,9 @@ func (s *studio) themes(ctx context.Context) error {
 		return err
 	}
 	s.paper = &dark
+	if err := s.take(ctx, []step{{keys: []string{"t"}, await: []string{"theme mono"}, name: "ring-mono", title: "Ring without colours"}}); err != nil {
+		return err
+	}
 	return s.ascii(ctx)
 }
 

@@ -212,7 +212,7 @@ var overviewColumns = []column{
 	{title: "SPREAD", width: 6, right: true, keep: 30},
 	{title: "PROBLEM", width: 14, grow: true, keep: 20},
 	{title: "TOKENS", width: 8, right: true, keep: 10, wide: true},
-	{title: "KEY", width: 24, keep: 5, wide: true},
+	{title: "KEY", width: 31, keep: 5, wide: true},
 }
 
 func (o *Overview) rings(c widget.Canvas, env Env) {
@@ -301,8 +301,8 @@ func (o *Overview) healthCell(c widget.Canvas, p placed, r *ringRow) {
 	if all > 0 && good*2 < all {
 		st = c.Theme.Bad
 	}
-	c.Bar(p.x, 0, 9, float64(good)/float64(max(all, 1)), st)
-	c.In(p.x+10, 0, p.w-10, c.Theme.Text, text)
+	x := c.Bar(p.x, 0, max(min(9, p.w-1-widget.Width(text)), 0), float64(good)/float64(max(all, 1)), st) + 1
+	c.In(x, 0, p.x+p.w-x, c.Theme.Text, text)
 }
 
 func (o *Overview) marginCell(c widget.Canvas, p placed, r *ringRow) {

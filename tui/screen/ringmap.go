@@ -300,7 +300,7 @@ func (r *Ring) legend(f *flow, ring *client.Ring, m *scene.Map, t *widget.Theme)
 		if t.Pictures {
 			letter = "█"
 		}
-		f.put(widget.Span{Style: st, Text: letter + " "}, widget.Span{Style: t.Dim, Text: text})
+		f.put(widget.Span{Style: st, Text: letter}, widget.Span{Style: t.Dim, Text: " " + text})
 	}
 	if byOwner(ring) {
 		f.put(widget.Span{Style: t.Dim, Text: "a colour for each owner,"})
@@ -314,11 +314,11 @@ func (r *Ring) legend(f *flow, ring *client.Ring, m *scene.Map, t *widget.Theme)
 	if slices.Contains(m.Hot, true) {
 		block(widget.Style{FG: widget.Mix(t.Zone(0).FG, t.Warn.FG, hotTint)}, "A", "hot")
 	}
-	dead := widget.Span{Style: t.Bad, Text: "▚ "}
+	dead := widget.Span{Style: t.Bad, Text: "▚"}
 	if !t.Pictures {
-		dead.Text = "x "
+		dead.Text = "x"
 	}
-	f.put(dead, widget.Span{Style: t.Dim, Text: "dead"})
+	f.put(dead, widget.Span{Style: t.Dim, Text: " dead"})
 	block(t.Warn, "!", "thin")
 	block(t.Bad, "X", "no quorum")
 }
