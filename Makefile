@@ -36,7 +36,7 @@ bench: ## run the benchmarks once
 fuzz: ## run every fuzz target for T (default 30s) each
 	@set -e; for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(T) $$pkg; done; done
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(T) -fuzzminimizetime 1x $$pkg; done; done
 
 generated: build ## write man pages and shell completions to build/generated
 	mkdir -p build/generated/man build/generated/completions
