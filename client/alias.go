@@ -149,6 +149,9 @@ func CodeOf(err error) Code { return model.CodeOf(err) }
 // HintOf is [model.HintOf].
 func HintOf(err error) string { return model.HintOf(err) }
 
+// Stem is [model.Stem].
+func Stem(name string) string { return model.Stem(name) }
+
 // Nearest is [model.Nearest].
 func Nearest(name string, names []string) []string { return model.Nearest(name, names) }
 

@@ -332,7 +332,9 @@ func (c *Client) pullSome(ctx context.Context, choose func([]string) []string) (
 	}
 	named := map[string]error{}
 	for addr, err := range failed {
-		named[or(asked.names[addr], addr)] = err
+		if !asked.restarted(addr, got) {
+			named[or(asked.names[addr], addr)] = err
+		}
 	}
 	if len(got) == 0 {
 		return nil, nil, noView(&Unreached{Members: named})
@@ -344,6 +346,19 @@ func (c *Client) pullSome(ctx context.Context, choose func([]string) []string) (
 type census struct{ names map[string]string }
 
 func (c *census) known(addr string) bool { return c.names[addr] != "" }
+
+// restarted tells whether a member that gave no view gave one under the name that it has since it was started again. Others
+// go on listing the old name until they miss it.
+func (c *census) restarted(addr string, got []*gossip.View) bool {
+	name := c.names[addr]
+	if model.Stem(name) == name {
+		return false
+	}
+	return slices.ContainsFunc(got, func(v *gossip.View) bool {
+		other := c.names[v.From]
+		return other != name && model.Stem(other) == model.Stem(name)
+	})
+}
 
 // take returns the addresses of living members that are new here, and notes them.
 func (c *census) take(v *gossip.View) []string {

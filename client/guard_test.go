@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -59,6 +60,23 @@ func TestGuardTellsTheLiving(t *testing.T) {
 	}
 	if e := cluster.Ring("node-2", ingester).Instances["ingester-2"]; e.State != ring.Active {
 		t.Errorf("the living instance became %s", e.State)
+	}
+}
+
+// TestRestartedMemberIsNotMissed: the name under which a member ran before it was started again is no member that gives no view.
+func TestRestartedMemberIsNotMissed(t *testing.T) {
+	for _, c := range []struct {
+		old    string
+		missed int
+	}{{"a-0123abcd", 0}, {"c-0123abcd", 1}} {
+		cluster := start(t, clienttest.Config{Names: []string{c.old, "a-89ef4567", "b-4567cdef"}})
+		must(t, cluster.Put(ingester, clienttest.Ring("ingester", 3, 4, time.Now())))
+		must(t, cluster.Kill(c.old))
+		views, err := dial(t, client.Config{Seeds: cluster.Seeds()[1:2], Timeout: time.Second}).Views(t.Context())
+		var u *client.Unreached
+		if missed := errors.As(err, &u); len(views) != 2 || missed != (c.missed > 0) || missed && len(u.Members) != c.missed {
+			t.Errorf("%s: %d views, %v", c.old, len(views), err)
+		}
 	}
 }
 

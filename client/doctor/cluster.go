@@ -56,8 +56,16 @@ func stateBloat(p *patient, r Rule, v *client.Snapshot) {
 }
 
 func gossipNotAlive(p *patient, r Rule, v *client.Snapshot) {
+	running := map[string]bool{}
 	for _, m := range v.Members {
-		if m.State == "suspect" || m.State == "dead" {
+		if m.State == "alive" {
+			running[client.Stem(m.Name)] = true
+		}
+	}
+	for _, m := range v.Members {
+		// One that was killed and runs again has another random part in its name; the old name fades away.
+		again := client.Stem(m.Name) != m.Name && running[client.Stem(m.Name)]
+		if (m.State == "suspect" || m.State == "dead") && !again {
 			p.note(r, v, Finding{Subject: m.Name, Cause: fmt.Sprintf("gossip holds it for %s at %s", m.State, m.Addr), Fix: "ringctl --seeds " + m.Addr + " status"})
 		}
 	}

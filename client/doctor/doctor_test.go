@@ -244,11 +244,13 @@ func TestZoneRestartIsOneFinding(t *testing.T) {
 // TestNoRestart: trouble in two zones, trouble that lasts, a lost quorum, and what only looks alike are said one by one.
 func TestNoRestart(t *testing.T) {
 	cases := map[string]func(*cluster){
-		"two zones":   func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, 7*time.Minute)) },
-		"for long":    func(c *cluster) { zoneB["killed"](c); c.edit("ingester-1", clienttest.Aged(now, time.Hour)) },
-		"forgotten":   func(c *cluster) { zoneB["left"](c); clear(c.partitions.Owners) },
-		"poisoned":    func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, -time.Hour)) },
-		"no zones":    func(c *cluster) { c.edit("ingester-0", func(i *ring.Instance) { i.Zone, i.Timestamp = "", now.Unix()-420 }) },
+		"two zones": func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, 7*time.Minute)) },
+		"for long":  func(c *cluster) { zoneB["killed"](c); c.edit("ingester-1", clienttest.Aged(now, time.Hour)) },
+		"forgotten": func(c *cluster) { zoneB["left"](c); clear(c.partitions.Owners) },
+		"poisoned":  func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, -time.Hour)) },
+		"no zones": func(c *cluster) {
+			c.edit("ingester-0", func(i *ring.Instance) { i.Zone, i.Timestamp = "", now.Unix()-420 })
+		},
 		"last owners": func(c *cluster) { zoneB["killed"](c); delete(c.partitions.Owners, "live-store-0") },
 	}
 	for name, f := range cases {
@@ -259,6 +261,23 @@ func TestNoRestart(t *testing.T) {
 				t.Errorf("%s: %+v", name, f)
 			}
 		}
+	}
+}
+
+// TestRestartedUnderAnotherName: a process that was killed and started again leaves its old gossip name behind for a while.
+func TestRestartedUnderAnotherName(t *testing.T) {
+	c := healthy(t)
+	for i := range c.nodes {
+		c.nodes[i].Name += "-0123abcd"
+	}
+	old := gossip.Node{Name: "ingester-2-89ef4567", Addr: "10.0.0.33:7946", State: gossip.NodeDead}
+	c.nodes = append(c.nodes, old)
+	if found := doctor.Diagnose([]*client.Snapshot{c.snapshot("10.0.0.1:7946")}, doctor.Options{}); len(found) > 0 {
+		t.Errorf("%+v", found)
+	}
+	c.nodes[2].State = gossip.NodeSuspect
+	if found := doctor.Diagnose([]*client.Snapshot{c.snapshot("10.0.0.1:7946")}, doctor.Options{}); len(found) != 2 {
+		t.Errorf("nobody runs under that name any more: %+v", found)
 	}
 }
 

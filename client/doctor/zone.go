@@ -157,19 +157,11 @@ func (p *patient) explain(v *client.Snapshot, zone string, a *away) {
 		}
 	}
 	for _, m := range v.Members {
-		if m.Zone == zone || slices.ContainsFunc(m.Instances, func(i string) bool { _, id, _ := strings.Cut(i, "/"); return gone[id] }) || gone[stem(m.Name)] {
+		if m.Zone == zone || slices.ContainsFunc(m.Instances, func(i string) bool { _, id, _ := strings.Cut(i, "/"); return gone[id] }) || gone[client.Stem(m.Name)] {
 			mark("gossip-not-alive", "", m.Name)
 			mark("unreached-member", "", m.Name)
 		}
 	}
-}
-
-// stem is a gossip name without the random part behind it.
-func stem(name string) string {
-	if cut := strings.LastIndexByte(name, '-'); cut > 0 && len(name)-cut == 9 {
-		return name[:cut]
-	}
-	return name
 }
 
 // cause counts members: one may be away from several rings.

@@ -385,9 +385,7 @@ func (s *Snapshot) linkMembers() {
 		m := &s.Members[i]
 		m.Instances = byName[m.Name]
 		if m.Instances == nil {
-			if cut := strings.LastIndexByte(m.Name, '-'); cut > 0 && len(m.Name)-cut == 9 {
-				m.Instances = byName[m.Name[:cut]]
-			}
+			m.Instances = byName[Stem(m.Name)]
 		}
 	}
 }

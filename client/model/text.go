@@ -108,6 +108,16 @@ func Decode(v *gossip.View, o Options) *Snapshot {
 	return s
 }
 
+// Stem is a gossip name without the random part that most products put behind it at each start: "ingester-0-1a2b3c4d" is
+// "ingester-0". A name without such a part is its own stem.
+func Stem(name string) string {
+	cut := strings.LastIndexByte(name, '-')
+	if cut <= 0 || len(name)-cut != 9 || strings.Trim(name[cut+1:], "0123456789abcdef") != "" {
+		return name
+	}
+	return name[:cut]
+}
+
 // guestPrefix begins the gossip names of observers that join for a while.
 const guestPrefix = "ringctl-"
 

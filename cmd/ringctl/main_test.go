@@ -23,7 +23,19 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ringctl": ringctl})
+	testscript.Main(tidyTests{m}, map[string]func(){"ringctl": ringctl})
+}
+
+// tidyTests runs the tests and removes what they built.
+type tidyTests struct{ m *testing.M }
+
+func (t tidyTests) Run() int {
+	defer func() {
+		if builtIn != "" {
+			os.RemoveAll(builtIn)
+		}
+	}()
+	return t.m.Run()
 }
 
 // ringctl is the program with a clock that stands still at $NOW, so that ages are the same in each run.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ type drainStatus struct {
 	Blocking []string `json:"blocking"`
 	Safe     bool     `json:"safeToRemove"`
 	Next     string   `json:"next"`
+
+	left []string // owners whose instance is gone, and whose entry stayed
 }
 
 // drain is one scale-down of a partition.
@@ -215,12 +218,12 @@ func (s *drainStatus) take(p *client.Partition) {
 		s.State, s.Since, s.Locked = p.State, p.Since, p.Locked
 	}
 	for _, o := range p.Owners {
-		found := false
-		for _, have := range s.Owners {
-			found = found || have == o.ID
-		}
-		if !found {
+		if !slices.Contains(s.Owners, o.ID) {
 			s.Owners = append(s.Owners, o.ID)
+			s.left = append(s.left, o.ID)
+		}
+		if o.Health != client.NoInstance {
+			s.left = slices.DeleteFunc(s.left, func(id string) bool { return id == o.ID })
 		}
 	}
 }
@@ -249,10 +252,15 @@ func (d *drain) judge(ctx context.Context, s *drainStatus) {
 	}
 	if len(s.Owners) > 0 {
 		s.Blocking = append(s.Blocking, "owners: "+strings.Join(s.Owners, ", "))
-		s.Next = or(s.Next, "stop its owners, so that they leave: "+strings.Join(s.Owners, ", "))
+		if len(s.left) == len(s.Owners) {
+			s.Next = or(s.Next, "its owners are gone; remove the entries they left: ringctl partition owner remove "+s.left[0])
+		}
+		s.Next = or(s.Next, "stop its owners for good, so that they leave: "+strings.Join(s.Owners, ", "))
 	}
 	s.Safe = len(s.Blocking) == 0
-	if s.Safe {
+	if !s.Safe {
+		s.Next = or(s.Next, "look again: "+s.Blocking[0])
+	} else {
 		s.Next = fmt.Sprintf("remove it: ringctl partition drain %d --remove --confirm=%d", d.id, d.id)
 	}
 }
@@ -263,8 +271,12 @@ func (d *drain) askOwner(ctx context.Context, base string, s *drainStatus) strin
 	defer cancel()
 	status, err := fetchDrain(ctx, strings.TrimSuffix(base, "/")+ringapi.PathPartitionDrain(s.Ring, d.id))
 	switch {
+	case err != nil && len(s.Owners) == 0:
+		return fmt.Sprintf("%s gave no answer (%v); its owners are gone, so leave --ask out if it had said before that it holds nothing", base, err)
 	case err != nil:
 		return fmt.Sprintf("%s gave no answer: %v", base, err)
+	case status.Unshipped < 0:
+		return fmt.Sprintf("%s cannot tell: it does not own partition %d", base, d.id)
 	case status.Unshipped > 0:
 		return fmt.Sprintf("%s holds %d bytes that are in no block yet", base, status.Unshipped)
 	default:
@@ -287,6 +299,10 @@ func fetchDrain(ctx context.Context, url string) (*ringapi.DrainStatus, error) {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
+		var said ringapi.Error
+		if json.Unmarshal(body, &said) == nil && said.Message != "" {
+			return nil, fmt.Errorf("%s: %s", resp.Status, said.Message)
+		}
 		return nil, fmt.Errorf("%s", resp.Status)
 	}
 	var s ringapi.DrainStatus

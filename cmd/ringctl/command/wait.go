@@ -294,6 +294,10 @@ func enough(s *client.Snapshot, ringName string, n int) (bool, string) {
 }
 
 func partitionIs(s *client.Snapshot, ringName string, id int32, state string) (bool, string) {
+	missing := fmt.Sprintf("there is no partition %d yet", id)
+	if _, ok := s.PartitionRing(ringName); ringName != "" && !ok {
+		missing = "there is no partition ring " + ringName + " yet"
+	}
 	for i := range s.PartitionRings {
 		r := &s.PartitionRings[i]
 		if ringName != "" && r.Name != ringName && r.Key != ringName {
@@ -303,5 +307,5 @@ func partitionIs(s *client.Snapshot, ringName string, id int32, state string) (b
 			return strings.EqualFold(p.State, state), fmt.Sprintf("partition %d is %s", id, p.State)
 		}
 	}
-	return strings.EqualFold(state, "gone"), fmt.Sprintf("there is no partition %d yet", id)
+	return strings.EqualFold(state, "gone"), missing
 }
