@@ -42,8 +42,6 @@ func (c *Client) Watch(ctx context.Context) iter.Seq2[*Snapshot, error] {
 
 // poll asks the seeds again and again, always in the same order, so that one member's view is followed.
 func (c *Client) poll(ctx context.Context, note string, yield func(*Snapshot, error) bool) {
-	ticker := time.NewTicker(max(c.cfg.Poll, time.Second))
-	defer ticker.Stop()
 	for {
 		s, err := c.Snapshot(ctx)
 		if ctx.Err() != nil {
@@ -55,12 +53,39 @@ func (c *Client) poll(ctx context.Context, note string, yield func(*Snapshot, er
 		if !yield(s, err) {
 			return
 		}
+		wait := max(c.cfg.Poll, time.Second)
+		if due, expires := expiry(s); expires {
+			wait = min(wait, max(due.Sub(c.cfg.Now()), calm))
+		}
+		timer := time.NewTimer(wait)
 		select {
-		case <-ticker.C:
+		case <-timer.C:
 		case <-ctx.Done():
+			timer.Stop()
 			return
 		}
 	}
+}
+
+// expiry is the moment after which the next healthy instance counts as unhealthy, unless it is heard of before.
+// Somebody who watches should look then, and not later.
+func expiry(s *Snapshot) (at time.Time, expires bool) {
+	if s == nil {
+		return at, false
+	}
+	for i := range s.Rings {
+		r := &s.Rings[i]
+		for j := range r.Instances {
+			in := &r.Instances[j]
+			if in.Health != Healthy || r.HeartbeatTimeout == 0 {
+				continue
+			}
+			if t := in.Heartbeat.Add(time.Duration(r.HeartbeatTimeout) + time.Millisecond); !expires || t.Before(at) {
+				at, expires = t, true
+			}
+		}
+	}
+	return at, expires
 }
 
 // watchAsGuest joins and follows. It returns an error only when nothing was yielded and observing is worth a try.
@@ -113,6 +138,8 @@ func (f *follower) run(ctx context.Context, seeds []string) {
 	emit := time.NewTicker(calm)
 	defer emit.Stop()
 	quiet := time.Now()
+	var due time.Time // of the next heartbeat timeout, if any expires
+	expires := false
 	if !f.reload(ctx, seeds) {
 		return
 	}
@@ -130,11 +157,13 @@ func (f *follower) run(ctx context.Context, seeds []string) {
 				return
 			}
 		case <-emit.C:
-			if !f.dirty && time.Since(quiet) < f.client.cfg.Poll {
+			if !f.dirty && time.Since(quiet) < f.client.cfg.Poll && (!expires || f.client.cfg.Now().Before(due)) {
 				continue
 			}
 			quiet, f.dirty = time.Now(), false
-			if !f.yield(f.snapshot(), nil) {
+			s := f.snapshot()
+			due, expires = expiry(s)
+			if !f.yield(s, nil) {
 				return
 			}
 		}
