@@ -35,9 +35,9 @@ type user struct {
 	*terminal.Terminal
 }
 
-func sitDown(t testing.TB, env []string, args ...string) *user {
+func sitDown(t testing.TB, c terminal.Config) *user {
 	t.Helper()
-	term, err := terminal.Open(t.Context(), terminal.Config{Args: args, Env: env})
+	term, err := terminal.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func gone(t testing.TB, tmp string, programs ...string) {
 func TestDemoInTerminal(t *testing.T) {
 	ringctl, tempod := programs(t)
 	tmp := t.TempDir()
-	u := sitDown(t, []string{"TMPDIR=" + tmp}, ringctl, "demo")
+	u := sitDown(t, terminal.Config{Env: []string{"TMPDIR=" + tmp}, Args: []string{ringctl, "demo"}})
 	u.see("6 rings, all with quorum", "ingester ━━━━━━━━━ 3/3", "livestore-partitions ━━━━━━━━━ 2/2", "all 13 views agree")
 	members, err := terminal.Processes(t.Context(), tempod)
 	if err != nil {
@@ -182,7 +182,7 @@ func TestDemoInTerminal(t *testing.T) {
 func TestClosedTerminalEndsDemo(t *testing.T) {
 	ringctl, tempod := programs(t)
 	tmp := t.TempDir()
-	u := sitDown(t, []string{"TMPDIR=" + tmp}, ringctl, "demo")
+	u := sitDown(t, terminal.Config{Env: []string{"TMPDIR=" + tmp}, Args: []string{ringctl, "demo"}})
 	u.see("6 rings, all with quorum")
 	if err := u.Close(); err != nil {
 		t.Fatal(err)
@@ -202,7 +202,7 @@ func TestClosedTerminalLeavesCluster(t *testing.T) {
 	if err := cluster.Put("collectors/ring", clienttest.Ring("ingester", 3, 16, time.Now(), "a", "b", "c")); err != nil {
 		t.Fatal(err)
 	}
-	u := sitDown(t, nil, ringctl, "--seeds", strings.Join(cluster.Seeds(), ","), "top", "--join", "--advertise", "127.0.0.1:0")
+	u := sitDown(t, terminal.Config{Args: []string{ringctl, "--seeds", strings.Join(cluster.Seeds(), ","), "top", "--join", "--advertise", "127.0.0.1:0"}})
 	u.see("joined as", "live", "4 gossip members")
 	if err := u.Close(); err != nil {
 		t.Fatal(err)
