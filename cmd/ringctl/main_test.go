@@ -104,14 +104,14 @@ func (s *story) at(age string) (time.Time, error) {
 //	setpartition KEY ID FIELD=VALUE... [on=NODE,..]    change one partition: state, age, locked
 //	unset KEY ID [on=NODE,..]                          take an instance out
 //	load                                               put what was prepared into the members
-//	kill|cut|heal|deafen NODE, sync                    break things
+//	crash|cut|heal|deafen NODE, sync                   break things
 //	exits CODE ringctl...                              run it, and expect an exit code
 //	valid                                              the last output is JSON as its schema in docs/schemas says
 //	tidy                                               the last output to the files out and err, without addresses and times
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"cluster": cmdCluster, "ring": cmdRing, "set": cmdSet, "partitions": cmdPartitions, "setpartition": cmdSetPartition, "unset": cmdUnset, "load": cmdLoad,
-		"kill":   onNode(func(c *clienttest.Cluster, n string) error { return c.Kill(n) }),
+		"crash":  onNode(func(c *clienttest.Cluster, n string) error { return c.Kill(n) }),
 		"cut":    onNode(func(c *clienttest.Cluster, n string) error { c.Cut(n); return nil }),
 		"heal":   onNode(func(c *clienttest.Cluster, n string) error { c.Heal(n); return nil }),
 		"deafen": onNode(func(c *clienttest.Cluster, n string) error { c.Deafen(n); return nil }),

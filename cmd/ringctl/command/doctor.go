@@ -168,7 +168,7 @@ Formats: table, json, nagios (one line and performance data, exit codes 0 ok, 1 
 			case "nagios":
 				return monitor.WriteNagios(a.env.Stdout, items, worst)
 			case "prometheus":
-				return monitor.WriteMetrics(a.env.Stdout, views, failed)
+				return monitor.WriteMetrics(a.env.Stdout, views, failed, diagnosed(views, failed))
 			case "json":
 				if a.format, err = render.ParseFormat("json"); err != nil {
 					return err

@@ -168,7 +168,7 @@ func (r *rollout) step(ctx context.Context, s *rolloutStep) error {
 func (r *rollout) until(ctx context.Context, all []condition) error {
 	ctx, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
-	_, _, err := r.holds(ctx, all, r.stable, r.limit)
+	_, _, err := r.holds(ctx, all, waiting{stable: r.stable}, r.limit)
 	return err
 }
 

@@ -33,6 +33,7 @@ func (a *app) waitCommand() *cobra.Command {
 	var want []string
 	var ringName, allow string
 	var stable, limit time.Duration
+	var reachedOnly bool
 	c := &cobra.Command{
 		Use:     "wait",
 		Short:   "Wait until something is true, and stays so",
@@ -53,7 +54,7 @@ func (a *app) waitCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
-			return a.await(ctx, all, stable, limit)
+			return a.await(ctx, all, waiting{stable: stable, reachedOnly: reachedOnly}, limit)
 		},
 	}
 	f := c.Flags()
@@ -62,14 +63,15 @@ func (a *app) waitCommand() *cobra.Command {
 	f.StringVar(&allow, "allow", "ok", "the worst verdict that counts as healthy: ok or warning")
 	f.DurationVar(&stable, "stable-for", 0, "it must stay true for this long")
 	f.DurationVar(&limit, "max", 5*time.Minute, "give up after this time")
+	f.BoolVar(&reachedOnly, "reached-only", false, "members that cannot be reached from here do not count, for a look through a tunnel")
 	f.DurationVar(&a.flags.interval, "interval", 0, "how often to look (default 5s)")
 	_ = c.RegisterFlagCompletionFunc("ring", a.completeAnyRing)
 	return c
 }
 
 // await waits and prints the result.
-func (a *app) await(ctx context.Context, all []condition, stable, limit time.Duration) error {
-	views, held, err := a.holds(ctx, all, stable, limit)
+func (a *app) await(ctx context.Context, all []condition, w waiting, limit time.Duration) error {
+	views, held, err := a.holds(ctx, all, w, limit)
 	if err != nil {
 		return err
 	}
@@ -78,18 +80,18 @@ func (a *app) await(ctx context.Context, all []condition, stable, limit time.Dur
 
 // holds polls all views until all conditions were true for a while without a break. It returns the last views and for how
 // long it was true.
-func (a *app) holds(ctx context.Context, all []condition, stable, limit time.Duration) ([]*client.Snapshot, time.Duration, error) {
+func (a *app) holds(ctx context.Context, all []condition, w waiting, limit time.Duration) ([]*client.Snapshot, time.Duration, error) {
 	cl, err := a.client(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	every := max(or(a.flags.interval, 5*time.Second), 100*time.Millisecond)
-	if stable > 0 {
-		every = min(every, max(stable/2, 100*time.Millisecond))
+	if w.stable > 0 {
+		every = min(every, max(w.stable/2, 100*time.Millisecond))
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	w := waiting{app: a, stable: stable, last: "no member gave a view"}
+	w.app, w.last = a, "no member gave a view"
 	for {
 		views, err := cl.Views(ctx)
 		if w.look(ctx, all, views, err) {
@@ -106,10 +108,12 @@ func (a *app) holds(ctx context.Context, all []condition, stable, limit time.Dur
 // waiting is how far a wait is.
 type waiting struct {
 	*app
-	stable     time.Duration
-	since      time.Time // start of the unbroken row of good looks; zero while it is not true
-	last, said string
-	seen       bool
+	stable time.Duration
+	// reachedOnly leaves members that give no view out of account.
+	reachedOnly bool
+	since       time.Time // start of the unbroken row of good looks; zero while it is not true
+	last, said  string
+	seen        bool
 }
 
 // look judges one round of views; true ends the wait.
@@ -119,6 +123,9 @@ func (w *waiting) look(ctx context.Context, all []condition, views []*client.Sna
 		missing = fmt.Sprint(err)
 	} else {
 		w.seen = true
+		if w.reachedOnly {
+			err = nil
+		}
 		missing = unmet(all, views, err)
 	}
 	if missing == "" {
@@ -175,8 +182,12 @@ type waitResult struct {
 }
 
 func waitDocument(views []*client.Snapshot, stable time.Duration) *render.Document {
+	where := fmt.Sprintf("all %d views", len(views))
+	if len(views) == 1 {
+		where = "the one view"
+	}
 	return &render.Document{Kind: "WaitResult", Data: waitResult{Views: len(views), Stable: client.Duration(stable)},
-		Text: fmt.Sprintf("true in all %d views\n", len(views)), Names: []string{"true"}}
+		Text: "true in " + where + "\n", Names: []string{"true"}}
 }
 
 func parseCondition(s, ringName, allow string) (condition, error) {

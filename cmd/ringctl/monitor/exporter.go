@@ -23,6 +23,8 @@ type Exporter struct {
 	looker Looker
 	every  time.Duration
 	say    func(error)
+	// diagnose finds what is wrong; nil finds nothing.
+	diagnose func([]*client.Snapshot, map[string]error) []Finding
 
 	mu     sync.Mutex
 	page   []byte
@@ -30,9 +32,10 @@ type Exporter struct {
 	failed int
 }
 
-// NewExporter returns an exporter that looks at this interval. A look that brings nothing is told to say.
-func NewExporter(l Looker, every time.Duration, say func(error)) *Exporter {
-	return &Exporter{looker: l, every: every, say: say}
+// NewExporter returns an exporter that looks at this interval. A look that brings nothing is told to say. What diagnose
+// finds in a look is exported, too; it may be nil.
+func NewExporter(l Looker, every time.Duration, say func(error), diagnose func([]*client.Snapshot, map[string]error) []Finding) *Exporter {
+	return &Exporter{looker: l, every: every, say: say, diagnose: diagnose}
 }
 
 // Handler serves /metrics, and /ready for as long as the last look is not older than three intervals.
@@ -95,20 +98,35 @@ func (e *Exporter) Look(ctx context.Context) error {
 		return err
 	}
 	var page bytes.Buffer
-	if err := WriteMetrics(&page, views, missing); err != nil {
+	var found []Finding
+	if e.diagnose != nil {
+		found = e.diagnose(views, missing)
+	}
+	if err := WriteMetrics(&page, views, missing, found); err != nil {
 		return err
 	}
 	e.page, e.at = page.Bytes(), time.Now()
 	return nil
 }
 
+// fresh tells whether the last look is not older than three intervals. The caller holds the lock.
+func (e *Exporter) fresh() bool { return e.page != nil && time.Since(e.at) <= 3*e.every }
+
+// metrics never shows what may long be different: without a fresh view there is only that.
 func (e *Exporter) metrics(w http.ResponseWriter, _ *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	up := 0
+	if e.fresh() {
+		up = 1
+	}
+	fmt.Fprintf(w, "# HELP ringctl_up Whether there is a view that is not older than three intervals.\n# TYPE ringctl_up gauge\nringctl_up %d\n", up)
 	fmt.Fprintf(w, "# HELP ringctl_looks_failed_total Looks without any view.\n# TYPE ringctl_looks_failed_total counter\nringctl_looks_failed_total %d\n", e.failed)
 	if e.page != nil {
 		fmt.Fprintf(w, "# HELP ringctl_last_look_timestamp_seconds Time of the last look with a view.\n# TYPE ringctl_last_look_timestamp_seconds gauge\nringctl_last_look_timestamp_seconds %d\n", e.at.Unix())
+	}
+	if up == 1 {
 		_, _ = w.Write(e.page)
 	}
 }
@@ -116,7 +134,7 @@ func (e *Exporter) metrics(w http.ResponseWriter, _ *http.Request) {
 func (e *Exporter) ready(w http.ResponseWriter, _ *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.page == nil || time.Since(e.at) > 3*e.every {
+	if !e.fresh() {
 		http.Error(w, "no fresh view", http.StatusServiceUnavailable)
 		return
 	}
