@@ -72,6 +72,7 @@ var repository = func() string {
 
 func setup(env *testscript.Env) error {
 	now := time.Now().Truncate(time.Second)
+	env.Values[transcriptKey{}] = &transcript{began: now, blocks: map[string]string{}}
 	env.Values[clusterKey{}] = &story{now: now, rings: map[string]map[string]*ring.Desc{}, partitions: map[string]map[string]*partition.Desc{}}
 	env.Setenv("NOW", strconv.FormatInt(now.Unix(), 10))
 	env.Setenv("HOME", env.WorkDir)
@@ -107,6 +108,8 @@ func (s *story) at(age string) (time.Time, error) {
 //	crash|cut|heal|deafen NODE, sync                   break things
 //	exits CODE ringctl...                              run it, and expect an exit code
 //	valid                                              the last output is JSON as its schema in docs/schemas says
+//	scene NAME, types CODE ringctl..., transcript FILE keep a transcript and compare it with a document, see transcript
+//	later DURATION RING...                             move the clock, with the heartbeats of those in the rings that are alive
 //	tidy                                               the last output to the files out and err, without addresses and times
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -116,6 +119,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"heal":   onNode(func(c *clienttest.Cluster, n string) error { c.Heal(n); return nil }),
 		"deafen": onNode(func(c *clienttest.Cluster, n string) error { c.Deafen(n); return nil }),
 		"sync":   cmdSync, "exits": cmdExits, "tidy": cmdTidy, "valid": cmdValid,
+		"scene": cmdScene, "types": cmdTypes, "later": cmdLater, "transcript": cmdTranscript,
 	}
 }
 
