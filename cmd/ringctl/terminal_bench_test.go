@@ -122,12 +122,13 @@ func BenchmarkTop(b *testing.B) {
 			}
 			u := sitDown(b, terminal.Config{Args: args, Width: 200, Height: 60})
 			u.see("ingester ━━━━━━━ 1,000/1,000", "livestore-partitions ━━━━━━━ 1,000/1,000")
-			b.ReportMetric(time.Since(began).Seconds(), "s-to-first-screen")
+			first := time.Since(began)
 			for b.Loop() {
 				keys(u)
 				idle(u)
 				stop(u, c)
 			}
+			b.ReportMetric(first.Seconds(), "s-to-first-screen")
 			b.ReportMetric(0, "ns/op")
 			if err := u.Close(); err != nil {
 				b.Fatal(err)
