@@ -1,10 +1,13 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +33,7 @@ type transcript struct {
 	began  time.Time
 	scene  string
 	blocks map[string]string
+	hashes []string // of ring versions, in the order in which they were seen
 }
 
 type transcriptKey struct{}
@@ -64,15 +68,28 @@ func cmdTypes(ts *testscript.TestScript, _ bool, args []string) {
 	if got != "0" {
 		text += "$ echo $?\n" + got + "\n"
 	}
+	text = ringHash.ReplaceAllStringFunc(text, tr.sameHash)
 	tr.blocks[tr.scene] += asAtNight(storyOf(ts).cluster, nightBegins.Sub(tr.began), text)
 }
 
 var (
 	instant = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ`)
-	address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	// ringHash is what ringctl views shows of a ring's version.
+	ringHash = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
+	address  = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	// progress is what is said between the first answer and the last: how many lines depends on who is quick.
 	progress = regexp.MustCompile(`(?m)(^\d+ of \d+ members agree\n)+(\d+ of \d+ members agree\n)`)
 )
+
+// sameHash gives a hash of a ring's version, which depends on the time, one that is the same in each run.
+func (tr *transcript) sameHash(hash string) string {
+	i := slices.Index(tr.hashes, hash)
+	if i < 0 {
+		i, tr.hashes = len(tr.hashes), append(tr.hashes, hash)
+	}
+	sum := sha256.Sum256([]byte{byte(i)})
+	return hex.EncodeToString(sum[:6])
+}
 
 // asAtNight moves times into the night and addresses into another network.
 func asAtNight(c *clienttest.Cluster, shift time.Duration, text string) string {
