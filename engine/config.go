@@ -154,7 +154,9 @@ type PartitionRingConfig struct {
 type QuerierConfig struct {
 	Ring          RingConfig    `yaml:"ring"`
 	MaxConcurrent int           `yaml:"max_concurrent_queries"`
-	AskTimeout    time.Duration `yaml:"ask_timeout"` // one question to one keeper
+	AskTimeout    time.Duration `yaml:"ask_timeout"`         // one question to one keeper
+	MaxQueryBytes int64         `yaml:"max_bytes_per_query"` // memory of one question in one process
+	MaxBytes      int64         `yaml:"max_bytes"`           // memory of all questions of a process
 }
 
 // FrontendConfig takes questions.
@@ -164,6 +166,7 @@ type FrontendConfig struct {
 	MaxLimit       int           `yaml:"max_result_limit"`
 	MaxSearchTime  time.Duration `yaml:"max_duration"`
 	MaxMetricsTime time.Duration `yaml:"metrics_max_duration"`
+	MaxOutstanding int           `yaml:"max_outstanding_per_tenant"` // questions under way
 }
 
 // WorkerConfig is upkeep: compaction and retention.

@@ -55,8 +55,8 @@ func Default(target, dataDir string) Config {
 	c.Ingester.Lifecycler = defaultLifecycler()
 	c.LiveStore = LiveStoreConfig{Ring: defaultRing(2), Partition: -1, Recent: defaultRecent()}
 	c.LiveStore.PartitionRing = PartitionRingConfig{KVStore: defaultKV(), MinOwners: 1, MinOwnersFor: 10 * time.Second, DeleteInactiveAfter: 35 * time.Minute}
-	c.Querier = QuerierConfig{Ring: defaultRing(2), MaxConcurrent: 20, AskTimeout: 10 * time.Second}
-	c.Frontend = FrontendConfig{Timeout: time.Minute, DefaultLimit: 20, MaxLimit: 262144, MaxSearchTime: 168 * time.Hour, MaxMetricsTime: 24 * time.Hour}
+	c.Querier = QuerierConfig{Ring: defaultRing(2), MaxConcurrent: 20, AskTimeout: 10 * time.Second, MaxQueryBytes: 256 << 20, MaxBytes: 1 << 30}
+	c.Frontend = FrontendConfig{Timeout: time.Minute, DefaultLimit: 20, MaxLimit: 262144, MaxSearchTime: 168 * time.Hour, MaxMetricsTime: 24 * time.Hour, MaxOutstanding: 2000}
 	c.Worker.Ring = defaultRing(2)
 	c.Worker.Compaction.Every = 10 * time.Second
 	c.Worker.Compaction.Settle = time.Minute
@@ -164,6 +164,8 @@ func (c *Config) Validate() error {
 	p.ring("live_store.ring", c.LiveStore.Ring)
 	p.ring("querier.ring", c.Querier.Ring)
 	p.ring("backend_worker.ring", c.Worker.Ring)
+	p.check(c.Querier.MaxQueryBytes >= 1<<20 && c.Querier.MaxBytes >= c.Querier.MaxQueryBytes, "querier.max_bytes (%d) must be at least max_bytes_per_query (%d), and that at least 1 MiB", c.Querier.MaxBytes, c.Querier.MaxQueryBytes)
+	p.check(c.Frontend.MaxOutstanding >= 1, "query_frontend.max_outstanding_per_tenant is %d; at least 1", c.Frontend.MaxOutstanding)
 	l := c.Ingester.Lifecycler
 	p.check(l.Ring.ReplicationFactor >= 0 && l.Ring.ReplicationFactor <= 9, "ingester.lifecycler.ring.replication_factor is %d; 1 to 9, or 0 for 3 in a cluster and 1 alone", l.Ring.ReplicationFactor)
 	p.check(l.NumTokens >= 1 && l.NumTokens <= 4096, "ingester.lifecycler.num_tokens is %d; 1 to 4096", l.NumTokens)

@@ -22,6 +22,7 @@ import (
 	"github.com/ringctl/ringctl/engine/control"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/querier"
+	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/receiver"
 )
 
@@ -38,6 +39,7 @@ type Engine struct {
 	catalog  *catalog.Catalog
 	peers    *peer.Client
 	querier  *querier.Querier
+	memory   query.Bounds // of questions
 	receiver *receiver.Receiver
 	limits   *overrides
 	keepers  map[peer.Role]*keeper
@@ -51,6 +53,7 @@ type Engine struct {
 // error says what to change; what was opened is closed again.
 func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: log, reg: prometheus.NewRegistry(), keepers: map[peer.Role]*keeper{}}
+	e.memory = query.Bounds{All: query.NewBudget(cfg.Querier.MaxBytes, "querier.max_bytes"), Query: cfg.Querier.MaxQueryBytes, Key: "querier.max_bytes_per_query"}
 	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := e.open(); err != nil {
 		return nil, errors.Join(err, e.close())
@@ -127,6 +130,7 @@ func (e *Engine) openRings() (err error) {
 	e.rings.parts = nil
 	e.closers = append(e.closers, e.rings.close)
 	e.peers = peer.NewClient(nil)
+	e.peers.Bound(e.memory)
 	e.closers = append(e.closers, e.peers.Close)
 	e.parts = append(e.parts, part{"idle connections", e.closeIdle})
 	return nil

@@ -1,13 +1,14 @@
 package frontend
 
 import (
-	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
@@ -34,7 +35,7 @@ func (f *Frontend) Routes(mux *http.ServeMux) {
 		"/api/search/tag/{rest...}":    {"metadata", f.valuesV1}, // {tag}/values
 		"/api/v2/search/tag/{rest...}": {"metadata", f.valuesV2},
 	} {
-		mux.Handle(path, f.route(h.op, h.handle))
+		mux.Handle(path, f.route(h.op, f.bounded(h.handle)))
 	}
 }
 
@@ -92,7 +93,15 @@ func takesGzip(header string) bool {
 // worthZipping is about what fits one packet.
 const worthZipping = 1400
 
-var zippers = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
+// zippers favour speed: a third of the cost of a large answer would be gzip at
+// its default level.
+var zippers = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+	if err != nil {
+		return gzip.NewWriter(io.Discard)
+	}
+	return z
+}}
 
 // body writes the whole body at once.
 func (z *zipped) body(contentType string, b []byte) error {
@@ -239,5 +248,9 @@ func (f *Frontend) search(w http.ResponseWriter, r *http.Request) error {
 	if len(missing) > 0 {
 		f.metrics.partial.WithLabelValues("search").Inc()
 	}
-	return write(w, typeJSON, searchJSON(a.Search, missing))
+	b, err := searchJSON(a.Search, missing, roomOf(r.Context()))
+	if err != nil {
+		return peer.StatusOf(err)
+	}
+	return write(w, typeJSON, b)
 }

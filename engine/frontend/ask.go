@@ -138,7 +138,7 @@ func gather(q *peer.Question, answers []*peer.Answer, errs []error, copies bool)
 	for i, a := range answers {
 		if err := errs[i]; err != nil {
 			switch codeOf(err) {
-			case codes.InvalidArgument, codes.ResourceExhausted, codes.Canceled, codes.DeadlineExceeded:
+			case codes.InvalidArgument, codes.ResourceExhausted, codes.Aborted, codes.Canceled, codes.DeadlineExceeded:
 				return nil, err
 			}
 			missing, failed = append(missing, message(err)), err

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/tenant"
 )
 
@@ -52,6 +53,9 @@ type Config struct {
 	MaxSearch    time.Duration // longest time range of a search
 	MaxMetrics   time.Duration // longest time range of a metrics query
 	MaxTrace     int           // bytes of the largest trace given back whole
+	// MaxOutstanding bounds the questions of a tenant that are under way; 0 is no bound.
+	MaxOutstanding int
+	Memory         query.Bounds
 	// Copies says that keepers hold copies of each other's spans, so that blocks
 	// younger than Young may hold copies of what is recent.
 	Copies bool
@@ -60,14 +64,15 @@ type Config struct {
 
 // Frontend answers questions. Safe for concurrent use.
 type Frontend struct {
-	cfg      Config
-	blocks   Blocks
-	queriers Queriers
-	answerer Answerer
-	load     load
-	now      func() time.Time
-	log      *slog.Logger
-	metrics  metrics
+	cfg         Config
+	blocks      Blocks
+	queriers    Queriers
+	answerer    Answerer
+	load        load
+	outstanding outstanding
+	now         func() time.Time
+	log         *slog.Logger
+	metrics     metrics
 }
 
 type metrics struct {
@@ -117,6 +122,8 @@ func httpCode(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, errNotFound):
 		return http.StatusNotFound
+	case errors.Is(err, errTooMany):
+		return http.StatusTooManyRequests
 	case errors.Is(err, errTraceTooLarge):
 		return http.StatusUnprocessableEntity
 	}
@@ -125,6 +132,8 @@ func httpCode(err error) int {
 		return http.StatusBadRequest
 	case codes.ResourceExhausted:
 		return http.StatusUnprocessableEntity
+	case codes.Aborted:
+		return http.StatusTooManyRequests
 	case codes.NotFound:
 		return http.StatusNotFound
 	case codes.Canceled:

@@ -63,14 +63,17 @@ func appendPartial(b []byte, missing []string) []byte {
 const noRoot = "<root span not yet received>"
 
 // searchJSON is a SearchResponse.
-func searchJSON(r *query.SearchResult, missing []string) []byte {
-	b := make([]byte, 0, 512+len(r.Traces)*400)
+func searchJSON(r *query.SearchResult, missing []string, room room) ([]byte, error) {
+	b := make([]byte, 0, 512+min(len(r.Traces), 1000)*400)
 	b = append(b, `{"traces":[`...)
 	for i := range r.Traces {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendTrace(b, &r.Traces[i])
+		if err := room.fits(len(b)); err != nil {
+			return nil, err
+		}
 	}
 	b = append(b, `],"metrics":{"inspectedTraces":`...)
 	b = strconv.AppendInt(b, r.Stats.Traces, 10)
@@ -80,7 +83,7 @@ func searchJSON(r *query.SearchResult, missing []string) []byte {
 	b = strconv.AppendInt(append(b, `,"totalJobs":`...), r.Stats.Segments, 10)
 	b = appendQuotedInt(append(b, `,"backendReads":`...), r.Stats.Reads)
 	b = append(b, '}')
-	return append(appendPartial(b, missing), '}')
+	return append(appendPartial(b, missing), '}'), nil
 }
 
 func appendTrace(b []byte, t *query.TraceResult) []byte {

@@ -60,6 +60,9 @@ func (f *Frontend) metricsQuery(r *http.Request, instant bool) (*query.MetricsAn
 	if a.Metrics == nil {
 		return nil, nil, status.Error(codes.Internal, "a querier answered something else than metrics")
 	}
+	if err := query.BudgetFrom(r.Context()).Take(plan.AnswerSize(a.Metrics)); err != nil {
+		return nil, nil, peer.StatusOf(err)
+	}
 	answer := plan.Answer(a.Metrics)
 	missing := append(a.Missing, answer.Partial...)
 	if len(missing) > 0 {
@@ -74,7 +77,11 @@ func (f *Frontend) queryRange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return write(w, typeJSON, rangeJSON(a, missing))
+	b, err := rangeJSON(a, missing, roomOf(r.Context()))
+	if err != nil {
+		return peer.StatusOf(err)
+	}
+	return write(w, typeJSON, b)
 }
 
 // queryInstant serves /api/metrics/query.
@@ -83,7 +90,11 @@ func (f *Frontend) queryInstant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return write(w, typeJSON, instantJSON(a, missing))
+	b, err := instantJSON(a, missing, roomOf(r.Context()))
+	if err != nil {
+		return peer.StatusOf(err)
+	}
+	return write(w, typeJSON, b)
 }
 
 func appendLabels(b []byte, labels []query.Attribute) []byte {
@@ -114,16 +125,19 @@ func appendMetricsStats(b []byte, s *query.Stats) []byte {
 }
 
 // rangeJSON is a QueryRangeResponse. A point that is missing is left out.
-func rangeJSON(a *query.MetricsAnswer, missing []string) []byte {
+func rangeJSON(a *query.MetricsAnswer, missing []string, room room) ([]byte, error) {
 	b := append(make([]byte, 0, 1024), `{"series":[`...)
 	for i := range a.Series {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendSeries(b, a, &a.Series[i])
+		if err := room.fits(len(b)); err != nil {
+			return nil, err
+		}
 	}
 	b = appendMetricsStats(b, &a.Stats)
-	return append(appendPartial(b, missing), '}')
+	return append(appendPartial(b, missing), '}'), nil
 }
 
 func appendSeries(b []byte, a *query.MetricsAnswer, s *query.Series) []byte {
@@ -162,7 +176,7 @@ func appendExemplar(b []byte, e *query.Exemplar) []byte {
 }
 
 // instantJSON is a QueryInstantResponse.
-func instantJSON(a *query.MetricsAnswer, missing []string) []byte {
+func instantJSON(a *query.MetricsAnswer, missing []string, room room) ([]byte, error) {
 	b := append(make([]byte, 0, 1024), `{"series":[`...)
 	first := true
 	for i := range a.Series {
@@ -176,7 +190,10 @@ func instantJSON(a *query.MetricsAnswer, missing []string) []byte {
 		first = false
 		b = appendLabels(b, s.Labels)
 		b = append(appendFloat(append(b, `,"value":`...), s.Values[0]), '}')
+		if err := room.fits(len(b)); err != nil {
+			return nil, err
+		}
 	}
 	b = appendMetricsStats(b, &a.Stats)
-	return append(appendPartial(b, missing), '}')
+	return append(appendPartial(b, missing), '}'), nil
 }

@@ -18,7 +18,9 @@ import (
 // Evaluate answers a question from sources in this process, on at most threads
 // goroutines, which are gone when it returns. A source that fails makes the
 // answer partial. Errors carry gRPC codes: InvalidArgument for a question that
-// cannot be answered, ResourceExhausted for one over a bound.
+// cannot be answered, ResourceExhausted for one over a bound, Aborted when this
+// process is too busy for it. Memory is taken from the [query.Budget] of ctx; of
+// the answer it is the caller that gives it back.
 func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads int) (*Answer, error) {
 	a := &Answer{}
 	var err error
@@ -48,7 +50,10 @@ func StatusOf(err error) error {
 	var syntax *traceql.Error
 	var unsupported *query.UnsupportedError
 	var limit *query.LimitError
+	var busy *query.BusyError
 	switch {
+	case errors.As(err, &busy):
+		return status.Error(codes.Aborted, err.Error())
 	case errors.As(err, &syntax):
 		return status.Error(codes.InvalidArgument, err.Error()+"\n"+place(syntax))
 	case errors.As(err, &unsupported):
@@ -81,6 +86,7 @@ func search(ctx context.Context, req query.SearchRequest, sources []query.Source
 	return res, each(ctx, units, threads, work[query.SearchResult]{
 		run:    plan.Run,
 		merge:  func(part *query.SearchResult) { plan.Merge(res, part) },
+		size:   res.Size,
 		done:   func(u *query.Unit) bool { return plan.Done(res, u.Info().End) },
 		failed: func(what string) { res.Partial = append(res.Partial, what) },
 	})
@@ -99,6 +105,7 @@ func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Sour
 	return res, each(ctx, units, threads, work[query.MetricsResult]{
 		run:    plan.Run,
 		merge:  res.Merge,
+		size:   res.Size,
 		failed: func(what string) { res.Partial = append(res.Partial, what) },
 	})
 }
@@ -108,6 +115,7 @@ func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Sour
 type work[R any] struct {
 	run    func(context.Context, *query.Unit) (*R, error)
 	merge  func(*R)
+	size   func() int64 // bytes of what is merged
 	done   func(*query.Unit) bool
 	failed func(what string)
 }
@@ -119,6 +127,7 @@ func each[R any](ctx context.Context, units []*query.Unit, threads int, w work[R
 	var wg sync.WaitGroup
 	next, stop := 0, false
 	var fatal error
+	held := query.BudgetFrom(ctx).Part()
 	take := func() *query.Unit {
 		mu.Lock()
 		defer mu.Unlock()
@@ -131,13 +140,17 @@ func each[R any](ctx context.Context, units []*query.Unit, threads int, w work[R
 	put := func(u *query.Unit, part *R, err error) {
 		mu.Lock()
 		defer mu.Unlock()
+		if err == nil {
+			w.merge(part)
+			err = held.Set(w.size())
+		}
 		var limit *query.LimitError
+		var busy *query.BusyError
 		switch {
 		case err == nil:
-			w.merge(part)
 		case ctx.Err() != nil:
 			fatal, stop = ctx.Err(), true
-		case errors.As(err, &limit):
+		case errors.As(err, &limit), errors.As(err, &busy):
 			fatal, stop = err, true
 		default:
 			w.failed(fmt.Sprintf("%s: %v", u.Source, err))
@@ -145,8 +158,10 @@ func each[R any](ctx context.Context, units []*query.Unit, threads int, w work[R
 	}
 	loop := func() {
 		for u := take(); u != nil; u = take() {
-			part, err := w.run(ctx, u)
+			own := query.BudgetFrom(ctx).Part()
+			part, err := w.run(query.WithBudget(ctx, own), u)
 			put(u, part, err)
+			own.Release()
 		}
 	}
 	for range min(threads, len(units)) - 1 {

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ringctl/ringctl/engine/peer/peerpb"
+	"github.com/ringctl/ringctl/engine/query"
 )
 
 // Keeper is a part of this process that holds recent spans.
@@ -61,6 +62,7 @@ type Client struct {
 	self    string // own address: calls to it stay in the process
 	keepers map[Role]Keeper
 	querier Answerer
+	memory  query.Bounds // of questions from other nodes
 }
 
 type conn struct {
@@ -85,6 +87,10 @@ func (c *Client) Serve(addr string, keepers map[Role]Keeper, querier Answerer) {
 	defer c.mu.Unlock()
 	c.self, c.keepers, c.querier = addr, keepers, querier
 }
+
+// Bound sets the memory that questions from other nodes may use here. Call it
+// before the server starts.
+func (c *Client) Bound(m query.Bounds) { c.memory = m }
 
 // Local reports whether addr is this process.
 func (c *Client) Local(addr string) bool {
@@ -247,6 +253,8 @@ func (s server) Ask(ctx context.Context, r *peerpb.AskRequest) (*peerpb.AskReply
 	if err != nil {
 		return nil, err
 	}
+	ctx, mem := s.c.memory.Begin(ctx)
+	defer mem.Release()
 	a, err := k.Ask(ctx, &q)
 	if err != nil {
 		return nil, err
@@ -263,6 +271,8 @@ func (s querierServer) Ask(ctx context.Context, r *peerpb.PieceRequest) (*peerpb
 	if err != nil {
 		return nil, err
 	}
+	ctx, mem := s.c.memory.Begin(ctx)
+	defer mem.Release()
 	a, err := s.c.querier.Answer(ctx, &Piece{Question: q, Recent: r.GetRecent(), Blocks: r.GetBlocks()})
 	if err != nil {
 		return nil, err

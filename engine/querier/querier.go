@@ -161,11 +161,11 @@ func (g *gathering) miss(what ...string) {
 	g.missing = append(g.missing, what...)
 }
 
-// final reports whether an error is the question's own: it is wrong, or over a
-// bound, and fails the same way everywhere.
+// final reports whether an error ends the question: it is wrong, or over a bound
+// and fails the same way everywhere, or there is no memory for it now.
 func final(err error) bool {
 	code := status.Code(err)
-	return code == codes.InvalidArgument || code == codes.ResourceExhausted
+	return code == codes.InvalidArgument || code == codes.ResourceExhausted || code == codes.Aborted
 }
 
 // answer is what was gathered. A question that is itself at fault is an error,

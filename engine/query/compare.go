@@ -105,6 +105,9 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 	}
 	for i, name := range [...]string{"baseline", "selection"} {
 		place := c.pickValues(&col, totals[i], keep)
+		if err := s.mem.Take(int64(len(place)+1) * (sizeSeries + int64(8*n))); err != nil {
+			return err
+		}
 		series := make([]PartialSeries, len(place)+1)
 		total := &series[len(place)]
 		*total = PartialSeries{Labels: comparedLabels(name+"_total", a, trace.Value{}), Counts: make([]float64, n)}

@@ -129,7 +129,11 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *Se
 		if err := s.step(); err != nil {
 			return err
 		}
-		res.Traces[place[i]] = d.trace(&found[i], sum)
+		t := &res.Traces[place[i]]
+		*t = d.trace(&found[i], sum)
+		if err := s.mem.Take(t.size()); err != nil {
+			return err
+		}
 	}
 	if !p.req.SkipServices {
 		return s.serviceStats(found, place, res.Traces)

@@ -164,7 +164,13 @@ func (s *scan) numberRows(get getter, rows Bitmap) (labelColumn, error) {
 		if err := s.step(); err != nil {
 			return c, err
 		}
+		known := len(c.values)
 		c.codes[row] = n.of(&c, get(row))
+		if len(c.values) > known {
+			if err := s.mem.Take(sizeValue + 2*int64(len(n.key))); err != nil {
+				return c, err
+			}
+		}
 	}
 	c.number = make([]uint32, len(c.values))
 	for i := range c.number {

@@ -316,7 +316,7 @@ func (c *collector) run() error {
 			return err
 		}
 	}
-	acc, err := newAccumulator(c.l.m, c.p.v.n, len(c.l.m.By) == 0)
+	acc, err := newAccumulator(c.l.m, c.p.v.n, len(c.l.m.By) == 0, c.s.mem)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 // from segment to segment for its memory. Not safe for concurrent use.
 type scan struct {
 	ctx  context.Context
+	mem  *Budget
 	seg  Segment
 	info *Info
 	n    int
@@ -66,6 +67,7 @@ func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
 		s.cols, s.leaves = make(map[colKey]*colSet), make(map[*leaf]*leafState)
 		s.tableSets = make(map[tableKey]*codeSet)
 	}
+	s.mem = BudgetFrom(ctx)
 	s.ctx, s.seg, s.info, s.n = ctx, seg, seg.Info(), seg.Info().Rows
 	s.traces, s.nested, s.sum, s.services, s.used = nil, nil, nil, nil, 0
 	s.of = s.of[:0]

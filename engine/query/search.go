@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sort"
 	"sync"
@@ -37,6 +38,7 @@ type SearchResult struct {
 	Partial []string // what is missing and why; empty = complete
 
 	seen map[trace.ID]struct{} // ids of Traces, while merging
+	size int64                 // of Traces, while merging
 }
 
 // TraceResult is one trace of an answer.
@@ -247,7 +249,9 @@ func (r *SearchResult) Merge(o *SearchResult, limit, spansPerSet int) {
 	if r.seen == nil || len(r.seen) != len(r.Traces) {
 		r.seen = make(map[trace.ID]struct{}, len(r.Traces)+len(o.Traces))
 		r.see(r.Traces)
+		r.size = sizeOf(r.Traces)
 	}
+	r.size += sizeOf(o.Traces)
 	if r.disjoint(o) {
 		r.Traces = mergeSorted(r.Traces, o.Traces)
 	} else {
@@ -257,6 +261,7 @@ func (r *SearchResult) Merge(o *SearchResult, limit, spansPerSet int) {
 	if limit > 0 && len(r.Traces) > limit {
 		for i := limit; i < len(r.Traces); i++ {
 			delete(r.seen, r.Traces[i].ID)
+			r.size -= r.Traces[i].size()
 		}
 		r.Traces = r.Traces[:limit]
 	}
@@ -402,8 +407,12 @@ func Search(ctx context.Context, sources []Source, req SearchRequest) (*SearchRe
 		}
 		part, err := p.Run(ctx, u)
 		if err != nil {
-			if ctx.Err() != nil {
+			var limit *LimitError
+			switch {
+			case ctx.Err() != nil:
 				return nil, ctx.Err()
+			case errors.As(err, &limit):
+				return nil, limit
 			}
 			part = &SearchResult{Partial: []string{u.Source + ": " + err.Error()}}
 		}

@@ -100,6 +100,7 @@ type seriesAcc struct {
 	fn      traceql.MetricFunc
 	steps   int
 	n       int // series so far
+	mem     *Budget
 	counts  []float64
 	values  []float64
 	dense   []uint32          // counts by step and bucket, of a single series; see denseFrom
@@ -114,8 +115,8 @@ const (
 	maxDense     = 4 << 20
 )
 
-func newAccumulator(m *traceql.MetricPipe, steps int, single bool) (*seriesAcc, error) {
-	a := &seriesAcc{fn: m.Func, steps: steps}
+func newAccumulator(m *traceql.MetricPipe, steps int, single bool, mem *Budget) (*seriesAcc, error) {
+	a := &seriesAcc{fn: m.Func, steps: steps, mem: mem}
 	if !a.histogram() {
 		return a, nil
 	}
@@ -132,12 +133,21 @@ func (a *seriesAcc) histogram() bool {
 
 // grow makes room for a new series.
 func (a *seriesAcc) grow(series uint32) error {
+	more := int64(int(series) + 1 - a.n)
 	a.n = int(series) + 1
 	if a.n > maxSeries || a.n*a.steps > maxCells {
 		return &LimitError{fmt.Sprintf("the groups of by() give more than %d series or %d values; group by less, filter more, or ask for a longer step", maxSeries, maxCells)}
 	}
-	if a.histogram() {
-		return nil
+	cell := int64(0)
+	switch {
+	case a.histogram():
+	case a.fn == traceql.Rate || a.fn == traceql.CountOverTime:
+		cell = 8
+	default:
+		cell = 16
+	}
+	if err := a.mem.Take(more * (sizeSeries + cell*int64(a.steps))); err != nil || a.histogram() {
+		return err
 	}
 	a.counts = extend(a.counts, a.n*a.steps)
 	if a.fn != traceql.Rate && a.fn != traceql.CountOverTime {
@@ -182,7 +192,14 @@ func (a *seriesAcc) add(series uint32, step int, v float64) error {
 		}
 	}
 	if a.buckets != nil {
+		known := len(a.buckets)
 		a.buckets[(uint64(series)*uint64(a.steps)+uint64(step))*numBuckets+uint64(bucketOf(v))]++
+		if len(a.buckets) == known {
+			return nil
+		}
+		if err := a.mem.Take(3 * sizeBucket); err != nil {
+			return err
+		}
 		if len(a.buckets) > maxCells {
 			return &LimitError{"the groups of by() give too many histograms; group by less or ask for a longer step"}
 		}

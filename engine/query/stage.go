@@ -159,6 +159,9 @@ func (g groupStage) run(s *scan, in state) (state, error) {
 					shown[n] = Attribute{g.label, col.values[n].shown()}
 				}
 				out.sets = append(out.sets, spanset{trace: t, attrs: with(attrs, shown[n])})
+				if err := s.mem.Take(sizeSet + sizeAttribute*int64(len(attrs)+1)); err != nil {
+					return err
+				}
 			}
 			out.sets[i].rows = append(out.sets[i].rows, row)
 		}
