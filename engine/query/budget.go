@@ -110,7 +110,8 @@ const (
 	sizeService   = 40
 	sizeSeries    = 160
 	sizeBucket    = 16
-	sizeValue     = 120 // a distinct value of by(), and its place in a map
+	sizeValue     = 260 // a distinct value of by(), and its place in a map
+	sizeRow       = 48  // columns and sets of rows of a unit that is evaluated
 )
 
 func attributesSize(list []Attribute) int64 {

@@ -246,6 +246,9 @@ func (p *MetricsPlan) Run(ctx context.Context, u *Unit) (*MetricsResult, error) 
 	s := p.scans.Get().(*scan)
 	defer p.scans.Put(s)
 	s.begin(ctx, seg, u.live)
+	if err := s.mem.Take(sizeRow * int64(s.n)); err != nil {
+		return nil, err
+	}
 	res := p.Empty()
 	res.Stats = Stats{Segments: 1, Traces: int64(s.info.Traces), Spans: int64(s.n), Skipped: 1}
 	for i, l := range p.legs {

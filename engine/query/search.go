@@ -148,6 +148,9 @@ func (p *SearchPlan) Run(ctx context.Context, u *Unit) (*SearchResult, error) {
 	s := p.scans.Get().(*scan)
 	defer p.scans.Put(s)
 	s.begin(ctx, seg, u.live)
+	if err := s.mem.Take(sizeRow * int64(s.n)); err != nil {
+		return nil, err
+	}
 	share, err := p.pipe.share(s)
 	if err == nil && share > 0 {
 		err = p.evaluate(s, res)

@@ -77,7 +77,10 @@ func (p pipeStage) run(s *scan, in state) (state, error) {
 		if in.rows.Empty() {
 			return state{rows: in.rows}, nil
 		}
-		var err error
+		err := s.ctx.Err()
+		if err != nil {
+			return in, err
+		}
 		if in, err = st.run(s, in); err != nil {
 			return in, err
 		}

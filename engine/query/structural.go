@@ -73,6 +73,9 @@ func (o opStage) run(s *scan, in state) (state, error) {
 	if in.group {
 		return s.inRounds(in, func(x state) (state, error) { return o.run(s, x) })
 	}
+	if err := s.ctx.Err(); err != nil { // a chain of operators may be long
+		return in, err
+	}
 	share, err := o.share(s)
 	if err != nil || share == 0 {
 		return state{rows: s.bitmap()}, err

@@ -1,0 +1,106 @@
+package frontend
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/query"
+)
+
+func TestOutstandingQuestionsAreBounded(t *testing.T) {
+	began, finish := make(chan struct{}), make(chan struct{})
+	s := says(nil, nil)
+	s.answer = func(context.Context, string, *peer.Piece) (*peer.Answer, error) {
+		began <- struct{}{}
+		<-finish
+		return &peer.Answer{Search: searchResult()}, nil
+	}
+	m := mux(s, Config{MultiTenant: true, MaxOutstanding: 1})
+	first := make(chan int)
+	go func() { first <- call(m, http.MethodGet, "/api/search", "X-Scope-OrgID", "a").Code }()
+	<-began
+	for _, who := range []string{"a", "b|a"} {
+		w := call(m, http.MethodGet, "/api/search", "X-Scope-OrgID", who)
+		if w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), "too many outstanding requests") {
+			t.Errorf("%s: %d %s", who, w.Code, w.Body)
+		}
+	}
+	other := make(chan int)
+	go func() { other <- call(m, http.MethodGet, "/api/search", "X-Scope-OrgID", "b").Code }()
+	<-began // the one that was refused is not counted for b
+	close(finish)
+	if a, b := <-first, <-other; a != http.StatusOK || b != http.StatusOK {
+		t.Errorf("the two that were taken: %d, %d", a, b)
+	}
+	go func() { <-began }()
+	if w := call(m, http.MethodGet, "/api/search", "X-Scope-OrgID", "a"); w.Code != http.StatusOK {
+		t.Errorf("when all are answered: %d %s", w.Code, w.Body)
+	}
+}
+
+func manySeries(n int) *query.MetricsResult {
+	r := &query.MetricsResult{Start: 0, Step: 1, Steps: 1, Legs: make([]query.MetricsLeg, 1)}
+	for range n {
+		r.Legs[0].Series = append(r.Legs[0].Series, query.PartialSeries{Counts: []float64{1}})
+	}
+	return r
+}
+
+func TestLargeAnswersAreRefused(t *testing.T) {
+	all := query.NewBudget(1<<20, "querier.max_bytes")
+	for _, tt := range []struct {
+		path   string
+		answer peer.Answer
+		most   int64
+		code   int
+		says   string
+	}{
+		{"/api/search", peer.Answer{Search: searchResult()}, 4000, 200, "traceID"},
+		{"/api/search", peer.Answer{Search: searchResult()}, 600, 422, "max_bytes_per_query"},
+		{"/api/metrics/query?q={}|rate()", peer.Answer{Metrics: manySeries(10)}, 100_000, 200, "series"},
+		{"/api/metrics/query?q={}|rate()", peer.Answer{Metrics: manySeries(1000)}, 100_000, 422, "max_bytes_per_query"},
+		{"/api/metrics/query?q={}|rate()", peer.Answer{Metrics: manySeries(10_000)}, 0, 429, "querier.max_bytes"},
+	} {
+		m := mux(says(&tt.answer, nil), Config{Memory: query.Bounds{All: all, Query: tt.most, Key: "querier.max_bytes_per_query"}})
+		w := call(m, http.MethodGet, tt.path)
+		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s with %d bytes: %d %.200s", tt.path, tt.most, w.Code, w.Body)
+		}
+		if all.Used() != 0 {
+			t.Errorf("%s: %d bytes are not given back", tt.path, all.Used())
+		}
+	}
+}
+
+func TestBusyQueriersAreNamed(t *testing.T) {
+	w := call(mux(says(nil, status.Error(codes.Aborted, "too busy: later")), Config{}), http.MethodGet, "/api/search")
+	if w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), "too busy") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// looked ends when it is asked for its error.
+type looked struct {
+	context.Context
+	left int
+}
+
+func (l *looked) Err() error {
+	if l.left--; l.left >= 0 {
+		return nil
+	}
+	return context.Canceled
+}
+
+func TestAnswersStopWithTheirClient(t *testing.T) {
+	ctx := &looked{t.Context(), 1}
+	if _, err := searchJSON(searchResult(), nil, roomOf(ctx)); err == nil || ctx.left != -1 {
+		t.Errorf("%v, looked %d times too often", err, -ctx.left-1)
+	}
+}
