@@ -58,7 +58,7 @@ the command that cures it, and a page that explains it. The exit code is 1 when 
 				return err
 			}
 			if len(found) == 0 {
-				a.say("nothing found in %d views with %d rules", len(views), len(doctor.Rules()))
+				a.say("nothing found in %s with %d rules", document.Plural(len(views), "view"), len(doctor.Rules()))
 				return nil
 			}
 			if found[0].Severity.Rank() >= limit {
