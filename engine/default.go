@@ -55,7 +55,7 @@ func Default(target, dataDir string) Config {
 	c.Ingester.Lifecycler = defaultLifecycler()
 	c.LiveStore = LiveStoreConfig{Ring: defaultRing(2), Partition: -1, Recent: defaultRecent()}
 	c.LiveStore.PartitionRing = PartitionRingConfig{KVStore: defaultKV(), MinOwners: 1, MinOwnersFor: 10 * time.Second, DeleteInactiveAfter: 35 * time.Minute}
-	c.Querier = QuerierConfig{Ring: defaultRing(2), MaxConcurrent: 20, AskTimeout: 10 * time.Second, MaxQueryBytes: 256 << 20, MaxBytes: 1 << 30}
+	c.Querier = QuerierConfig{Ring: defaultRing(2), MaxConcurrent: 20, AskTimeout: 10 * time.Second, MaxQueryBytes: 256 << 20, MaxBytes: 512 << 20}
 	c.Frontend = FrontendConfig{Timeout: time.Minute, DefaultLimit: 20, MaxLimit: 262144, MaxSearchTime: 168 * time.Hour, MaxMetricsTime: 24 * time.Hour, MaxOutstanding: 2000}
 	c.Worker.Ring = defaultRing(2)
 	c.Worker.Compaction.Every = 10 * time.Second

@@ -60,7 +60,7 @@ func (f *Frontend) metricsQuery(r *http.Request, instant bool) (*query.MetricsAn
 	if a.Metrics == nil {
 		return nil, nil, status.Error(codes.Internal, "a querier answered something else than metrics")
 	}
-	if err := query.BudgetFrom(r.Context()).Take(plan.AnswerSize(a.Metrics)); err != nil {
+	if err := roomOf(r.Context()).fits(int(plan.AnswerSize(a.Metrics))); err != nil {
 		return nil, nil, peer.StatusOf(err)
 	}
 	answer := plan.Answer(a.Metrics)
