@@ -32,7 +32,7 @@ type tidyTests struct{ m *testing.M }
 func (t tidyTests) Run() int {
 	defer func() {
 		if builtIn != "" {
-			os.RemoveAll(builtIn)
+			os.RemoveAll(builtIn) //nolint:errcheck // a leftover in the temporary folder fails no test
 		}
 	}()
 	return t.m.Run()

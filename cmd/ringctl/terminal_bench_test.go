@@ -42,7 +42,7 @@ func newCrowd(b *testing.B) *crowd {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { cluster.Close() }) //nolint:errcheck // nothing depends on it
+	b.Cleanup(func() { cluster.Close() })
 	now := time.Now()
 	owners := make([][]string, manyPartitions)
 	stores := ring.NewDesc()

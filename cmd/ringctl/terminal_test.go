@@ -42,7 +42,7 @@ func sitDown(t testing.TB, c terminal.Config) *user {
 		t.Fatal(err)
 	}
 	u := &user{t, term}
-	t.Cleanup(func() { u.Close() }) //nolint:errcheck // it may be closed already
+	t.Cleanup(func() { u.Close() })
 	return u
 }
 
@@ -198,7 +198,7 @@ func TestClosedTerminalLeavesCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cluster.Close() }) //nolint:errcheck // nothing depends on it
+	t.Cleanup(func() { cluster.Close() })
 	if err := cluster.Put("collectors/ring", clienttest.Ring("ingester", 3, 16, time.Now(), "a", "b", "c")); err != nil {
 		t.Fatal(err)
 	}

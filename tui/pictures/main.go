@@ -49,7 +49,8 @@ func run(ctx context.Context, args []string) error {
 	if err = s.all(ctx); err == nil {
 		err = s.leave(ctx)
 	}
-	return errors.Join(err, s.term.Close()) // the demo tidies up when its terminal closes, too
+	// The demo tidies up when its terminal closes, too.
+	return errors.Join(err, s.term.Close()) //nolint:contextcheck // closed even when the context is over
 }
 
 // studio takes pictures of one terminal.

@@ -99,5 +99,5 @@ func (s *studio) ascii(ctx context.Context) error {
 		{await: []string{"6 rings"}},
 		{keys: []string{"2"}, await: []string{"Members of ingester"}, name: "ring-ascii", title: "Ring with neither colours nor Unicode"},
 	})
-	return errors.Join(err, plain.term.Close())
+	return errors.Join(err, plain.term.Close()) //nolint:contextcheck // closed even when the context is over
 }

@@ -99,6 +99,7 @@ func (d *Dialog) Hints() []Hint {
 		return []Hint{{"enter", "confirm"}, {"esc", "leave everything as it is"}}
 	case Applying:
 		return []Hint{{"ctrl+c", "quit without seeing how it ends"}}
+	case Checking, Done:
 	}
 	return []Hint{{"esc", "close"}}
 }
