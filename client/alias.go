@@ -11,6 +11,7 @@ import (
 type (
 	Snapshot       = model.Snapshot
 	Options        = model.Options
+	Value          = model.Value
 	Mode           = model.Mode
 	Verdict        = model.Verdict
 	Health         = model.Health

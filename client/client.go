@@ -119,7 +119,9 @@ func (c *Client) options(mode Mode) Options {
 
 // Snapshot asks one member: the first seed that answers. Seeds are asked in order, the next one as soon as one
 // fails or is silent for a second.
-func (c *Client) Snapshot(ctx context.Context) (*Snapshot, error) {
+func (c *Client) Snapshot(ctx context.Context) (*Snapshot, error) { return c.snapshotLike(ctx, nil) }
+
+func (c *Client) snapshotLike(ctx context.Context, before *Snapshot) (*Snapshot, error) {
 	if len(c.cfg.HTTP) > 0 {
 		return c.httpSnapshot(ctx)
 	}
@@ -131,11 +133,33 @@ func (c *Client) Snapshot(ctx context.Context) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Build(view, c.options(Observe)), nil
+	return c.build(view, Observe, before), nil
+}
+
+// build judges a view as of the moment at which it arrived: others may take much longer to answer.
+func (c *Client) build(v *gossip.View, mode Mode, before *Snapshot) *Snapshot {
+	o := c.options(mode)
+	o.Now, o.Before = v.At, before
+	return Build(v, o)
+}
+
+// pull reads the view of one member, dated by the configured clock.
+func (c *Client) pull(ctx context.Context, addr string, timeout time.Duration) (*gossip.View, error) {
+	v, err := c.dialer(timeout).Pull(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	v.At = c.cfg.Now()
+	return v, nil
 }
 
 // SnapshotFrom asks one particular member, by its gossip name or address.
 func (c *Client) SnapshotFrom(ctx context.Context, name string) (*Snapshot, error) {
+	return c.SnapshotFromLike(ctx, name, nil)
+}
+
+// SnapshotFromLike is [Client.SnapshotFrom] for those who hold an earlier snapshot of the cluster, see [Options.Before].
+func (c *Client) SnapshotFromLike(ctx context.Context, name string, before *Snapshot) (*Snapshot, error) {
 	addr := name
 	if !strings.Contains(name, ":") {
 		s, err := c.Snapshot(ctx)
@@ -148,11 +172,11 @@ func (c *Client) SnapshotFrom(ctx context.Context, name string) (*Snapshot, erro
 		}
 		addr = m.Addr
 	}
-	view, err := c.dialer(c.cfg.Timeout).Pull(ctx, addr)
+	view, err := c.pull(ctx, addr, c.cfg.Timeout)
 	if err != nil {
 		return nil, noView(err)
 	}
-	return Build(view, c.options(Observe)), nil
+	return c.build(view, Observe, before), nil
 }
 
 func member(s *Snapshot, name string) (*Member, bool) {
@@ -212,7 +236,7 @@ func (c *Client) firstView(ctx context.Context, addrs []string) (*gossip.View, e
 		addr := addrs[next]
 		next++
 		wg.Go(func() {
-			v, err := c.dialer(c.cfg.Timeout).Pull(ctx, addr)
+			v, err := c.pull(ctx, addr, c.cfg.Timeout)
 			answers <- pulled{addr, v, err}
 		})
 	}
@@ -267,7 +291,10 @@ func (u *Unreached) Names() []string {
 // Views asks every member that the first seed holds for alive, and the other seeds. The snapshots are sorted
 // by the name of the member. When model.Some members do not answer, the views of the others are returned together
 // with an *[Unreached]; when none does, the error has [CodeNoView].
-func (c *Client) Views(ctx context.Context) ([]*Snapshot, error) {
+func (c *Client) Views(ctx context.Context) ([]*Snapshot, error) { return c.ViewsLike(ctx, nil) }
+
+// ViewsLike is [Client.Views] for those who hold an earlier snapshot of the cluster, see [Options.Before].
+func (c *Client) ViewsLike(ctx context.Context, before *Snapshot) ([]*Snapshot, error) {
 	if len(c.cfg.HTTP) > 0 {
 		return c.httpViews(ctx)
 	}
@@ -282,7 +309,7 @@ func (c *Client) Views(ctx context.Context) ([]*Snapshot, error) {
 	for i, v := range views {
 		wg.Go(func() {
 			limit <- struct{}{}
-			out[i] = Build(v, c.options(Observe))
+			out[i] = c.build(v, Observe, before)
 			<-limit
 		})
 	}
@@ -319,7 +346,7 @@ func (c *Client) pullSome(ctx context.Context, choose func([]string) []string) (
 		}
 		v := first
 		if s != first.From {
-			if v, err = c.dialer(c.cfg.Timeout).Pull(ctx, s); err != nil {
+			if v, err = c.pull(ctx, s, c.cfg.Timeout); err != nil {
 				failed[s] = err
 				continue
 			}
@@ -404,7 +431,7 @@ func (c *Client) pullMembers(ctx context.Context, addrs []string, first *gossip.
 		}
 		wg.Go(func() {
 			defer func() { <-limit }()
-			v, err := c.dialer(min(c.cfg.Timeout, 5*time.Second)).Pull(ctx, addr)
+			v, err := c.pull(ctx, addr, min(c.cfg.Timeout, 5*time.Second))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -38,7 +38,7 @@ func (c *Client) read(ctx context.Context) (*readings, error) {
 	r := &readings{failed: failed}
 	newest := int64(0)
 	for _, v := range views {
-		s := Build(v, c.options(Observe))
+		s := c.build(v, Observe, nil)
 		r.views = append(r.views, s)
 		newest = max(newest, s.NewestHeartbeat())
 	}
@@ -179,7 +179,7 @@ func (r *readings) common(c *Client) []Check {
 	seen := false
 	for _, v := range r.views {
 		if n := v.NewestHeartbeat(); n != 0 {
-			d := time.Unix(n, 0).Sub(c.cfg.Now())
+			d := time.Unix(n, 0).Sub(v.At)
 			if !seen || d > skew {
 				skew, seen = d, true
 			}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -15,8 +16,10 @@ import (
 )
 
 const (
-	// calm is the least time between two snapshots of a joined watch: changes in between arrive as one.
-	calm = 500 * time.Millisecond
+	// calm is the least time between two snapshots of a joined watch: changes in between arrive as one. When only
+	// heartbeats came in, which nobody needs to see at once, it is calmBeats.
+	calm      = 500 * time.Millisecond
+	calmBeats = 2 * time.Second
 	// refresh is how often a joined watch compares itself with a member's whole view.
 	refresh = 30 * time.Second
 )
@@ -42,10 +45,14 @@ func (c *Client) Watch(ctx context.Context) iter.Seq2[*Snapshot, error] {
 
 // poll asks the seeds again and again, always in the same order, so that one member's view is followed.
 func (c *Client) poll(ctx context.Context, note string, yield func(*Snapshot, error) bool) {
+	var last *Snapshot
 	for {
-		s, err := c.Snapshot(ctx)
+		s, err := c.snapshotLike(ctx, last)
 		if ctx.Err() != nil {
 			return
+		}
+		if err == nil {
+			last = s
 		}
 		if err == nil && note != "" {
 			s.Note = note
@@ -123,13 +130,15 @@ type follower struct {
 	guest  *gossip.Guest
 	yield  func(*Snapshot, error) bool
 
-	from       string
-	nodes      map[string]gossip.Node
-	pairs      map[string]gossip.Pair
-	rings      map[string]*ring.Desc
-	partitions map[string]*partition.Desc
-	changed    map[string]bool // keys whose pair is older than the decoded value
-	dirty      bool
+	from  string
+	nodes map[string]gossip.Node
+	pairs map[string]gossip.Pair // those in values are without value
+	// values are what pairs were decoded to. Snapshots share them, so that a change makes a copy once per snapshot.
+	values map[string]Value
+	own    map[string]bool // values that no snapshot has yet
+	last   *Snapshot
+	// dirty is set by anything new, beats by heartbeats alone.
+	dirty, beats bool
 }
 
 func (f *follower) run(ctx context.Context, seeds []string) {
@@ -157,13 +166,15 @@ func (f *follower) run(ctx context.Context, seeds []string) {
 				return
 			}
 		case <-emit.C:
-			if !f.dirty && time.Since(quiet) < f.client.cfg.Poll && (!expires || f.client.cfg.Now().Before(due)) {
+			still := time.Since(quiet)
+			late := still >= f.client.cfg.Poll || f.beats && still >= min(calmBeats, f.client.cfg.Poll)
+			if !f.dirty && !late && (!expires || f.client.cfg.Now().Before(due)) {
 				continue
 			}
-			quiet, f.dirty = time.Now(), false
-			s := f.snapshot()
-			due, expires = expiry(s)
-			if !f.yield(s, nil) {
+			quiet, f.dirty, f.beats = time.Now(), false, false
+			f.last = f.snapshot()
+			due, expires = expiry(f.last)
+			if !f.yield(f.last, nil) {
 				return
 			}
 		}
@@ -176,17 +187,34 @@ func (f *follower) reload(ctx context.Context, seeds []string) bool {
 	if err != nil {
 		return ctx.Err() == nil && f.yield(nil, err)
 	}
-	f.from = view.From
+	before := f.values
+	f.from, f.dirty = view.From, true
 	f.nodes, f.pairs = map[string]gossip.Node{}, map[string]gossip.Pair{}
-	f.rings, f.partitions = map[string]*ring.Desc{}, map[string]*partition.Desc{}
-	f.changed, f.dirty = map[string]bool{}, true
+	f.values, f.own = map[string]Value{}, map[string]bool{}
 	for _, n := range view.Nodes {
 		f.nodes[n.Name] = n
 	}
 	for _, p := range view.Pairs {
-		f.pairs[p.Key] = p
+		f.take(p, before[p.Key])
 	}
 	return true
+}
+
+// take replaces a pair by another one. What cannot be decoded is kept as it is.
+func (f *follower) take(p gossip.Pair, before Value) {
+	v, err := Value{Bytes: len(p.Value)}, error(nil)
+	switch p.Codec {
+	case ring.Codec:
+		v.Ring, err = ring.DecodeValueLike(p.Value, before.Ring)
+	case partition.Codec:
+		v.Partitions, err = partition.DecodeValueLike(p.Value, before.Partitions)
+	}
+	delete(f.values, p.Key)
+	delete(f.own, p.Key)
+	if err == nil && (v.Ring != nil || v.Partitions != nil) {
+		f.values[p.Key], p.Value = v, nil
+	}
+	f.pairs[p.Key] = p
 }
 
 func (f *follower) hear(e gossip.Event) {
@@ -202,18 +230,21 @@ func (f *follower) hear(e gossip.Event) {
 // merge takes a pair in as a member would. What cannot be read is left as it was.
 func (f *follower) merge(in gossip.Pair) {
 	cur, known := f.pairs[in.Key]
+	v := f.values[in.Key]
 	switch {
 	case !known || in.Codec != cur.Codec:
 		if !in.Deleted {
-			f.pairs[in.Key], f.dirty = in, true
+			f.take(in, Value{})
+			f.dirty = true
 		}
 		return
-	case in.Codec == ring.Codec:
-		f.mergeRing(cur, in)
-	case in.Codec == partition.Codec:
-		f.mergePartitions(cur, in)
-	default:
-		f.pairs[in.Key], f.dirty = in, true
+	case v.Ring != nil:
+		f.mergeRing(in, v)
+	case v.Partitions != nil:
+		f.mergePartitions(in, v)
+	case !bytes.Equal(in.Value, cur.Value):
+		f.take(in, Value{})
+		f.dirty = true
 	}
 	if in.Deleted && in.UpdateTimeMillis > cur.UpdateTimeMillis {
 		cur.Deleted, cur.UpdateTimeMillis = true, in.UpdateTimeMillis
@@ -221,33 +252,48 @@ func (f *follower) merge(in gossip.Pair) {
 	}
 }
 
-func (f *follower) mergeRing(cur, in gossip.Pair) {
-	d := f.rings[in.Key]
-	if d == nil {
-		var err error
-		if d, err = ring.DecodeValue(cur.Value); err != nil {
-			f.pairs[in.Key] = in
-			return
+func (f *follower) mergeRing(in gossip.Pair, v Value) {
+	news, err := ring.DecodeNews(in.Value, v.Ring)
+	if err != nil || len(news.Instances) == 0 {
+		return
+	}
+	if !f.own[in.Key] {
+		v.Ring, f.own[in.Key] = v.Ring.Clone(), true
+	}
+	was := &ring.Desc{Instances: make(map[string]ring.Instance, len(news.Instances))}
+	for id := range news.Instances {
+		if i, ok := v.Ring.Instances[id]; ok {
+			was.Instances[id] = i
 		}
-		f.rings[in.Key] = d
 	}
-	if change, err := ring.DecodeValue(in.Value); err == nil && ring.Merge(d, change, false, f.client.cfg.Now()) != nil {
-		f.changed[in.Key], f.dirty = true, true
+	change := ring.Merge(v.Ring, news, false, f.client.cfg.Now())
+	switch {
+	case change == nil:
+	case ring.SameButHeartbeats(was, change) && f.allHealthy(in.Key):
+		f.beats = true
+	default:
+		v.Bytes, f.dirty = len(ring.EncodeValue(v.Ring)), true
 	}
+	f.values[in.Key] = v
 }
 
-func (f *follower) mergePartitions(cur, in gossip.Pair) {
-	d := f.partitions[in.Key]
-	if d == nil {
-		var err error
-		if d, err = partition.DecodeValue(cur.Value); err != nil {
-			f.pairs[in.Key] = in
-			return
-		}
-		f.partitions[in.Key] = d
+// allHealthy tells whether a heartbeat in a ring is no news: nobody waits for one.
+func (f *follower) allHealthy(key string) bool {
+	if f.last == nil {
+		return false
 	}
-	if change, err := partition.DecodeValue(in.Value); err == nil && partition.Merge(d, change, false, f.client.cfg.Now()) != nil {
-		f.changed[in.Key], f.dirty = true, true
+	r, ok := f.last.Ring(key)
+	return ok && r.HealthyCount == len(r.Instances)
+}
+
+func (f *follower) mergePartitions(in gossip.Pair, v Value) {
+	change, err := partition.DecodeValueLike(in.Value, v.Partitions)
+	if err != nil || change == v.Partitions {
+		return
+	}
+	d := v.Partitions.Clone()
+	if partition.Merge(d, change, false, f.client.cfg.Now()) != nil {
+		f.values[in.Key], f.dirty = Value{Partitions: d, Bytes: len(partition.EncodeValue(d))}, true
 	}
 }
 
@@ -256,20 +302,12 @@ func (f *follower) snapshot() *Snapshot {
 	for _, n := range f.nodes {
 		v.Nodes = append(v.Nodes, n)
 	}
-	for key, p := range f.pairs {
-		if f.changed[key] {
-			if d := f.rings[key]; d != nil {
-				p.Value = ring.EncodeValue(d)
-			}
-			if d := f.partitions[key]; d != nil {
-				p.Value = partition.EncodeValue(d)
-			}
-			f.pairs[key] = p
-			delete(f.changed, key)
-		}
+	for _, p := range f.pairs {
 		v.Pairs = append(v.Pairs, p)
 	}
 	o := f.client.options(Join)
 	o.Note = "joined as " + f.guest.Name()
+	o.Before, o.Values = f.last, f.values
+	clear(f.own)
 	return Build(v, o)
 }

@@ -46,7 +46,7 @@ func (c *cluster) Watch(ctx context.Context) iter.Seq2[*client.Snapshot, error] 
 func (c *cluster) Views(ctx context.Context) ([]*client.Snapshot, error) {
 	last := c.last.Load()
 	if last == nil || len(last.Members) <= sampleLeast || last.StateBytes*len(last.Members) <= viewsBudget {
-		return c.client.Views(ctx)
+		return c.client.ViewsLike(ctx, last)
 	}
 	return c.sample(ctx, last)
 }
@@ -79,7 +79,7 @@ func (c *cluster) sample(ctx context.Context, last *client.Snapshot) ([]*client.
 	var errs []error
 	for i := range n {
 		m := alive[(i*len(alive)/n+round)%len(alive)]
-		v, err := c.client.SnapshotFrom(ctx, m.Addr)
+		v, err := c.client.SnapshotFromLike(ctx, m.Addr, last)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))
 			continue

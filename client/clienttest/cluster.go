@@ -32,6 +32,8 @@ type Config struct {
 	Label string
 	// Live makes members gossip every few milliseconds; otherwise they only do on Sync.
 	Live bool
+	// Usual makes members gossip at the intervals that members have in production.
+	Usual bool
 	// Alone keeps members from joining each other: each is an island of one.
 	Alone bool
 }
@@ -95,7 +97,11 @@ func (c *Cluster) open(name string) (*node, error) {
 	cfg.DisableAdvertiseAddressCheck = true
 	cfg.BroadcastTimeoutForLocalUpdates, cfg.LeaveTimeout = 0, 100*time.Millisecond
 	cfg.GossipInterval, cfg.PullPushInterval = time.Hour, 0
-	if c.cfg.Live {
+	switch {
+	case c.cfg.Usual:
+		usual := gossip.DefaultConfig()
+		cfg.GossipInterval, cfg.PullPushInterval = usual.GossipInterval, usual.PullPushInterval
+	case c.cfg.Live:
 		cfg.GossipInterval, cfg.PullPushInterval = 20*time.Millisecond, 500*time.Millisecond
 	}
 	if !c.cfg.Alone {

@@ -91,7 +91,7 @@ var cases = map[string]struct {
 	"empty-ring": {"", func(c *cluster) { clear(c.ingesters.Instances) }},
 	"zone-restart": {"zone b", func(c *cluster) {
 		for _, id := range []string{"ingester-1", "ingester-4"} {
-			c.edit(id, clienttest.Aged(now, 7*time.Minute))
+			c.edit(id, clienttest.Aged(now, 330*time.Second))
 		}
 	}},
 	"future-heartbeat": {"ingester-3", func(c *cluster) { c.edit("ingester-3", clienttest.Aged(now, -48*time.Hour)) }},
@@ -203,10 +203,10 @@ func TestEachRule(t *testing.T) {
 var zoneB = map[string]func(*cluster){
 	"killed": func(c *cluster) {
 		for _, id := range []string{"ingester-1", "ingester-4"} {
-			c.edit(id, clienttest.Aged(now, 7*time.Minute))
+			c.edit(id, clienttest.Aged(now, 330*time.Second))
 		}
 		for _, id := range []string{"live-store-1", "live-store-3"} {
-			clienttest.Edit(c.liveStores, id, clienttest.Aged(now, 7*time.Minute))
+			clienttest.Edit(c.liveStores, id, clienttest.Aged(now, 330*time.Second))
 		}
 		c.nodes[1].State, c.nodes[4].State = gossip.NodeSuspect, gossip.NodeDead
 	},
@@ -225,7 +225,7 @@ var zoneB = map[string]func(*cluster){
 	},
 	"coming back": func(c *cluster) {
 		c.edit("ingester-1", func(i *ring.Instance) { i.State, i.RegisteredTimestamp = ring.Joining, now.Unix()-20 })
-		clienttest.Edit(c.liveStores, "live-store-1", clienttest.Aged(now, 7*time.Minute))
+		clienttest.Edit(c.liveStores, "live-store-1", clienttest.Aged(now, 330*time.Second))
 	},
 }
 
@@ -244,12 +244,13 @@ func TestZoneRestartIsOneFinding(t *testing.T) {
 // TestNoRestart: trouble in two zones, trouble that lasts, a lost quorum, and what only looks alike are said one by one.
 func TestNoRestart(t *testing.T) {
 	cases := map[string]func(*cluster){
-		"two zones": func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, 7*time.Minute)) },
-		"for long":  func(c *cluster) { zoneB["killed"](c); c.edit("ingester-1", clienttest.Aged(now, time.Hour)) },
-		"forgotten": func(c *cluster) { zoneB["left"](c); clear(c.partitions.Owners) },
-		"poisoned":  func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, -time.Hour)) },
+		"two zones":         func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, 330*time.Second)) },
+		"over ten timeouts": func(c *cluster) { clienttest.Edit(c.liveStores, "live-store-1", clienttest.Aged(now, 7*time.Minute)) },
+		"for long":          func(c *cluster) { zoneB["killed"](c); c.edit("ingester-1", clienttest.Aged(now, time.Hour)) },
+		"forgotten":         func(c *cluster) { zoneB["left"](c); clear(c.partitions.Owners) },
+		"poisoned":          func(c *cluster) { zoneB["killed"](c); c.edit("ingester-0", clienttest.Aged(now, -time.Hour)) },
 		"no zones": func(c *cluster) {
-			c.edit("ingester-0", func(i *ring.Instance) { i.Zone, i.Timestamp = "", now.Unix()-420 })
+			c.edit("ingester-0", func(i *ring.Instance) { i.Zone, i.Timestamp = "", now.Unix()-330 })
 		},
 		"last owners": func(c *cluster) { zoneB["killed"](c); delete(c.partitions.Owners, "live-store-0") },
 	}

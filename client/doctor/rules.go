@@ -7,8 +7,8 @@ func table() []Rule {
 	return []Rule{
 		// It comes first, because what it explains is not said by the rules behind it.
 		{ID: "zone-restart", Severity: client.Warning, Title: "One zone is restarting, or has just stopped", view: zoneRestart,
-			Why:  "Members of a single zone are silent, leaving or joining, for less than 15 minutes; every other zone is well and every quorum stands. A rolling restart of a zone looks like this, and so do the first minutes after the loss of one.",
-			Cure: "Wait until it is over before anything else is stopped: ringctl wait --for=healthy. After 15 minutes each member that is still away is a finding of its own."},
+			Why:  "Members of a single zone are silent, leaving or joining; every other zone is well and every quorum stands. None of them has been silent for ten heartbeat timeouts, nor for five minutes longer than one, and none has been joining for 15 minutes. A rolling restart of a zone looks like this, and so do the first minutes after the loss of one.",
+			Cure: "Wait until it is over before anything else is stopped: ringctl wait --for=healthy. When a member is away for longer than that, each that is still away is a finding of its own (unhealthy-member)."},
 		{ID: "write-quorum-lost", Severity: client.Critical, Title: "Some keys have no write quorum", ring: writeQuorum,
 			Why:  "The replicas of these keys that are ACTIVE with a fresh heartbeat are fewer than a majority of the replication factor. Every write of such a key fails.",
 			Cure: "Bring the named members back. If they are gone for good, forget them: their keys then fall to other members."},

@@ -10,8 +10,19 @@ import (
 	"github.com/ringctl/ringctl/client"
 )
 
-// restartTime is how long the members of a zone may be away before their absence is no restart any more.
-const restartTime = 15 * time.Minute
+const (
+	// restartTime is how long a member may take to come in before it is no restart any more.
+	restartTime = 15 * time.Minute
+	// silentTimeouts and silentTime bound how long one may be silent: so many heartbeat timeouts, and so long after the first.
+	silentTimeouts = 10
+	silentTime     = 5 * time.Minute
+)
+
+// patience is how long members of a ring may be silent or gone before their absence is no restart any more.
+func patience(r *client.Ring) time.Duration {
+	timeout := time.Duration(r.HeartbeatTimeout)
+	return min(silentTimeouts*timeout, timeout+silentTime)
+}
 
 // away is what one view tells about members that are on their way out or in, by ring and id.
 type away struct {
@@ -47,7 +58,7 @@ func restarting(v *client.Snapshot) (zone string, a away, ok bool) {
 func (a *away) ring(v *client.Snapshot, r *client.Ring) bool {
 	for n := range r.Instances {
 		i := &r.Instances[n]
-		silent := v.At.Sub(i.Heartbeat)
+		silent, limit := v.At.Sub(i.Heartbeat), patience(r)
 		switch {
 		case i.Health == client.Future || i.Heartbeat.IsZero():
 			return false
@@ -56,18 +67,18 @@ func (a *away) ring(v *client.Snapshot, r *client.Ring) bool {
 		case i.State == "LEAVING":
 			a.why[r.Name+" "+i.ID] = "LEAVING"
 		case i.State == "PENDING" || i.State == "JOINING":
-			silent = v.At.Sub(i.Registered)
+			silent, limit = v.At.Sub(i.Registered), restartTime
 			a.why[r.Name+" "+i.ID] = i.State
 		default:
 			continue
 		}
 		a.zones[i.Zone] = true
-		if silent > restartTime {
+		if silent > limit {
 			return false
 		}
 	}
 	for _, t := range r.Tombstones {
-		if v.At.Sub(t.At) < restartTime {
+		if v.At.Sub(t.At) < patience(r) {
 			a.left[r.Key+" "+t.ID] = t.Zone
 		}
 	}

@@ -28,11 +28,23 @@ type Options struct {
 	ZoneAware         *bool
 	// Profiles override single rings, by key or short name. Fields that are zero keep the usual setting.
 	Profiles map[string]Profile
+	// Before is an earlier snapshot of the same cluster. It changes nothing about the result, but what is still as it was
+	// is shared with it instead of worked out again. The result does not keep it.
+	Before *Snapshot
+	// Values stand for the values of pairs, by key, where they are decoded already. They are kept.
+	Values map[string]Value
+}
+
+// Value is the decoded value of a pair: exactly one of Ring and Partitions is set. Bytes is its encoded size.
+type Value struct {
+	Ring       *ring.Desc
+	Partitions *partition.Desc
+	Bytes      int
 }
 
 // contents are the decoded values behind a snapshot.
 type contents struct {
-	pairs      []gossip.Pair
+	pairs      []gossip.Pair // decoded ones without their values
 	nodes      []gossip.Node
 	rings      map[string]*ring.Desc
 	partitions map[string]*partition.Desc
@@ -41,7 +53,8 @@ type contents struct {
 }
 
 func newContents(v *gossip.View, o Options) *contents {
-	return &contents{pairs: v.Pairs, nodes: v.Nodes, options: o, rings: map[string]*ring.Desc{},
+	o.Before, o.Values = nil, nil
+	return &contents{nodes: v.Nodes, options: o, rings: map[string]*ring.Desc{},
 		partitions: map[string]*partition.Desc{}, configs: map[string]ring.Config{}}
 }
 
@@ -62,7 +75,8 @@ func Build(v *gossip.View, o Options) *Snapshot {
 			State: n.State.String(), Guest: IsGuest(n.Name)})
 	}
 	slices.SortFunc(s.Members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
-	keys := s.decode(v.Pairs)
+	reuse := reuse{o.Before}
+	keys := s.decode(v.Pairs, o.Values, reuse)
 	s.Products = productsOf(keys)
 	product := o.Product
 	if product == "" && len(s.Products) == 1 {
@@ -73,11 +87,15 @@ func Build(v *gossip.View, o Options) *Snapshot {
 	for i := range s.Rings {
 		r := &s.Rings[i]
 		r.Name, r.Product = short[r.Key], productFor(r.Key, product)
-		s.fillRing(r, c.rings[r.Key], c.profile(r.Key, r.Name, product))
+		s.fillRing(r, c.rings[r.Key], c.profile(r.Key, r.Name, product), reuse)
 	}
+	steady := reuse.steady(s)
 	for i := range s.PartitionRings {
 		r := &s.PartitionRings[i]
 		r.Name, r.Product = short[r.Key], productFor(r.Key, product)
+		if steady && reuse.partitions(s, r) {
+			continue
+		}
 		s.fillPartitions(r, c.partitions[r.Key], c.profile(r.Key, r.Name, product))
 	}
 	s.linkMembers()
@@ -100,33 +118,36 @@ func productFor(key, product string) string {
 }
 
 // decode sorts the pairs into rings, partition rings and opaque keys by their codec, and returns all keys.
-func (s *Snapshot) decode(pairs []gossip.Pair) []string {
+func (s *Snapshot) decode(pairs []gossip.Pair, values map[string]Value, reuse reuse) []string {
 	var keys []string
 	for _, p := range pairs {
 		keys = append(keys, p.Key)
-		s.StateBytes += len(p.Value) + len(p.Key)
+		v, known := values[p.Key]
+		if !known {
+			v.Bytes = len(p.Value)
+		}
+		s.StateBytes += v.Bytes + len(p.Key)
 		var err error
-		switch p.Codec {
-		case ring.Codec:
-			var d *ring.Desc
-			if d, err = ring.DecodeValue(p.Value); err == nil {
-				s.contents.rings[p.Key] = d
-				s.Rings = append(s.Rings, Ring{Key: p.Key, Deleted: p.Deleted, Bytes: len(p.Value)})
-				continue
-			}
-		case partition.Codec:
-			var d *partition.Desc
-			if d, err = partition.DecodeValue(p.Value); err == nil {
-				s.contents.partitions[p.Key] = d
-				s.PartitionRings = append(s.PartitionRings, PartitionRing{Key: p.Key, Deleted: p.Deleted, Bytes: len(p.Value)})
-				continue
-			}
+		if !known {
+			err = reuse.decode(p, &v)
 		}
-		o := Opaque{Key: p.Key, Codec: p.Codec, Bytes: len(p.Value), Deleted: p.Deleted}
-		if err != nil {
-			o.Error = err.Error()
+		switch {
+		case v.Ring != nil:
+			s.contents.rings[p.Key] = v.Ring
+			s.Rings = append(s.Rings, Ring{Key: p.Key, Deleted: p.Deleted, Bytes: v.Bytes})
+			p.Value = nil
+		case v.Partitions != nil:
+			s.contents.partitions[p.Key] = v.Partitions
+			s.PartitionRings = append(s.PartitionRings, PartitionRing{Key: p.Key, Deleted: p.Deleted, Bytes: v.Bytes})
+			p.Value = nil
+		default:
+			o := Opaque{Key: p.Key, Codec: p.Codec, Bytes: len(p.Value), Deleted: p.Deleted}
+			if err != nil {
+				o.Error = err.Error()
+			}
+			s.Opaque = append(s.Opaque, o)
 		}
-		s.Opaque = append(s.Opaque, o)
+		s.contents.pairs = append(s.contents.pairs, p)
 	}
 	slices.SortFunc(s.Rings, func(a, b Ring) int { return strings.Compare(a.Key, b.Key) })
 	slices.SortFunc(s.PartitionRings, func(a, b PartitionRing) int { return strings.Compare(a.Key, b.Key) })
@@ -214,13 +235,13 @@ func (c *contents) newestHeartbeat(now time.Time) int64 {
 	return 0
 }
 
-func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile) {
+func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile, reuse reuse) {
 	now := s.At
 	r.HeartbeatTimeout = Duration(p.HeartbeatTimeout)
 	r.States = map[string]int{}
-	r.Hash = d.TopologyHash().String()
-	r.Instances = make([]Instance, 0, len(d.Instances))
-	for id, i := range d.Instances {
+	old := reuse.ring(s, r, p)
+	for _, id := range idsOf(d, old) {
+		i := d.Instances[id]
 		if i.State == ring.Left {
 			r.Tombstones = append(r.Tombstones, Tombstone{ID: id, At: Unix(i.Timestamp), Addr: i.Addr, Zone: i.Zone})
 			continue
@@ -233,18 +254,29 @@ func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile) {
 		}
 		r.Instances = append(r.Instances, inst)
 	}
-	slices.SortFunc(r.Instances, func(a, b Instance) int { return strings.Compare(a.ID, b.ID) })
-	slices.SortFunc(r.Tombstones, func(a, b Tombstone) int { return strings.Compare(a.ID, b.ID) })
 	r.settings(p)
 	cfg := ring.Config{ReplicationFactor: r.ReplicationFactor, ZoneAwareness: r.ZoneAware, HeartbeatTimeout: p.HeartbeatTimeout}
 	s.contents.configs[r.Key] = cfg
+	if old != nil && r.sameHealth(old) {
+		r.take(old)
+		return
+	}
 	built := ring.New(d, cfg)
-	r.own(built)
+	share := make(map[string]float64, len(r.Instances))
+	for _, o := range built.Ownership() {
+		share[o.ID] = o.Percent
+	}
+	r.own(share)
 	if !r.Stateless && r.Tokens > 0 {
 		r.Write, r.Read = QuorumOf(built, ring.Write, now), QuorumOf(built, ring.Read, now)
 	}
-	for _, dup := range d.DuplicateTokens() {
-		r.DuplicateTokens = append(r.DuplicateTokens, DuplicateToken{Token: dup.Token, Instances: dup.Holders})
+	if old != nil {
+		r.Hash, r.DuplicateTokens = old.Hash, old.DuplicateTokens
+	} else {
+		r.Hash = d.TopologyHash().String()
+		for _, dup := range d.DuplicateTokens() {
+			r.DuplicateTokens = append(r.DuplicateTokens, DuplicateToken{Token: dup.Token, Instances: dup.Holders})
+		}
 	}
 	r.judge()
 }
@@ -307,11 +339,7 @@ func (r *Ring) settings(p Profile) {
 }
 
 // own fills in who owns how much, and the zones.
-func (r *Ring) own(built *ring.Ring) {
-	share := make(map[string]float64, len(r.Instances))
-	for _, o := range built.Ownership() {
-		share[o.ID] = o.Percent
-	}
+func (r *Ring) own(share map[string]float64) {
 	byZone := map[string]*Zone{}
 	shares := map[string][]float64{}
 	var all []float64
@@ -375,10 +403,16 @@ func spreadOf(shares []float64) Spread {
 // linkMembers finds the ring entries of gossip members: the gossip name is usually the host name, to which a
 // random part is added, and the instance id is the host name.
 func (s *Snapshot) linkMembers() {
-	byName := map[string][]string{}
+	byName := make(map[string][]string, 2*len(s.Members))
+	for i := range s.Members {
+		byName[s.Members[i].Name], byName[Stem(s.Members[i].Name)] = nil, nil
+	}
 	for i := range s.Rings {
-		for _, inst := range s.Rings[i].Instances {
-			byName[inst.ID] = append(byName[inst.ID], s.Rings[i].Key+"/"+inst.ID)
+		for n := range s.Rings[i].Instances {
+			id := s.Rings[i].Instances[n].ID
+			if have, asked := byName[id]; asked {
+				byName[id] = append(have, s.Rings[i].Key+"/"+id)
+			}
 		}
 	}
 	for i := range s.Members {

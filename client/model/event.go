@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -190,6 +191,14 @@ func (e *eventer) partitionRing(a, b *PartitionRing) {
 			e.changed(PartitionLock, a.Key, id, LockText(x.Locked), LockText(y.Locked), false)
 		}
 	})
+	e.owners(a, b)
+	e.changed(RingVerdict, a.Key, "", string(a.Verdict), string(b.Verdict), b.Verdict.Rank() > a.Verdict.Rank())
+}
+
+func (e *eventer) owners(a, b *PartitionRing) {
+	if a.sharesOwners(b) {
+		return
+	}
 	forBoth(a.AllOwners(), b.AllOwners(), func(o *Owner) string { return o.ID }, func(x, y *Owner) {
 		switch {
 		case y == nil:
@@ -200,7 +209,12 @@ func (e *eventer) partitionRing(a, b *PartitionRing) {
 			e.changed(PartitionOwnerHealth, a.Key, x.ID, string(x.Health), string(y.Health), y.Health != Healthy)
 		}
 	})
-	e.changed(RingVerdict, a.Key, "", string(a.Verdict), string(b.Verdict), b.Verdict.Rank() > a.Verdict.Rank())
+}
+
+// sharesOwners tells whether the owners of two rings are the same values in memory, because one was made from the other.
+func (r *PartitionRing) sharesOwners(b *PartitionRing) bool {
+	same := func(a, b []Owner) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+	return same(r.Orphans, b.Orphans) && slices.EqualFunc(r.Partitions, b.Partitions, func(x, y Partition) bool { return same(x.Owners, y.Owners) })
 }
 
 // LockText is "locked" or "unlocked".

@@ -30,12 +30,18 @@ func (s *Snapshot) fillPartitions(r *PartitionRing, d *partition.Desc, p Profile
 	}
 	traffic := trafficOf(d)
 	byPartition := map[int32][]Owner{}
+	byID := map[string]*Instance{}
+	if found {
+		for i := range instances.Instances {
+			byID[instances.Instances[i].ID] = &instances.Instances[i]
+		}
+	}
 	for id, o := range d.Owners {
 		if o.State == partition.OwnerDeleted {
 			r.Tombstones++
 			continue
 		}
-		byPartition[o.OwnedPartition] = append(byPartition[o.OwnedPartition], s.ownerOf(id, o, instances))
+		byPartition[o.OwnedPartition] = append(byPartition[o.OwnedPartition], ownerOf(id, o, byID))
 		r.Owners++
 	}
 	r.Partitions = make([]Partition, 0, len(d.Partitions))
@@ -105,12 +111,9 @@ func (o *Owner) Readable() bool {
 }
 
 // ownerOf looks the instance of an owner up.
-func (s *Snapshot) ownerOf(id string, o partition.Owner, instances *Ring) Owner {
+func ownerOf(id string, o partition.Owner, instances map[string]*Instance) Owner {
 	out := Owner{ID: id, Instance: ownerInstance(id, o.OwnedPartition), Partition: o.OwnedPartition, Since: Unix(o.UpdatedTimestamp), Health: NoInstance}
-	if instances == nil {
-		return out
-	}
-	if i, ok := instances.Instance(out.Instance); ok {
+	if i := instances[out.Instance]; i != nil {
 		out.Zone, out.Addr, out.State, out.Health = i.Zone, i.Addr, i.State, i.Health
 	}
 	return out

@@ -409,11 +409,16 @@ func (r *PartitionRing) Partition(id int32) (*Partition, bool) {
 // Age is how old the snapshot is at the given moment.
 func (s *Snapshot) Age(now time.Time) time.Duration { return now.Sub(s.At) }
 
-// View is what the snapshot was built from: the members and the pairs as they came. It is empty for a snapshot that was
-// not made by [Build]. The caller must not change it.
+// View is what the snapshot was built from: the members and the pairs, their values encoded anew. It is empty for a
+// snapshot that was not made by [Build]. The caller must not change it.
 func (s *Snapshot) View() *gossip.View {
+	v := &gossip.View{From: s.Addr, At: s.At}
 	if s.contents == nil {
-		return &gossip.View{From: s.Addr, At: s.At}
+		return v
 	}
-	return &gossip.View{From: s.Addr, At: s.At, Nodes: s.contents.nodes, Pairs: s.contents.pairs}
+	v.Nodes = s.contents.nodes
+	for _, p := range s.contents.pairs {
+		v.Pairs = append(v.Pairs, s.contents.pair(p))
+	}
+	return v
 }

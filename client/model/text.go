@@ -104,7 +104,7 @@ func Age(d time.Duration) string {
 // Decode is a snapshot without judgement: enough to see whether entries are there.
 func Decode(v *gossip.View, o Options) *Snapshot {
 	s := &Snapshot{Addr: v.From, From: v.From, At: o.Now, contents: newContents(v, o)}
-	s.decode(v.Pairs)
+	s.decode(v.Pairs, nil, reuse{})
 	return s
 }
 

@@ -38,7 +38,7 @@ type crowd struct {
 
 func newCrowd(b *testing.B) *crowd {
 	b.Helper()
-	cluster, err := clienttest.Start(b.Context(), clienttest.Config{Live: true})
+	cluster, err := clienttest.Start(b.Context(), clienttest.Config{Usual: true})
 	if err != nil {
 		b.Fatal(err)
 	}

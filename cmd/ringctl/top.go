@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime/debug"
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/client/doctor"
@@ -11,8 +12,14 @@ import (
 	"github.com/ringctl/ringctl/tui"
 )
 
+// topGCPercent: a dashboard stays open for days beside other programs: it should be small
+// rather than quick. What it holds is mostly tokens, which cost the collector
+// next to nothing, so collecting early is cheap.
+const topGCPercent = 30
+
 // top opens the dashboard on a cluster, or on a recording.
 func top(ctx context.Context, t command.Top) error {
+	debug.SetGCPercent(topGCPercent)
 	about := tui.About{Name: t.Name}
 	if t.ReadOnly {
 		about.ReadOnly = "the context is read-only"

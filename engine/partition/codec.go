@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -74,7 +75,9 @@ func (o *Owner) appendFields(b []byte) []byte {
 
 // Unmarshal decodes plain protobuf. It accepts every legal encoding and keeps
 // unknown fields. The result does not alias b.
-func Unmarshal(b []byte) (*Desc, error) {
+func Unmarshal(b []byte) (*Desc, error) { return unmarshalLike(b, NewDesc()) }
+
+func unmarshalLike(b []byte, known *Desc) (*Desc, error) {
 	if len(b) > ring.MaxEncodedSize {
 		return nil, fmt.Errorf("decode partition ring: %d bytes, limit is %d", len(b), ring.MaxEncodedSize)
 	}
@@ -83,7 +86,7 @@ func Unmarshal(b []byte) (*Desc, error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			r.Fail(d.readPartition(r.Bytes()))
+			r.Fail(d.readPartition(r.Bytes(), known))
 		case 2:
 			r.Fail(d.readOwner(r.Bytes()))
 		default:
@@ -96,7 +99,7 @@ func Unmarshal(b []byte) (*Desc, error) {
 	return d, nil
 }
 
-func (d *Desc) readPartition(b []byte) error {
+func (d *Desc) readPartition(b []byte, known *Desc) error {
 	var key int32
 	var value []byte
 	r := ring.NewReader(b)
@@ -113,7 +116,7 @@ func (d *Desc) readPartition(b []byte) error {
 	if err := r.Err(); err != nil {
 		return err
 	}
-	p, err := decodePartition(value)
+	p, err := decodePartition(value, known.Partitions[key].Tokens)
 	if err != nil {
 		return fmt.Errorf("partition %d: %w", key, err)
 	}
@@ -124,13 +127,13 @@ func (d *Desc) readPartition(b []byte) error {
 	return nil
 }
 
-func decodePartition(b []byte) (Partition, error) {
+func decodePartition(b []byte, known []uint32) (Partition, error) {
 	var p Partition
 	r := ring.NewReader(b)
 	for r.Next() {
 		switch r.Num() {
 		case fieldTokens:
-			p.Tokens = r.Tokens(p.Tokens)
+			p.Tokens = r.TokensLike(p.Tokens, known)
 		case fieldState:
 			p.State = State(r.Varint())
 		case fieldStateTime:
@@ -208,6 +211,33 @@ func DecodeValue(b []byte) (*Desc, error) {
 		return nil, fmt.Errorf("decode partition ring: %w", err)
 	}
 	return Unmarshal(plain)
+}
+
+// DecodeValueLike is [DecodeValue] for somebody who has seen the ring before:
+// it gives known itself when nothing has changed, and shares tokens with it
+// otherwise. known may be nil.
+func DecodeValueLike(b []byte, known *Desc) (*Desc, error) {
+	if known == nil {
+		return DecodeValue(b)
+	}
+	plain, err := ring.DecodeSnappy(b)
+	if err != nil {
+		return nil, fmt.Errorf("decode partition ring: %w", err)
+	}
+	d, err := unmarshalLike(plain, known)
+	if err == nil && equal(d, known) {
+		return known, nil
+	}
+	return d, err
+}
+
+func equal(a, b *Desc) bool {
+	return bytes.Equal(a.Unknown, b.Unknown) && maps.EqualFunc(a.Partitions, b.Partitions, func(x, y Partition) bool {
+		return x.ID == y.ID && x.State == y.State && x.StateTimestamp == y.StateTimestamp && x.StateChangeLocked == y.StateChangeLocked &&
+			x.StateChangeLockedTimestamp == y.StateChangeLockedTimestamp && slices.Equal(x.Tokens, y.Tokens) && bytes.Equal(x.Unknown, y.Unknown)
+	}) && maps.EqualFunc(a.Owners, b.Owners, func(x, y Owner) bool {
+		return x.OwnedPartition == y.OwnedPartition && x.State == y.State && x.UpdatedTimestamp == y.UpdatedTimestamp && bytes.Equal(x.Unknown, y.Unknown)
+	})
 }
 
 // Hash covers everything in the partition ring, tombstones and unknown fields

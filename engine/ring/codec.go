@@ -77,8 +77,12 @@ func Unmarshal(b []byte) (*Desc, error) {
 	if len(b) > MaxEncodedSize {
 		return nil, fmt.Errorf("decode ring: %d bytes, limit is %d", len(b), MaxEncodedSize)
 	}
-	d := NewDesc()
 	dec := decoder{zones: map[string]string{}}
+	return dec.ring(b)
+}
+
+func (dec *decoder) ring(b []byte) (*Desc, error) {
+	d := NewDesc()
 	r := NewReader(b)
 	for r.Next() {
 		switch r.Num() {
@@ -97,8 +101,13 @@ func Unmarshal(b []byte) (*Desc, error) {
 	return d, nil
 }
 
-// decoder keeps one copy of strings that repeat all over a ring.
-type decoder struct{ zones map[string]string }
+// decoder keeps one copy of strings that repeat all over a ring, and shares
+// what it can with the instances that are known.
+type decoder struct {
+	zones    map[string]string
+	known    map[string]Instance
+	newsOnly bool
+}
 
 func (dec *decoder) zone(b []byte) string {
 	if z, ok := dec.zones[string(b)]; ok {
@@ -125,8 +134,12 @@ func (dec *decoder) entry(d *Desc, b []byte) error {
 	if err := r.Err(); err != nil {
 		return err
 	}
-	id := string(key)
-	i, err := dec.instance(id, value)
+	known := dec.known[string(key)]
+	if dec.newsOnly && !isNews(value, &known) {
+		return nil
+	}
+	id := text(key, known.ID)
+	i, err := dec.instance(id, value, &known)
 	if err != nil {
 		return fmt.Errorf("instance %q: %w", id, err)
 	}
@@ -137,19 +150,19 @@ func (dec *decoder) entry(d *Desc, b []byte) error {
 	return nil
 }
 
-func (dec *decoder) instance(key string, b []byte) (Instance, error) {
+func (dec *decoder) instance(key string, b []byte, known *Instance) (Instance, error) {
 	var i Instance
 	r := NewReader(b)
 	for r.Next() {
 		switch r.Num() {
 		case fieldAddr:
-			i.Addr = string(r.Bytes())
+			i.Addr = text(r.Bytes(), known.Addr)
 		case fieldTimestamp:
 			i.Timestamp = int64(r.Varint())
 		case fieldState:
 			i.State = State(r.Varint())
 		case fieldTokens:
-			i.Tokens = r.Tokens(i.Tokens)
+			i.Tokens = r.TokensLike(i.Tokens, known.Tokens)
 		case fieldZone:
 			i.Zone = dec.zone(r.Bytes())
 		case fieldRegistered:

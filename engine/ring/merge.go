@@ -48,8 +48,7 @@ func Merge(cur, in *Desc, localCAS bool, now time.Time) (change *Desc) {
 func (d *Desc) accept(in *Desc) (updated []string, tokensChanged bool) {
 	for id, o := range in.Instances {
 		t := d.Instances[id] // zero if unknown: timestamp 0, ACTIVE
-		newer := o.Timestamp > t.Timestamp
-		buries := o.Timestamp == t.Timestamp && o.State == Left && t.State != Left
+		newer, buries := o.supersedes(&t)
 		if !newer && !buries {
 			continue
 		}
@@ -64,6 +63,12 @@ func (d *Desc) accept(in *Desc) (updated []string, tokensChanged bool) {
 		updated = append(updated, id)
 	}
 	return updated, tokensChanged
+}
+
+// supersedes tells whether an incoming instance takes the place of the known
+// one, and why: it is newer, or as old and a tombstone.
+func (i *Instance) supersedes(known *Instance) (newer, buries bool) {
+	return i.Timestamp > known.Timestamp, i.Timestamp == known.Timestamp && i.State == Left && known.State != Left
 }
 
 // bury turns entries missing in in to tombstones at now.

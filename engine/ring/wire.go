@@ -180,6 +180,9 @@ func (r *Reader) Skip(unknown []byte) []byte {
 	return append(unknown, r.buf[r.start:r.pos]...)
 }
 
+// pass leaves the current field out.
+func (r *Reader) pass() { r.skip(r.typ, 0) }
+
 func (r *Reader) skip(typ uint8, depth int) {
 	switch typ {
 	case WireVarint:

@@ -11,32 +11,40 @@ import (
 // changed, within a budget of memory. The zero value is ready.
 type History struct {
 	shots  []*client.Snapshot
-	cost   int
+	costs  []int // of each shot
+	cost   int   // of all
 	Budget int
 }
 
-// historyBudget is in tokens and entries, roughly eight bytes each: the values
-// of a ring are shared with nothing, so a large cluster gets a shorter past.
-const historyBudget = 2 << 20
+// historyBudget is in tokens and entries, roughly eight bytes each: a large
+// cluster gets a shorter past.
+const historyBudget = 1 << 20
 
 // Add remembers a snapshot. changed says whether it differs from the one before
 // in more than heartbeats; the newest snapshot is kept in any case and replaced
 // by the next.
 func (h *History) Add(s *client.Snapshot, changed bool) {
-	if n := len(h.shots); n > 0 && !changed {
-		h.cost -= weight(h.shots[n-1])
-		h.shots = h.shots[:n-1]
+	n := len(h.shots)
+	var before *client.Snapshot
+	if n > 0 {
+		before = h.shots[n-1]
 	}
-	h.shots = append(h.shots, s)
-	h.cost += weight(s)
+	w := weight(s, before)
+	if n > 0 && !changed {
+		w = max(w, h.costs[n-1]) // it takes over what the one before brought
+		h.cost -= h.costs[n-1]
+		h.shots, h.costs = h.shots[:n-1], h.costs[:n-1]
+	}
+	h.shots, h.costs = append(h.shots, s), append(h.costs, w)
+	h.cost += w
 	budget := h.Budget
 	if budget == 0 {
 		budget = historyBudget
 	}
 	for len(h.shots) > 2 && h.cost > budget {
-		h.cost -= weight(h.shots[0])
+		h.cost -= h.costs[0]
 		h.shots[0] = nil
-		h.shots = h.shots[1:]
+		h.shots, h.costs = h.shots[1:], h.costs[1:]
 	}
 }
 
@@ -54,14 +62,27 @@ func (h *History) Span() time.Duration {
 	return h.shots[len(h.shots)-1].At.Sub(h.shots[0].At)
 }
 
-// weight is the rough size of a snapshot in words.
-func weight(s *client.Snapshot) int {
+// weight is the rough size of a snapshot in words. Tokens count where they are
+// not those of the snapshot before, with which they are shared.
+func weight(s, before *client.Snapshot) int {
 	n := 64 + 16*len(s.Members)
 	for i := range s.Rings {
-		n += 32*len(s.Rings[i].Instances) + s.Rings[i].Tokens/2
+		r := &s.Rings[i]
+		n += 64 * len(r.Instances)
+		if !sharesTokens(r, before) {
+			n += r.Tokens / 2
+		}
 	}
 	for i := range s.PartitionRings {
 		n += 24*len(s.PartitionRings[i].Partitions) + 24*s.PartitionRings[i].Owners
 	}
 	return n
+}
+
+func sharesTokens(r *client.Ring, before *client.Snapshot) bool {
+	if before == nil {
+		return false
+	}
+	old, ok := before.Ring(r.Key)
+	return ok && old.Hash == r.Hash && r.Hash != ""
 }
