@@ -85,7 +85,7 @@ func DefaultConfig() Config {
 		RejoinInterval:                  time.Minute,
 		LeftIngestersTimeout:            5 * time.Minute,
 		ObsoleteEntriesTimeout:          30 * time.Second,
-		LeaveTimeout:                    20 * time.Second,
+		LeaveTimeout:                    5 * time.Second,
 		BroadcastTimeoutForLocalUpdates: 10 * time.Second,
 		ReceivedMessagesQueueSize:       1024,
 		ProcessedMessagesQueueSize:      1024,
