@@ -31,10 +31,14 @@ type cacheKey struct {
 const (
 	cacheTraces = -1 - iota
 	cacheTimes
+	cacheGroup
 )
 
-// cachePages is added to a column's number for its decompressed pages.
-const cachePages = 1 << 20
+// Added to a column's number for its decompressed pages, and for its values.
+const (
+	cachePages   = 1 << 20
+	cacheVectors = 2 << 20
+)
 
 // keepsPages tells whether decompressed pages of a chunk of n stored bytes are
 // worth their place: half of a warm query is decompression. Small caches belong
@@ -70,15 +74,16 @@ func (c *Cache) get(k cacheKey) any {
 	return e.Value.(*cached).v
 }
 
-// put keeps v, unless it alone is an eighth of the cache.
-func (c *Cache) put(k cacheKey, v any, size int64) {
+// put keeps v, unless it alone is an eighth of the cache or something is there;
+// it tells whether it did.
+func (c *Cache) put(k cacheKey, v any, size int64) bool {
 	if size > c.limit/8 {
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byKey[k] != nil {
-		return
+		return false
 	}
 	c.byKey[k] = c.order.PushFront(&cached{k, v, size})
 	c.size += size
@@ -88,6 +93,21 @@ func (c *Cache) put(k cacheKey, v any, size int64) {
 		delete(c.byKey, old.key)
 		c.size -= old.size
 	}
+	return true
+}
+
+// take removes what is kept under k and returns it.
+func (c *Cache) take(k cacheKey) any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byKey[k]
+	if e == nil {
+		return nil
+	}
+	delete(c.byKey, k)
+	old := c.order.Remove(e).(*cached)
+	c.size -= old.size
+	return old.v
 }
 
 // Forget drops everything of a block.

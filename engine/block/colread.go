@@ -1,9 +1,11 @@
 package block
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
 	"github.com/ringctl/ringctl/engine/query"
@@ -100,19 +102,61 @@ func (c *columnReader) Dict(ctx context.Context) (*query.Dict, error) {
 	return c.s.dict(ctx, c.n)
 }
 
-// Read implements query.Column.
+// Read implements query.Column. A column that is read whole while its pages are
+// in the cache is asked for often: it is kept as it was returned.
 func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
 	dst.Reset()
 	switch c.form {
-	case startForm:
-		return c.s.readStart(ctx, within, dst)
 	case parentForm:
 		return c.s.readParents(ctx, dst)
 	case traceForm:
 		return c.s.readPerTrace(ctx, c.n, c.t, dst)
-	case asIs, directForm, durationForm: // read chunk by chunk
 	}
-	return c.s.read(ctx, c.n, within, func(r *raw) error {
+	cache, pages := c.s.b.cache, c.s.pagesKey(c.n)
+	key := pages
+	key.leaf = c.n + cacheVectors
+	if v, ok := cache.get(key).(*query.Vector); ok {
+		lend(v, dst)
+		return nil
+	}
+	if c.s.worthWhole(c.n, within) {
+		within = nil
+	}
+	again := cache.get(pages) != nil
+	whole, err := c.fill(ctx, within, dst)
+	if err != nil || !again || !whole {
+		return err
+	}
+	if v, size := cloned(dst); cache.put(key, v, size) {
+		cache.take(pages)
+	}
+	return nil
+}
+
+// worthWhole tells whether the other pages of a column should be read too, so
+// that it is in the cache for the next question.
+func (s *segment) worthWhole(n int, within query.Bitmap) bool {
+	c := s.chunk(n)
+	l, err := s.list(n)
+	if err != nil || within == nil || s.b.few || !s.b.cache.keepsPages(c.End-c.Data) {
+		return false
+	}
+	hit := 0
+	for i := range l.pages {
+		if overlaps(within, &l.pages[i]) {
+			hit++
+		}
+	}
+	return 2*hit >= len(l.pages)
+}
+
+// fill reads the column into dst; whole tells whether no page was left out.
+func (c *columnReader) fill(ctx context.Context, within query.Bitmap, dst *query.Vector) (whole bool, err error) {
+	if c.form == startForm {
+		return c.s.readStart(ctx, within, dst)
+	}
+	err = c.s.read(ctx, c.n, within, func(r *raw) error {
+		whole = !r.partial
 		switch {
 		case c.form == directForm:
 			return r.direct(dst)
@@ -126,6 +170,20 @@ func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query
 		r.vector(c.t, dst)
 		return nil
 	})
+	return whole, err
+}
+
+// lend makes dst show what v holds.
+func lend(v, dst *query.Vector) {
+	dst.Dict, dst.Codes, dst.Ints, dst.Floats = v.Dict, v.Codes, v.Ints, v.Floats
+	dst.Arena, dst.Offsets, dst.Gap, dst.Rows = v.Arena, v.Offsets, v.Gap, v.Rows
+}
+
+// cloned is a copy of what a column returned, and its size.
+func cloned(v *query.Vector) (*query.Vector, int64) {
+	out := &query.Vector{Dict: v.Dict, Codes: slices.Clone(v.Codes), Ints: slices.Clone(v.Ints), Floats: slices.Clone(v.Floats),
+		Arena: bytes.Clone(v.Arena), Offsets: slices.Clone(v.Offsets), Gap: v.Gap, Rows: slices.Clone(v.Rows)}
+	return out, int64(4*(len(v.Codes)+len(v.Offsets)+len(v.Rows)) + 8*(len(v.Ints)+len(v.Floats)) + len(v.Arena))
 }
 
 // dict returns the dictionary of a column, decoded once while the cache has room.

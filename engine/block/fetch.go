@@ -3,6 +3,7 @@ package block
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 
 	"github.com/ringctl/ringctl/engine/query"
@@ -15,6 +16,39 @@ const (
 	joinGap     = 64 << 10
 	manyRegions = 2
 )
+
+// maxGroup is the largest row group that is read whole to find a trace.
+const maxGroup = 7 << 19
+
+// tracesForFind is Traces for a lookup, after which spans will be read: on object
+// storage the first one reads the row group with one request and leaves it for
+// Spans.
+func (s *segment) tracesForFind(ctx context.Context) (*query.Traces, error) {
+	if _, ok := s.b.cache.get(cacheKey{s.b.meta.ID, s.group, cacheTraces}).(*query.Traces); ok || !s.b.few {
+		return s.Traces(ctx)
+	}
+	all := region{at: math.MaxInt64}
+	for n := range s.b.file.Leaves {
+		if c := s.chunk(n); c.Nulls < c.Values {
+			all.at, all.end = min(all.at, c.Start), max(all.end, c.End)
+		}
+	}
+	if all.end-all.at > maxGroup {
+		return s.Traces(ctx)
+	}
+	all.buf = make([]byte, all.end-all.at)
+	if err := s.b.readAt(ctx, DataName, all.buf, all.at); err != nil {
+		return nil, s.b.fault(DataName, err)
+	}
+	near := &regions{list: []region{all}}
+	t, err := s.readTraces(ctx, near)
+	if err == nil {
+		s.b.cache.put(s.groupKey(), near, all.end-all.at)
+	}
+	return t, err
+}
+
+func (s *segment) groupKey() cacheKey { return cacheKey{s.b.meta.ID, s.group, cacheGroup} }
 
 // regions are stretches of a data file in memory. nil has none.
 type regions struct {
@@ -42,6 +76,9 @@ func (r *regions) readAt(ctx context.Context, b *Block, p []byte, off int64) err
 
 // fetch reads the pages of all columns that within(leaf) wants, in few reads.
 func (s *segment) fetch(ctx context.Context, within func(leaf int) query.Bitmap) (*regions, error) {
+	if all, ok := s.b.cache.take(s.groupKey()).(*regions); ok {
+		return all, nil
+	}
 	var want []region
 	for n := range s.b.file.Leaves {
 		c, sel := s.chunk(n), within(n)

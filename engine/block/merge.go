@@ -18,7 +18,7 @@ import (
 // memory of a merge, however large the blocks: about 40 bytes a row of encoded
 // pages and one column as values. Larger stripes decode the dictionaries of
 // unsorted inputs fewer times.
-const StripeRows = 1 << 19
+const StripeRows = 1 << 18
 
 // MergeOptions names the block that Merge writes.
 type MergeOptions struct {

@@ -38,17 +38,19 @@ func (s *segment) times(ctx context.Context, traces *query.Traces) (*times, erro
 	return t, nil
 }
 
-// readStart adds the start of each trace and the offset of each span.
-func (s *segment) readStart(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
+// readStart adds the start of each trace and the offset of each span; whole
+// tells whether no page was left out.
+func (s *segment) readStart(ctx context.Context, within query.Bitmap, dst *query.Vector) (whole bool, err error) {
 	traces, err := s.Traces(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	times, err := s.times(ctx, traces)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.read(ctx, ColStartOffset, within, func(r *raw) error {
+	err = s.read(ctx, ColStartOffset, within, func(r *raw) error {
+		whole = !r.partial
 		r.ints(dst)
 		t := 0
 		for i := range dst.Ints {
@@ -63,6 +65,7 @@ func (s *segment) readStart(ctx context.Context, within query.Bitmap, dst *query
 		}
 		return nil
 	})
+	return whole, err
 }
 
 // readParents gives each row the id of its parent.

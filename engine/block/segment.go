@@ -176,16 +176,24 @@ func (s *segment) Traces(ctx context.Context) (*query.Traces, error) {
 	if t, ok := s.b.cache.get(key).(*query.Traces); ok {
 		return t, nil
 	}
+	return s.readTraces(ctx, nil)
+}
+
+// readTraces reads the column of trace ids, some of whose bytes may be in memory.
+func (s *segment) readTraces(ctx context.Context, near *regions) (*query.Traces, error) {
 	var v query.Vector
-	col := columnReader{s: s, n: ColTraceID, t: query.Bytes}
-	if err := col.Read(ctx, nil, &v); err != nil {
+	err := s.readNear(ctx, ColTraceID, nil, near, func(r *raw) error {
+		r.vector(query.Bytes, &v)
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	t, err := s.tracesOf(&v)
 	if err != nil {
 		return nil, s.b.fault(s.part(ColTraceID), err)
 	}
-	s.b.cache.put(key, t, int64(20*len(t.IDs)))
+	s.b.cache.put(cacheKey{s.b.meta.ID, s.group, cacheTraces}, t, int64(20*len(t.IDs)))
 	return t, nil
 }
 
@@ -224,12 +232,13 @@ func (s *segment) Find(ctx context.Context, id trace.ID, dst []uint32) ([]uint32
 	if l.bloom != nil && l.bloom.Excludes(id[:]) {
 		return dst, nil
 	}
-	t, err := s.Traces(ctx)
+	t, err := s.tracesForFind(ctx)
 	if err != nil {
 		return dst, err
 	}
 	i, ok := slices.BinarySearchFunc(t.IDs, id, func(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) })
 	if !ok {
+		s.b.cache.take(s.groupKey())
 		return dst, nil
 	}
 	for r := t.Offsets[i]; r < t.Offsets[i+1]; r++ {

@@ -1,0 +1,181 @@
+// Command e2e measures tempod from outside: what it costs to take spans from
+// the socket to settled, merged blocks, whether every trace is there, what the
+// blocks weigh, and how long questions take. It makes its own load (package
+// gen), starts its own tempod on free ports, and prints a table.
+//
+//	go run ./bench/e2e -tempod bin/tempod -spans 2000000
+//
+// Machines differ, so costs are given as multiples of one yardstick: the CPU
+// time that google's protobuf needs to decode the same spans once. Reads /proc.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ringctl/ringctl/bench/gen"
+)
+
+type config struct {
+	tempod    string
+	spans     int64
+	seed      uint64
+	transport string
+	conns     int
+	runs      int
+	verify    int
+	dir       string
+	age       time.Duration // of a head before it is cut into a block
+	block     int           // spans of a head before it is cut
+	env       []string      // of tempod
+}
+
+func main() {
+	c := config{}
+	flag.StringVar(&c.tempod, "tempod", "bin/tempod", "the `PROGRAM` to measure")
+	flag.Int64Var(&c.spans, "spans", 2_000_000, "spans to send")
+	flag.Uint64Var(&c.seed, "seed", 1, "seed of the load")
+	flag.StringVar(&c.transport, "transport", "grpc", "grpc or http")
+	flag.IntVar(&c.conns, "conns", 4, "connections that send")
+	flag.IntVar(&c.runs, "runs", 7, "runs of each query, of which the median counts")
+	flag.IntVar(&c.verify, "verify", 300, "traces to look up")
+	flag.StringVar(&c.dir, "dir", "", "keep load and data in `DIR`")
+	flag.DurationVar(&c.age, "age", 20*time.Second, "max_block_duration of the keepers")
+	flag.IntVar(&c.block, "block", 1<<17, "max_block_spans of the keepers")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, c, os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+}
+
+// run does everything and prints the table to out.
+func run(ctx context.Context, c config, out, progress io.Writer) (err error) {
+	if c.dir == "" {
+		dir, err := os.MkdirTemp("", "ringctl-e2e-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		c.dir = dir
+	}
+	if c.transport != "grpc" && c.transport != "http" {
+		return fmt.Errorf("transport %q; grpc or http", c.transport)
+	}
+	fmt.Fprintf(progress, "making %d spans, seed %d\n", c.spans, c.seed)
+	load := filepath.Join(c.dir, "load")
+	truth, err := gen.Create(load, c.spans, c.seed)
+	if err != nil {
+		return err
+	}
+	yard, err := yardstick(load)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "one yardstick is %.2f s of CPU\n", yard.Seconds())
+	s, err := start(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	t := table{yard: yard, truth: truth}
+	if err := t.measure(ctx, c, s, load, progress); err != nil {
+		return fmt.Errorf("%w\ntempod said:\n%s", err, s.said())
+	}
+	return t.print(out, c, s)
+}
+
+// table is what was measured.
+type table struct {
+	yard           time.Duration
+	truth          *gen.Truth
+	sent           sent
+	ingest, settle time.Duration // CPU until the last ack, until all is merged
+	peak           int64         // bytes, merging included
+	complete       [2]int        // traces right after the ack, and when settled
+	checked        int
+	blocks         blocks
+	answers        []answer
+}
+
+func (t *table) measure(ctx context.Context, c config, s *server, load string, progress io.Writer) error {
+	base := time.Now().Add(-gen.Window)
+	var err error
+	before, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	if t.sent, err = send(ctx, c, s, load, base); err != nil {
+		return err
+	}
+	if t.ingest, err = s.cpuSince(before); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "sent in %s (%.0f spans/s), %d of %d requests refused for a moment\n", t.sent.took.Round(time.Millisecond),
+		float64(t.truth.Spans)/t.sent.took.Seconds(), t.sent.retries, t.truth.Requests)
+	spent, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	t.checked = min(c.verify, len(t.truth.IDs))
+	if t.complete[0], err = s.verify(ctx, t.truth.IDs, t.checked); err != nil {
+		return err
+	}
+	looked, err := s.cpuSince(spent)
+	if err != nil {
+		return err
+	}
+	if t.blocks, err = s.settled(ctx, t.truth.Spans); err != nil {
+		return err
+	}
+	if t.settle, err = s.cpuSince(before + looked); err != nil {
+		return err
+	}
+	if t.peak, err = s.peak(); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "settled in %d blocks\n", t.blocks.visible)
+	if t.complete[1], err = s.verify(ctx, t.truth.IDs, t.checked); err != nil {
+		return err
+	}
+	t.answers, err = s.ask(ctx, c, t.truth, base)
+	return err
+}
+
+func (t *table) print(out io.Writer, c config, s *server) error {
+	var b strings.Builder
+	yards := func(d time.Duration) string { return fmt.Sprintf("%.2f yardsticks", d.Seconds()/t.yard.Seconds()) }
+	fmt.Fprintf(&b, "%d spans in %d traces, %d bytes each, over %s; one yardstick = %.2f s = %.2f s a million spans\n\n",
+		t.truth.Spans, t.truth.Traces, t.truth.Bytes/t.truth.Spans, c.transport, t.yard.Seconds(), t.yard.Seconds()/float64(t.truth.Spans)*1e6)
+	row := func(name, value, goal string) { fmt.Fprintf(&b, "| %s | %s | %s |\n", name, value, goal) }
+	b.WriteString("| | measured | at most |\n|---|---|---|\n")
+	row("CPU from socket to last ack", yards(t.ingest), "")
+	row("CPU from socket to settled, merged blocks", yards(t.settle), "1.6 yardsticks")
+	row("peak memory, merging included", fmt.Sprintf("%d MB", t.peak>>20), "400 MB")
+	row("on disk", fmt.Sprintf("%.1f B/span", float64(t.blocks.bytes)/float64(t.truth.Spans)), "40 B/span")
+	row("traces complete right after the ack", fmt.Sprintf("%d of %d", t.complete[0], t.checked), "all")
+	row("traces complete when settled", fmt.Sprintf("%d of %d", t.complete[1], t.checked), "all")
+	b.WriteString("\n| query | median | CPU | at most | answers | |\n|---|---|---|---|---|---|\n")
+	for _, a := range t.answers {
+		fmt.Fprintf(&b, "| %s | %.1f ms | %.1f ms | %s | %d | %s |\n", a.name, ms(a.median), ms(a.cpu), a.goal(), a.count, a.verdict())
+	}
+	b.WriteString("\n| column | B/span |\n|---|---|\n")
+	for _, l := range t.blocks.columns {
+		fmt.Fprintf(&b, "| %s | %.2f |\n", l.name, float64(l.bytes)/float64(t.blocks.most))
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1e3 }
