@@ -3,9 +3,10 @@ SHELL := /bin/bash
 GO    ?= go
 BIN   := bin
 T     ?= 30s
+SPANS ?= 2000000
 
 .DEFAULT_GOAL := help
-.PHONY: help generated pictures terminal-test build demo test check race bench lint layers fuzz release-check clean
+.PHONY: help generated pictures terminal-test build demo test check race bench bench-go lint layers fuzz release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,7 +31,10 @@ lint: ## run golangci-lint
 
 check: lint layers race ## everything that a change must pass
 
-bench: ## run the benchmarks once
+bench: build ## measure tempod from socket to answers with SPANS spans (default 2 million; 2 minutes, 2 GB of disk)
+	$(GO) run ./bench/e2e -tempod $(BIN)/tempod -spans $(SPANS)
+
+bench-go: ## run the benchmarks of all packages once
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./...
 
 fuzz: ## run every fuzz target for T (default 30s) each

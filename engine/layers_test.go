@@ -67,7 +67,9 @@ var layers = map[string]string{
 	"engine/enginetest":       "*",
 	"engine/ring/vectorcheck": "*",
 	"cmd/tempod":              "engine",
-	"docs":                    "", // a test only
+	"bench/gen":               "",
+	"bench/e2e":               "bench/gen engine/block/pq", // what the columns of a block weigh
+	"docs":                    "",                          // a test only
 	// asking
 	"client/model":         "engine/ring engine/partition engine/gossip", // words: what a view means; client keeps the same names as aliases
 	"client":               "client/model engine/ring engine/partition engine/ringapi engine/gossip",
