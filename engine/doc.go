@@ -19,6 +19,6 @@
 //	words     trace, tenant, ring, partition, traceql, query, ringapi
 //	carriers  kv (gossipkv, consulkv, etcdkv, memkv), gossip, membership, peer
 //	shelves   wal, bucket, block, recent, catalog, compactor
-//	workers   receiver, distributor, keeper, querier, frontend, backendworker, control
+//	workers   receiver, distributor, ingester, livestore, querier, frontend, backendworker, control
 //	whole     engine
 package engine
