@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -135,8 +136,11 @@ type follower struct {
 	pairs map[string]gossip.Pair // those in values are without value
 	// values are what pairs were decoded to. Snapshots share them, so that a change makes a copy once per snapshot.
 	values map[string]Value
-	own    map[string]bool // values that no snapshot has yet
-	last   *Snapshot
+	own    map[string]bool // rings that no snapshot has yet
+	grown  map[string]bool // rings whose size is not that of the value any more
+	// scratch are copies of partition rings to try a merge on. They equal the values until a merge changes something.
+	scratch map[string]*partition.Desc
+	last    *Snapshot
 	// dirty is set by anything new, beats by heartbeats alone.
 	dirty, beats bool
 }
@@ -190,7 +194,8 @@ func (f *follower) reload(ctx context.Context, seeds []string) bool {
 	before := f.values
 	f.from, f.dirty = view.From, true
 	f.nodes, f.pairs = map[string]gossip.Node{}, map[string]gossip.Pair{}
-	f.values, f.own = map[string]Value{}, map[string]bool{}
+	f.values, f.own, f.grown = map[string]Value{}, map[string]bool{}, map[string]bool{}
+	f.scratch = map[string]*partition.Desc{}
 	for _, n := range view.Nodes {
 		f.nodes[n.Name] = n
 	}
@@ -211,6 +216,8 @@ func (f *follower) take(p gossip.Pair, before Value) {
 	}
 	delete(f.values, p.Key)
 	delete(f.own, p.Key)
+	delete(f.grown, p.Key)
+	delete(f.scratch, p.Key)
 	if err == nil && (v.Ring != nil || v.Partitions != nil) {
 		f.values[p.Key], p.Value = v, nil
 	}
@@ -269,21 +276,26 @@ func (f *follower) mergeRing(in gossip.Pair, v Value) {
 	change := ring.Merge(v.Ring, news, false, f.client.cfg.Now())
 	switch {
 	case change == nil:
-	case ring.SameButHeartbeats(was, change) && f.allHealthy(in.Key):
-		f.beats = true
+	case !ring.SameButHeartbeats(was, change):
+		f.grown[in.Key], f.dirty = true, true
+	case f.awaited(in.Key, change):
+		f.dirty = true
 	default:
-		v.Bytes, f.dirty = len(ring.EncodeValue(v.Ring)), true
+		f.beats = true
 	}
 	f.values[in.Key] = v
 }
 
-// allHealthy tells whether a heartbeat in a ring is no news: nobody waits for one.
-func (f *follower) allHealthy(key string) bool {
+// awaited tells whether a heartbeat came from an instance that was not healthy: it is news then.
+func (f *follower) awaited(key string, beats *ring.Desc) bool {
 	if f.last == nil {
 		return false
 	}
 	r, ok := f.last.Ring(key)
-	return ok && r.HealthyCount == len(r.Instances)
+	return ok && r.HealthyCount < len(r.Instances) && slices.ContainsFunc(r.Instances, func(i Instance) bool {
+		_, beat := beats.Instances[i.ID]
+		return beat && i.Health != Healthy
+	})
 }
 
 func (f *follower) mergePartitions(in gossip.Pair, v Value) {
@@ -291,9 +303,14 @@ func (f *follower) mergePartitions(in gossip.Pair, v Value) {
 	if err != nil || change == v.Partitions {
 		return
 	}
-	d := v.Partitions.Clone()
+	d := f.scratch[in.Key]
+	if d == nil {
+		d = v.Partitions.Clone()
+		f.scratch[in.Key] = d
+	}
 	if partition.Merge(d, change, false, f.client.cfg.Now()) != nil {
-		f.values[in.Key], f.dirty = Value{Partitions: d, Bytes: len(partition.EncodeValue(d))}, true
+		delete(f.scratch, in.Key)
+		f.values[in.Key], f.grown[in.Key], f.dirty = Value{Partitions: d}, true, true
 	}
 }
 
@@ -305,6 +322,16 @@ func (f *follower) snapshot() *Snapshot {
 	for _, p := range f.pairs {
 		v.Pairs = append(v.Pairs, p)
 	}
+	for key := range f.grown {
+		v := f.values[key]
+		if v.Ring != nil {
+			v.Bytes = len(ring.EncodeValue(v.Ring))
+		} else {
+			v.Bytes = len(partition.EncodeValue(v.Partitions))
+		}
+		f.values[key] = v
+	}
+	clear(f.grown)
 	o := f.client.options(Join)
 	o.Note = "joined as " + f.guest.Name()
 	o.Before, o.Values = f.last, f.values

@@ -32,8 +32,9 @@ type Config struct {
 	Label string
 	// Live makes members gossip every few milliseconds; otherwise they only do on Sync.
 	Live bool
-	// Usual makes members gossip at the intervals that members have in production.
-	Usual bool
+	// PullPush is how often a member of a live cluster exchanges its whole state with another; zero is 500 ms, members in
+	// production do it every 30 s.
+	PullPush time.Duration
 	// Alone keeps members from joining each other: each is an island of one.
 	Alone bool
 }
@@ -97,12 +98,11 @@ func (c *Cluster) open(name string) (*node, error) {
 	cfg.DisableAdvertiseAddressCheck = true
 	cfg.BroadcastTimeoutForLocalUpdates, cfg.LeaveTimeout = 0, 100*time.Millisecond
 	cfg.GossipInterval, cfg.PullPushInterval = time.Hour, 0
-	switch {
-	case c.cfg.Usual:
-		usual := gossip.DefaultConfig()
-		cfg.GossipInterval, cfg.PullPushInterval = usual.GossipInterval, usual.PullPushInterval
-	case c.cfg.Live:
+	if c.cfg.Live {
 		cfg.GossipInterval, cfg.PullPushInterval = 20*time.Millisecond, 500*time.Millisecond
+		if c.cfg.PullPush > 0 {
+			cfg.PullPushInterval = c.cfg.PullPush
+		}
 	}
 	if !c.cfg.Alone {
 		for _, other := range c.nodes {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/client/clienttest"
+	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/ring"
 	"github.com/ringctl/ringctl/tui/terminal"
 )
@@ -36,27 +37,34 @@ type crowd struct {
 	last atomic.Int64
 }
 
+// manyOwners are partitions with evenly spread tokens, and the ring of the two live-stores that own each.
+func manyOwners(now time.Time) (*partition.Desc, *ring.Desc) {
+	parts, stores := partition.NewDesc(), ring.NewDesc()
+	const step = 1 << 32 / (manyPartitions * manyTokens)
+	for p := range int32(manyPartitions) {
+		tokens := make([]uint32, manyTokens)
+		for t := range tokens {
+			tokens[t] = uint32(t*manyPartitions+int(p)) * step
+		}
+		parts.Partitions[p] = partition.Partition{ID: p, Tokens: tokens, State: partition.Active, StateTimestamp: now.Unix() - 3600}
+		for _, zone := range []string{"a", "b"} {
+			id := fmt.Sprintf("live-store-%s-%d", zone, p)
+			partition.AddOwner(parts, id, p, partition.OwnerActive, now)
+			stores.Instances[id] = ring.Instance{ID: id, Addr: "10.1.0.1:9095", Zone: zone, State: ring.Active, RegisteredTimestamp: now.Unix()}
+		}
+	}
+	return parts, stores
+}
+
 func newCrowd(b *testing.B) *crowd {
 	b.Helper()
-	cluster, err := clienttest.Start(b.Context(), clienttest.Config{Usual: true})
+	cluster, err := clienttest.Start(b.Context(), clienttest.Config{Live: true, PullPush: 30 * time.Second})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { cluster.Close() })
 	now := time.Now()
-	owners := make([][]string, manyPartitions)
-	stores := ring.NewDesc()
-	for p := range owners {
-		for _, zone := range []string{"a", "b"} {
-			id := fmt.Sprintf("live-store-%s-%d", zone, p)
-			owners[p] = append(owners[p], id)
-			stores.Instances[id] = ring.Instance{ID: id, Addr: "10.1.0.1:9095", Zone: zone, State: ring.Active, RegisteredTimestamp: now.Unix()}
-		}
-	}
-	parts, err := clienttest.Partitions(manyPartitions, now, owners...)
-	if err != nil {
-		b.Fatal(err)
-	}
+	parts, stores := manyOwners(now)
 	if err := cluster.PutPartitions("collectors/livestore-partitions", parts); err != nil {
 		b.Fatal(err)
 	}

@@ -12,10 +12,11 @@ import (
 	"github.com/ringctl/ringctl/tui"
 )
 
-// topGCPercent: a dashboard stays open for days beside other programs: it should be small
-// rather than quick. What it holds is mostly tokens, which cost the collector
-// next to nothing, so collecting early is cheap.
-const topGCPercent = 30
+// topGCPercent is how much garbage may gather, in percent of what is held. A
+// dashboard stays open for days beside other programs: it should be small
+// rather than quick, and what it holds is mostly tokens, which cost the
+// collector next to nothing.
+const topGCPercent = 50
 
 // top opens the dashboard on a cluster, or on a recording.
 func top(ctx context.Context, t command.Top) error {

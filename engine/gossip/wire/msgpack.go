@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // memberlist's messages are msgpack maps with Go field names as keys, strings and bytes both in the old raw form. This
@@ -28,8 +29,11 @@ func (m *mpReader) take(n int) ([]byte, error) {
 	b := m.buf[:min(n, len(m.buf))]
 	if n > len(m.buf) {
 		b = make([]byte, 0, min(n, 64<<10))
-		// Grow with the data, so that an announced length alone costs nothing.
+		// Grow with the data, so that an announced length alone costs little: what has arrived is worth sixteen times as much.
 		for len(b) < n {
+			if len(b) == cap(b) {
+				b = slices.Grow(b, min(n, 16*cap(b))-len(b))
+			}
 			step := min(n-len(b), 64<<10)
 			b = append(b, make([]byte, step)...)
 			if _, err := io.ReadFull(m.r, b[len(b)-step:]); err != nil {
