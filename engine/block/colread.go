@@ -106,10 +106,10 @@ func (c *columnReader) Dict(ctx context.Context) (*query.Dict, error) {
 // in the cache is asked for often: it is kept as it was returned.
 func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
 	dst.Reset()
-	switch c.form {
-	case parentForm:
+	switch {
+	case c.form == parentForm:
 		return c.s.readParents(ctx, dst)
-	case traceForm:
+	case c.form == traceForm && c.t == query.Int:
 		return c.s.readPerTrace(ctx, c.n, c.t, dst)
 	}
 	cache, pages := c.s.b.cache, c.s.pagesKey(c.n)
@@ -119,7 +119,7 @@ func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query
 		lend(v, dst)
 		return nil
 	}
-	if c.s.worthWhole(c.n, within) {
+	if c.form == traceForm || c.s.worthWhole(c.n, within) {
 		within = nil
 	}
 	again := cache.get(pages) != nil
@@ -152,8 +152,11 @@ func (s *segment) worthWhole(n int, within query.Bitmap) bool {
 
 // fill reads the column into dst; whole tells whether no page was left out.
 func (c *columnReader) fill(ctx context.Context, within query.Bitmap, dst *query.Vector) (whole bool, err error) {
-	if c.form == startForm {
+	switch c.form {
+	case startForm:
 		return c.s.readStart(ctx, within, dst)
+	case traceForm:
+		return true, c.s.readPerTrace(ctx, c.n, c.t, dst)
 	}
 	err = c.s.read(ctx, c.n, within, func(r *raw) error {
 		whole = !r.partial
@@ -248,7 +251,8 @@ type raw struct {
 	v       *pq.Values
 	dict    *query.Dict
 	sparse  bool // v.Rows lists the rows that have a value; otherwise all have
-	partial bool // v lacks pages
+	partial bool // v lacks pages, or rows of them
+	narrow  bool // v has few rows of its pages
 }
 
 // read decodes the pages of a column that have a row in within (nil: all) and
@@ -271,7 +275,8 @@ func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near
 	ch, leaf := s.chunk(n), s.leaf(n)
 	r := raw{rows: s.info.Rows, leaf: leaf, v: &sc.vals}
 	first, last, all := wanted(l.pages, within)
-	r.partial = !all
+	r.narrow = within != nil && leaf.List == "" && narrow(within, l.pages)
+	r.partial = !all || r.narrow
 	r.sparse = r.partial || leaf.List != "" || leaf.Optional && ch.Nulls > 0
 	if first < 0 {
 		return use(&r)
@@ -345,16 +350,20 @@ func (s *segment) decode(sc *scratch, r *raw, n int, pages []pq.PageInfo, within
 		if within != nil && !overlaps(within, p) {
 			continue
 		}
+		from, to := p.First, p.First+p.Rows
+		if r.narrow {
+			from, to = window(within, p)
+		}
 		b, err := body(i)
 		if err == nil {
-			err = sc.dec.Decode(r.v, r.leaf, ch, *p, b, entries)
+			err = sc.dec.DecodeRows(r.v, r.leaf, ch, *p, b, entries, from, to)
 		}
 		if err != nil {
 			return s.b.fault(s.part(n), err)
 		}
 		if r.sparse && r.leaf.List == "" && (!r.leaf.Optional || ch.Nulls == 0) {
-			for k := range p.Rows {
-				r.v.Rows = append(r.v.Rows, uint32(p.First+k))
+			for k := from; k < to; k++ {
+				r.v.Rows = append(r.v.Rows, uint32(k))
 			}
 		}
 	}
@@ -379,6 +388,36 @@ func wanted(pages []pq.PageInfo, within query.Bitmap) (first, last int, all bool
 		last = i
 	}
 	return first, last, all
+}
+
+// narrow tells whether the wanted rows of the pages lie close together.
+func narrow(within query.Bitmap, pages []pq.PageInfo) bool {
+	rows, decoded := 0, 0
+	for i := range pages {
+		if p := &pages[i]; overlaps(within, p) {
+			from, to := window(within, p)
+			rows, decoded = rows+p.Rows, decoded+to-from
+		}
+	}
+	return 4*decoded < rows
+}
+
+// window is the rows of a page from the first to the last one in within.
+func window(within query.Bitmap, p *pq.PageInfo) (from, to int) {
+	from, to = p.First, p.First+p.Rows
+	if r, ok := within.Next(uint32(from)); ok {
+		from = min(int(r), to)
+	}
+	for to > from && to&63 != 0 && !within.Has(uint32(to-1)) {
+		to--
+	}
+	for to-64 >= from && within[(to-1)>>6] == 0 {
+		to -= 64
+	}
+	for to > from && !within.Has(uint32(to-1)) {
+		to--
+	}
+	return from, to
 }
 
 func overlaps(within query.Bitmap, p *pq.PageInfo) bool {
