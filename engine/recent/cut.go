@@ -59,7 +59,7 @@ func (s *Store) turn(ctx context.Context) {
 }
 
 // idle is how long a tenant sends nothing before the memory of its heads goes.
-const idle = int64(time.Minute)
+const idle = int64(10 * time.Second)
 
 // relax frees the heads of a tenant that sends nothing.
 func (t *tenantState) relax(now int64) {
