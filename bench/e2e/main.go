@@ -60,7 +60,7 @@ func run(ctx context.Context, c config, out, progress io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary folder harms nobody
 		c.dir = dir
 	}
 	if c.transport != "grpc" && c.transport != "http" {

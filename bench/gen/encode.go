@@ -209,6 +209,7 @@ func (m *model) describe(f *facts, s *span, i int) (name string, pairs []any) {
 			pairs = append(pairs, "score", math.Round(m.r.Float64()*1000)/1000)
 		}
 		return name, pairs
+	case producer, consumer:
 	}
 	verb := " publish"
 	if s.role == consumer {

@@ -157,6 +157,7 @@ func (c *columnReader) fill(ctx context.Context, within query.Bitmap, dst *query
 		return c.s.readStart(ctx, within, dst)
 	case traceForm:
 		return true, c.s.readPerTrace(ctx, c.n, c.t, dst)
+	case asIs, directForm, durationForm, parentForm: // page by page
 	}
 	err = c.s.read(ctx, c.n, within, func(r *raw) error {
 		whole = !r.partial
