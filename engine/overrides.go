@@ -31,6 +31,7 @@ func openOverrides(cfg OverridesConfig, log *slog.Logger, reg prometheus.Registe
 	reg.MustRegister(o.good)
 	o.current.Store(tenant.NewOverrides(cfg.Defaults))
 	o.good.Set(1)
+	o.warn("overrides.defaults", cfg.Defaults)
 	if cfg.File == "" {
 		return o, nil
 	}
@@ -59,7 +60,38 @@ func (o *overrides) load() error {
 	}
 	o.text = text
 	o.current.Store(parsed)
+	for _, id := range parsed.Tenants() {
+		if l := parsed.For(id); l != o.cfg.Defaults {
+			o.warn("tenant "+id, l)
+		}
+	}
 	return nil
+}
+
+// warn says which limits were set and have no effect here. They are read so
+// that a file of Tempo's moves over.
+func (o *overrides) warn(where string, l tenant.Limits) {
+	if keys := withoutEffect(l); len(keys) > 0 {
+		o.log.Warn("limits that tempod reads and does not enforce", "where", where, "keys", keys)
+	}
+}
+
+// withoutEffect lists the limits that differ from the default and that nothing
+// enforces.
+func withoutEffect(l tenant.Limits) []string {
+	d := defaultLimits()
+	var keys []string
+	note := func(key string, same bool) {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	note("ingestion.max_traces_per_user", l.Ingestion.MaxTracesPerUser == d.Ingestion.MaxTracesPerUser)
+	note("ingestion.max_global_traces_per_user", l.Ingestion.MaxGlobalTracesPerUser == d.Ingestion.MaxGlobalTracesPerUser)
+	note("ingestion.artificial_delay", l.Ingestion.ArtificialDelay == d.Ingestion.ArtificialDelay)
+	note("ingestion.retry_info_enabled", l.Ingestion.RetryInfoEnabled == d.Ingestion.RetryInfoEnabled)
+	note("read", l.Read == d.Read)
+	return keys
 }
 
 // run reads the file again every period.
