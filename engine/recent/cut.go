@@ -123,6 +123,9 @@ func (s *Store) cut(ctx context.Context, t *tenantState, holdBack bool) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.head.rows == 0 { // somebody else was faster
+		return nil
+	}
 	var held []trace.ID
 	if holdBack {
 		held = t.growing(s.cfg.Now().Add(-s.cfg.HoldBack).UnixNano())
