@@ -42,6 +42,13 @@ set -s escape-time 0
 set -g default-terminal "tmux-256color"
 `
 
+// runAndTell runs a program and leaves its exit code in a file: tmux cannot be
+// asked, as it sometimes misses the end of its child.
+const (
+	runAndTell = `trap : INT; "$@"; echo $? >"$0.new" && mv "$0.new" "$0"`
+	exitFile   = "exit"
+)
+
 // Open starts a terminal with a program in it. Close it after use.
 func Open(ctx context.Context, c Config) (*Terminal, error) {
 	dir, err := os.MkdirTemp("", "terminal-")
@@ -57,7 +64,8 @@ func Open(ctx context.Context, c Config) (*Terminal, error) {
 	}
 	args := []string{"new-session", "-d", "-x", strconv.Itoa(c.Width), "-y", strconv.Itoa(c.Height),
 		"env", "-u", "TMUX", "-u", "TMUX_PANE", "TERM=xterm-256color", "COLORTERM=truecolor"}
-	if _, err := t.tmux(ctx, append(append(args, c.Env...), c.Args...)...); err != nil {
+	args = append(append(args, c.Env...), "sh", "-c", runAndTell, filepath.Join(dir, exitFile))
+	if _, err := t.tmux(ctx, append(args, c.Args...)...); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return t, nil
@@ -134,27 +142,19 @@ func (t *Terminal) Wait(ctx context.Context, right func(screen string) bool) (st
 	}
 }
 
-// WaitEnd waits until the program has ended and returns its exit code.
+// WaitEnd waits until the program has ended, at most a minute, and returns its
+// exit code.
 func (t *Terminal) WaitEnd(ctx context.Context) (int, error) {
 	code := -1
 	_, err := t.Wait(ctx, func(string) bool {
-		out, err := t.tmux(ctx, "list-panes", "-F", "#{pane_dead} #{pane_dead_status}")
+		out, err := os.ReadFile(filepath.Join(t.dir, exitFile))
 		if err != nil {
 			return false
 		}
-		n, _ := fmt.Sscanf(out, "1 %d", &code)
+		n, _ := fmt.Sscan(string(out), &code)
 		return n == 1
 	})
 	return code, err
-}
-
-// PID is the process that was started.
-func (t *Terminal) PID(ctx context.Context) (int, error) {
-	out, err := t.tmux(ctx, "list-panes", "-F", "#{pane_pid}")
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(strings.TrimSpace(out))
 }
 
 // Close closes the terminal as one closes a window: the program is hung up.
