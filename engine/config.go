@@ -156,7 +156,10 @@ type QuerierConfig struct {
 	MaxConcurrent int           `yaml:"max_concurrent_queries"`
 	AskTimeout    time.Duration `yaml:"ask_timeout"`         // one question to one keeper
 	MaxQueryBytes int64         `yaml:"max_bytes_per_query"` // memory of one question in one process
-	MaxBytes      int64         `yaml:"max_bytes"`           // memory of all questions of a process
+	// MaxTenantBytes is the memory of a tenant's questions in one process, unless the tenant has its own
+	// (read.max_query_bytes of its overrides). 0: half of MaxBytes with several tenants, all of it with one.
+	MaxTenantBytes int64 `yaml:"max_bytes_per_tenant"`
+	MaxBytes       int64 `yaml:"max_bytes"` // memory of all questions of a process
 }
 
 // FrontendConfig takes questions.

@@ -165,6 +165,7 @@ func (c *Config) Validate() error {
 	p.ring("querier.ring", c.Querier.Ring)
 	p.ring("backend_worker.ring", c.Worker.Ring)
 	p.check(c.Querier.MaxQueryBytes >= 1<<20 && c.Querier.MaxBytes >= c.Querier.MaxQueryBytes, "querier.max_bytes (%d) must be at least max_bytes_per_query (%d), and that at least 1 MiB", c.Querier.MaxBytes, c.Querier.MaxQueryBytes)
+	p.check(c.Querier.MaxTenantBytes == 0 || c.Querier.MaxTenantBytes >= 1<<20 && c.Querier.MaxTenantBytes <= c.Querier.MaxBytes, "querier.max_bytes_per_tenant is %d; 1 MiB to querier.max_bytes (%d), or 0 for half of that with several tenants", c.Querier.MaxTenantBytes, c.Querier.MaxBytes)
 	p.check(c.Frontend.MaxOutstanding >= 1, "query_frontend.max_outstanding_per_tenant is %d; at least 1", c.Frontend.MaxOutstanding)
 	l := c.Ingester.Lifecycler
 	p.check(l.Ring.ReplicationFactor >= 0 && l.Ring.ReplicationFactor <= 9, "ingester.lifecycler.ring.replication_factor is %d; 1 to 9, or 0 for 3 in a cluster and 1 alone", l.Ring.ReplicationFactor)

@@ -53,7 +53,6 @@ type Engine struct {
 // error says what to change; what was opened is closed again.
 func Open(cfg Config, log *slog.Logger) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: log, reg: prometheus.NewRegistry(), keepers: map[peer.Role]*keeper{}}
-	e.memory = query.Bounds{All: query.NewBudget(cfg.Querier.MaxBytes, "querier.max_bytes"), Query: cfg.Querier.MaxQueryBytes, Key: "querier.max_bytes_per_query"}
 	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := e.open(); err != nil {
 		return nil, errors.Join(err, e.close())
@@ -98,6 +97,7 @@ func (e *Engine) openStorage() (err error) {
 		return err
 	}
 	e.parts = append(e.parts, part{"overrides", e.limits.run})
+	e.memory = queryMemory(&e.cfg, e.limits, e.reg)
 	if e.bucket, err = openBucket(e.cfg.Storage); err != nil {
 		return err
 	}

@@ -90,6 +90,7 @@ func withoutEffect(l tenant.Limits) []string {
 	note("ingestion.max_global_traces_per_user", l.Ingestion.MaxGlobalTracesPerUser == d.Ingestion.MaxGlobalTracesPerUser)
 	note("ingestion.artificial_delay", l.Ingestion.ArtificialDelay == d.Ingestion.ArtificialDelay)
 	note("ingestion.retry_info_enabled", l.Ingestion.RetryInfoEnabled == d.Ingestion.RetryInfoEnabled)
+	l.Read.MaxQueryBytes = d.Read.MaxQueryBytes // has effect
 	note("read", l.Read == d.Read)
 	return keys
 }

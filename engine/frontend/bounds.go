@@ -63,7 +63,7 @@ func (f *Frontend) bounded(h handler) handler {
 			return errTooMany
 		}
 		defer f.outstanding.leave(tenants)
-		ctx, mem := f.cfg.Memory.Begin(r.Context())
+		ctx, mem := f.cfg.Memory.Begin(r.Context(), tenants...)
 		defer mem.Release()
 		if z, ok := w.(*zipped); ok {
 			c := http.NewResponseController(z.ResponseWriter)

@@ -104,3 +104,42 @@ func TestAnswersStopWithTheirClient(t *testing.T) {
 		t.Errorf("%v, looked %d times too often", err, -ctx.left-1)
 	}
 }
+
+// One tenant's questions hold all that it may have; another tenant is answered.
+func TestOneTenantDoesNotTakeTheOthersMemory(t *testing.T) {
+	began, finish := make(chan struct{}), make(chan struct{})
+	s := says(nil, nil)
+	s.answer = func(ctx context.Context, _ string, p *peer.Piece) (*peer.Answer, error) {
+		need := int64(100_000)
+		if p.Tenant == "loud" {
+			need = 300_000
+		}
+		if err := query.BudgetFrom(ctx).Take(need); err != nil {
+			return nil, peer.StatusOf(err)
+		}
+		if p.Tenant == "loud" {
+			began <- struct{}{}
+			<-finish
+		}
+		return &peer.Answer{Search: searchResult()}, nil
+	}
+	mem := query.Bounds{All: query.NewBudget(1<<20, "querier.max_bytes"), Query: 400_000, Key: "querier.max_bytes_per_query",
+		Tenants: query.NewTenants(func(string) int64 { return 512_000 }, "querier.max_bytes_per_tenant")}
+	m := mux(s, Config{MultiTenant: true, Memory: mem})
+	first := make(chan int)
+	go func() { first <- call(m, http.MethodGet, "/api/search", "X-Scope-OrgID", "loud").Code }()
+	<-began
+	for _, who := range []string{"loud", "calm|loud"} {
+		w := call(m, http.MethodGet, "/api/search", "X-Scope-OrgID", who)
+		if w.Code != http.StatusTooManyRequests || !strings.Contains(w.Body.String(), `tenant "loud"`) || !strings.Contains(w.Body.String(), "querier.max_bytes_per_tenant") {
+			t.Errorf("%s: %d %s", who, w.Code, w.Body)
+		}
+	}
+	if w := call(m, http.MethodGet, "/api/search", "X-Scope-OrgID", "calm"); w.Code != http.StatusOK {
+		t.Errorf("the other tenant: %d %s", w.Code, w.Body)
+	}
+	close(finish)
+	if code := <-first; code != http.StatusOK || mem.All.Used() != 0 || len(mem.Tenants.Use()) != 0 {
+		t.Errorf("the first: %d; held at the end: %d, %+v", code, mem.All.Used(), mem.Tenants.Use())
+	}
+}

@@ -158,7 +158,7 @@ func (c *Client) Ask(ctx context.Context, addr string, role Role, q *Question) (
 	if err != nil {
 		return nil, err
 	}
-	return q.parseReply(r)
+	return q.received(ctx, r)
 }
 
 // Answer asks the querier at addr for a piece.
@@ -178,7 +178,7 @@ func (c *Client) Answer(ctx context.Context, addr string, p *Piece) (*Answer, er
 	if err != nil {
 		return nil, err
 	}
-	return p.parseReply(r)
+	return p.received(ctx, r)
 }
 
 // CloseIdle closes connections that were not used since before.
@@ -253,13 +253,13 @@ func (s server) Ask(ctx context.Context, r *peerpb.AskRequest) (*peerpb.AskReply
 	if err != nil {
 		return nil, err
 	}
-	ctx, mem := s.c.memory.Begin(ctx)
+	ctx, mem := s.c.memory.Begin(ctx, q.Tenant)
 	defer mem.Release()
 	a, err := k.Ask(ctx, &q)
 	if err != nil {
 		return nil, err
 	}
-	return a.reply()
+	return a.send(mem)
 }
 
 // Ask answers a piece at this node.
@@ -271,11 +271,11 @@ func (s querierServer) Ask(ctx context.Context, r *peerpb.PieceRequest) (*peerpb
 	if err != nil {
 		return nil, err
 	}
-	ctx, mem := s.c.memory.Begin(ctx)
+	ctx, mem := s.c.memory.Begin(ctx, q.Tenant)
 	defer mem.Release()
 	a, err := s.c.querier.Answer(ctx, &Piece{Question: q, Recent: r.GetRecent(), Blocks: r.GetBlocks()})
 	if err != nil {
 		return nil, err
 	}
-	return a.reply()
+	return a.send(mem)
 }

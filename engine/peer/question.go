@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -171,4 +172,45 @@ func (q *Question) parseReply(r *peerpb.AskReply) (*Answer, error) {
 		return nil, fmt.Errorf("answer cannot be read: %w", err)
 	}
 	return a, nil
+}
+
+// received is parseReply with its memory taken from the budget of ctx until the
+// question is over.
+func (q *Question) received(ctx context.Context, r *peerpb.AskReply) (*Answer, error) {
+	held := query.BudgetFrom(ctx).Part()
+	wire := int64(len(r.GetAnswer()))
+	if err := held.Take(wire); err != nil {
+		return nil, StatusOf(err)
+	}
+	a, err := q.parseReply(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := held.Set(max(wire, a.size())); err != nil {
+		return nil, StatusOf(err)
+	}
+	return a, nil
+}
+
+// send is reply with its memory taken from mem.
+func (a *Answer) send(mem *query.Budget) (*peerpb.AskReply, error) {
+	if err := mem.Take(a.size()); err != nil {
+		return nil, StatusOf(err)
+	}
+	return a.reply()
+}
+
+// size is about the memory of what grows with the data.
+func (a *Answer) size() int64 {
+	n := int64(len(a.Trace))
+	if a.Search != nil {
+		n += a.Search.Size()
+	}
+	if a.Metrics != nil {
+		n += a.Metrics.Size()
+	}
+	if a.Values != nil {
+		n += a.Values.Size()
+	}
+	return n
 }

@@ -6,35 +6,50 @@ import (
 	"sync/atomic"
 )
 
-// Budget bounds the memory of a query, of a part of one, or of all queries of a process: what is taken from a part is
-// taken from the whole too. Estimates count what grows with the data: groups, series and their values, spans of answers
-// and their text. Safe for concurrent use; a nil Budget has no bound.
+// Budget bounds the memory of a query, of a part of one, of the queries of a tenant, or of all queries of a process: what
+// is taken from a part is taken from its wholes too. Estimates count what grows with the data: groups, series and their
+// values, spans of answers and their text. Safe for concurrent use; a nil Budget has no bound.
 type Budget struct {
-	whole *Budget
-	max   int64  // 0 = only that of the whole
-	hint  string // for the error: whose bound this is and what to do
-	busy  bool   // the bound is shared with other queries
-	used  atomic.Int64
+	wholes []*Budget
+	max    atomic.Int64           // 0 = only those of the wholes
+	over   func(most int64) error // the error for more than that
+	count  *atomic.Int64          // of those errors; may be nil
+	end    func()                 // called once by Release
+	used   atomic.Int64
 }
 
-// BusyError says that the process has no memory left for a query now: ask again later, HTTP 429.
+// BusyError says that the process, or the tenant, has no memory left for a query now: ask again later, HTTP 429.
 type BusyError struct{ What string }
 
 // Error implements error.
 func (e *BusyError) Error() string { return "too busy: " + e.What }
 
+func newBudget(most int64, over func(most int64) error, wholes ...*Budget) *Budget {
+	b := &Budget{wholes: wholes, over: over}
+	b.max.Store(most)
+	return b
+}
+
 // NewBudget makes the budget of all queries of a process, in bytes; 0 is no bound. key is its name in the configuration.
-func NewBudget(max int64, key string) *Budget {
-	return &Budget{max: max, busy: true, hint: fmt.Sprintf("all queries together need more than %s (%s); ask again later, or for less", mebibytes(max), key)}
+func NewBudget(most int64, key string) *Budget {
+	b := newBudget(most, func(most int64) error {
+		return &BusyError{fmt.Sprintf("all queries together need more than %s (%s); ask again later, or for less", mebibytes(most), key)}
+	})
+	b.count = new(atomic.Int64)
+	return b
 }
 
 // Query makes the budget of one query; 0 is no bound of its own. The caller gives it back with Release.
-func (b *Budget) Query(max int64, key string) *Budget {
-	return &Budget{whole: b, max: max, hint: fmt.Sprintf("it needs more than %s of memory (%s); lower the limit, filter more, group by less, or ask for a longer step or a shorter range", mebibytes(max), key)}
+func (b *Budget) Query(most int64, key string) *Budget {
+	return newBudget(most, func(most int64) error { return tooLarge(most, key) }, b)
+}
+
+func tooLarge(most int64, whose string) error {
+	return &LimitError{fmt.Sprintf("it needs more than %s of memory (%s); lower the limit, filter more, group by less, or ask for a longer step or a shorter range", mebibytes(most), whose)}
 }
 
 // Part makes the budget of a part, whose memory is given back together with Release.
-func (b *Budget) Part() *Budget { return &Budget{whole: b} }
+func (b *Budget) Part() *Budget { return newBudget(0, nil, b) }
 
 func mebibytes(n int64) string {
 	if n >= 1<<20 {
@@ -48,18 +63,35 @@ func (b *Budget) Take(n int64) error {
 	if b == nil {
 		return nil
 	}
-	if used := b.used.Add(n); n > 0 && b.max > 0 && used > b.max {
-		b.used.Add(-n)
-		if b.busy {
-			return &BusyError{b.hint}
-		}
-		return &LimitError{b.hint}
-	}
-	if err := b.whole.Take(n); err != nil {
-		b.used.Add(-n)
+	if err := b.takeHere(n); err != nil {
 		return err
 	}
+	for i, whole := range b.wholes {
+		if err := whole.Take(n); err != nil {
+			b.used.Add(-n)
+			for _, w := range b.wholes[:i] {
+				w.giveBack(n)
+			}
+			return err
+		}
+	}
 	return nil
+}
+
+// takeHere never goes over the bound, not even for a moment: others take at the same time.
+func (b *Budget) takeHere(n int64) error {
+	for {
+		used, most := b.used.Load(), b.max.Load()
+		if n > 0 && most > 0 && used+n > most {
+			if b.count != nil {
+				b.count.Add(1)
+			}
+			return b.over(most)
+		}
+		if b.used.CompareAndSwap(used, used+n) {
+			return nil
+		}
+	}
 }
 
 // Set takes or gives back until n bytes are taken. Not for concurrent use.
@@ -73,18 +105,44 @@ func (b *Budget) Used() int64 {
 	return b.used.Load()
 }
 
-// Release gives everything back.
+// Most is the bound; 0 is none.
+func (b *Budget) Most() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.max.Load()
+}
+
+// Refused is how often this bound was the reason for an error, of the budget of all queries of a process.
+func (b *Budget) Refused() int64 {
+	if b == nil || b.count == nil {
+		return 0
+	}
+	return b.count.Load()
+}
+
+// Release gives everything back. Not for concurrent use with itself.
 func (b *Budget) Release() {
 	if b == nil {
 		return
 	}
 	n := b.used.Swap(0)
-	b.whole.giveBack(n)
+	for _, w := range b.wholes {
+		w.giveBack(n)
+	}
+	if b.end != nil {
+		b.end()
+		b.end = nil
+	}
 }
 
 func (b *Budget) giveBack(n int64) {
-	for ; b != nil; b = b.whole {
-		b.used.Add(-n)
+	if b == nil {
+		return
+	}
+	b.used.Add(-n)
+	for _, w := range b.wholes {
+		w.giveBack(n)
 	}
 }
 
@@ -111,7 +169,8 @@ const (
 	sizeSeries    = 160
 	sizeBucket    = 16
 	sizeValue     = 260 // a distinct value of by(), and its place in a map
-	sizeRow       = 48  // columns and sets of rows of a unit that is evaluated
+	sizeTagValue  = 40
+	sizeRow       = 48 // columns and sets of rows of a unit that is evaluated
 )
 
 func attributesSize(list []Attribute) int64 {
@@ -195,17 +254,4 @@ func (l *leg) lines(ps *PartialSeries) int {
 		}
 	}
 	return n
-}
-
-// Bounds is the memory of the queries of a process.
-type Bounds struct {
-	All   *Budget // of all queries together; nil = no bound
-	Query int64   // bytes of one query; 0 = no bound
-	Key   string  // name of Query in the configuration
-}
-
-// Begin gives ctx the budget of one query. The caller releases it when the query is over.
-func (b Bounds) Begin(ctx context.Context) (context.Context, *Budget) {
-	own := b.All.Query(b.Query, b.Key)
-	return WithBudget(ctx, own), own
 }

@@ -168,6 +168,18 @@ func identifies(i traceql.Intrinsic) bool {
 	return false
 }
 
+// Size is about the memory of the answer, in bytes.
+func (r *TagValuesResult) Size() int64 {
+	n := int64(0)
+	for i := range r.Values {
+		n += r.Values[i].size()
+	}
+	return n
+}
+
+// size is about the memory of a value in a list.
+func (v *TagValue) size() int64 { return sizeTagValue + int64(len(v.Str)) }
+
 // Merge adds another part of the answer; the memory of both is used afterwards.
 func (r *TagValuesResult) Merge(o *TagValuesResult) {
 	r.Stats.add(o.Stats)

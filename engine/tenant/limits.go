@@ -60,6 +60,9 @@ type Read struct {
 	MaxSearchDuration          Duration `yaml:"max_search_duration"`             // 0: the frontend's
 	MaxMetricsDuration         Duration `yaml:"max_metrics_duration"`            // 0: the frontend's
 	UnsafeQueryHints           bool     `yaml:"unsafe_query_hints"`
+	// MaxQueryBytes is the memory of all queries of the tenant in one process, 0:
+	// the querier's. Tempo has none.
+	MaxQueryBytes int64 `yaml:"max_query_bytes"`
 	// LeftPadTraceIDs shows trace ids with all 32 digits.
 	LeftPadTraceIDs bool `yaml:"left_pad_trace_ids"`
 }
@@ -119,6 +122,9 @@ func (l *Limits) Validate() error {
 	if in.RateLimitBytes > 0 && in.BurstSizeBytes == 0 {
 		add("ingestion.burst_size_bytes", "0 refuses every export; set it at least to the largest export")
 	}
+	if n := l.Read.MaxQueryBytes; n > 0 && n < 1<<20 {
+		add("read.max_query_bytes", "less than 1 MiB refuses every query, got %d", n)
+	}
 	if in.ArtificialDelay > Duration(time.Minute) {
 		add("ingestion.artificial_delay", "longer than 1m holds senders up until they time out, got %s", in.ArtificialDelay)
 	}
@@ -140,6 +146,7 @@ func (l *Limits) counts() []count {
 		{"ingestion.max_attribute_bytes", int64(l.Ingestion.MaxAttributeBytes)},
 		{"read.max_bytes_per_tag_values_query", int64(l.Read.MaxBytesPerTagValuesQuery)},
 		{"read.max_blocks_per_tag_values_query", int64(l.Read.MaxBlocksPerTagValuesQuery)},
+		{"read.max_query_bytes", l.Read.MaxQueryBytes},
 		{"global.max_bytes_per_trace", int64(l.Global.MaxBytesPerTrace)},
 	}
 }
