@@ -41,7 +41,8 @@ var layers = map[string]string{
 	"engine/peer":        "engine/trace engine/tenant engine/query engine/traceql engine/peer/peerpb",
 	"engine/peer/peerpb": "",
 	// shelves
-	"engine/wal":                 "",
+	"engine/folderlock":          "", // one process per folder
+	"engine/wal":                 "engine/folderlock",
 	"engine/wal/waltest":         "engine/wal", // a disk that breaks on purpose
 	"engine/bucket":              "",
 	"engine/bucket/local":        "engine/bucket",
@@ -69,7 +70,8 @@ var layers = map[string]string{
 	"cmd/tempod":              "engine",
 	"bench/gen":               "",
 	"bench/e2e":               "bench/gen engine/block/pq", // what the columns of a block weigh
-	"docs":                    "",                          // a test only
+	"bench/stop":              "",
+	"docs":                    "", // a test only
 	// asking
 	"client/model":         "engine/ring engine/partition engine/gossip", // words: what a view means; client keeps the same names as aliases
 	"client":               "client/model engine/ring engine/partition engine/ringapi engine/gossip",
@@ -88,7 +90,7 @@ var layers = map[string]string{
 	"cmd/ringctl/monitor":  "client cmd/ringctl/document cmd/ringctl/render",
 	"cmd/ringctl/command":  "client client/doctor client/history cmd/ringctl/render cmd/ringctl/settings cmd/ringctl/document cmd/ringctl/monitor engine/ring engine/partition engine/ringapi engine/gossip engine/trace",
 	"cmd/ringctl/render":   "client engine/ring engine/partition engine/ringapi",
-	"cmd/ringctl/demo":     "client tui engine/trace engine/ring engine/partition engine/ringapi engine/gossip",
+	"cmd/ringctl/demo":     "engine/folderlock client tui engine/trace engine/ring engine/partition engine/ringapi engine/gossip",
 }
 
 const (

@@ -20,6 +20,7 @@ import (
 	"github.com/ringctl/ringctl/engine/bucket/s3"
 	"github.com/ringctl/ringctl/engine/catalog"
 	"github.com/ringctl/ringctl/engine/control"
+	"github.com/ringctl/ringctl/engine/folderlock"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/querier"
 	"github.com/ringctl/ringctl/engine/query"
@@ -245,6 +246,8 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return "hint: another program has this port; stop it, or choose another port (0 for any free one), see tempod --help\n"
+	case errors.Is(err, folderlock.ErrHeld):
+		return "hint: two processes on one folder would damage each other's spans; stop the other one, or choose another folder with --data.dir or storage.trace.wal.path\n"
 	case errors.Is(err, os.ErrPermission):
 		return "hint: tempod needs to write to its data folder; see --data.dir and storage.trace\n"
 	case errors.Is(err, syscall.ENOSPC):

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/ringctl/ringctl/engine/backendworker"
 	"github.com/ringctl/ringctl/engine/catalog"
 	"github.com/ringctl/ringctl/engine/compactor"
+	"github.com/ringctl/ringctl/engine/folderlock"
 	"github.com/ringctl/ringctl/engine/frontend"
 	"github.com/ringctl/ringctl/engine/membership"
 	"github.com/ringctl/ringctl/engine/query"
@@ -93,9 +96,19 @@ func (e *Engine) openWorker() error {
 		return err
 	}
 	e.take()
+	// A worker clears the folder of what is left in it.
+	scratch := filepath.Join(e.cfg.Storage.Trace.WAL.Path, "compaction")
+	if err := os.MkdirAll(scratch, 0o755); err != nil {
+		return fmt.Errorf("backend worker: %w", err)
+	}
+	lock, err := folderlock.Take(scratch)
+	if err != nil {
+		return fmt.Errorf("backend worker: %w", err)
+	}
+	e.closers = append(e.closers, lock.Close)
 	c := e.cfg.Worker.Compaction
 	w, err := backendworker.New(backendworker.Config{
-		Dir: filepath.Join(e.cfg.Storage.Trace.WAL.Path, "compaction"), Every: c.Every, Poll: e.cfg.Storage.Trace.Poll,
+		Dir: scratch, Every: c.Every, Poll: e.cfg.Storage.Trace.Poll,
 		Compaction: compactor.Config{Window: c.Window, MaxInputs: c.MaxInputs, MaxSpans: c.MaxSpans, Settle: c.Settle, Retention: c.BlockRetention, Delay: c.KeepCompacted},
 		Tenant:     e.tenantRules,
 	}, e.bucket, shares{member}, e.log.With("part", "backend worker"), e.reg)

@@ -30,6 +30,9 @@
 // in a [*DamageError], and the records after it are found again by their
 // markers.
 //
+// A folder has one log at a time: [Open] fails with [ErrHeld] while another
+// process has it. A crash leaves no lock behind.
+//
 // # What it does not do
 //
 // It does not know what a record means, and does not drop duplicates.

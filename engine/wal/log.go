@@ -14,6 +14,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/s2"
+
+	"github.com/ringctl/ringctl/engine/folderlock"
 )
 
 var (
@@ -24,6 +26,8 @@ var (
 	ErrClosed = errors.New("wal: log is closed")
 	// ErrTooLarge is wrapped when a record is larger than Options.MaxRecord.
 	ErrTooLarge = errors.New("record is too large for the log")
+	// ErrHeld is wrapped by Open when another process has the folder.
+	ErrHeld = folderlock.ErrHeld
 
 	errVersion = errors.New("segment has format version")
 )
@@ -64,10 +68,12 @@ const minCompress = 64
 // keptBuffer is the largest buffer that is kept for reuse.
 const keptBuffer = 8 << 20
 
-// Log is a write-ahead log in one folder. One process at a time may use a
-// folder. All methods are safe for concurrent use.
+// Log is a write-ahead log in one folder, which it has for itself: two that
+// write into one folder would remove each other's segments. All methods are safe
+// for concurrent use.
 type Log struct {
 	dir   string
+	lock  io.Closer
 	opt   Options
 	left  []segmentID // segments found by Open, for Replay
 	stage sync.Pool   // *[]byte for compression outside the locks
@@ -106,8 +112,10 @@ type segmentInfo struct {
 	size int64
 }
 
-// Open finds the segments in dir, which is made if it is missing. Nothing is
-// written before the first Append. Call Replay before appending.
+// Open takes dir, which is made if it is missing, and finds the segments in it.
+// No segment is written before the first Append. Call Replay before appending.
+// The error wraps ErrHeld, and names the folder and the process, when another
+// process has dir; one that crashed has not.
 func Open(dir string, o Options) (*Log, error) {
 	o.setDefaults()
 	if uint64(o.MaxRecord) > 1<<30 {
@@ -116,11 +124,31 @@ func Open(dir string, o Options) (*Log, error) {
 	if err := o.FS.MkdirAll(dir); err != nil {
 		return nil, explain("make folder", dir, err)
 	}
-	names, err := o.FS.ReadDir(dir)
+	lock, err := takeFolder(o.FS, dir)
 	if err != nil {
-		return nil, explain("list", dir, err)
+		return nil, fmt.Errorf("wal: %w", err)
 	}
-	l := &Log{dir: dir, opt: o, next: 1}
+	l := &Log{dir: dir, lock: lock, opt: o, next: 1}
+	if err := l.find(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return l, nil
+}
+
+// takeFolder locks a folder of the real disk. A simulated one is nobody else's.
+func takeFolder(f FS, dir string) (io.Closer, error) {
+	if _, ok := f.(Disk); !ok {
+		return io.NopCloser(nil), nil
+	}
+	return folderlock.Take(dir)
+}
+
+// find lists the segments of the folder.
+func (l *Log) find() error {
+	names, err := l.opt.FS.ReadDir(l.dir)
+	if err != nil {
+		return explain("list", l.dir, err)
+	}
 	for _, name := range names {
 		id, ok := parseName(name)
 		if !ok {
@@ -128,7 +156,7 @@ func Open(dir string, o Options) (*Log, error) {
 		}
 		size, err := l.sizeOf(id)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		l.left = append(l.left, id)
 		l.segments = append(l.segments, segmentInfo{id, size})
@@ -136,7 +164,7 @@ func Open(dir string, o Options) (*Log, error) {
 	}
 	slices.SortFunc(l.left, func(a, b segmentID) int { return cmp.Compare(a.num, b.num) })
 	slices.SortFunc(l.segments, func(a, b segmentInfo) int { return cmp.Compare(a.id.num, b.id.num) })
-	return l, nil
+	return nil
 }
 
 func (l *Log) path(name string) string { return filepath.Join(l.dir, name) }
@@ -432,12 +460,18 @@ func (l *Log) Stats() Stats {
 }
 
 // Close waits for the running write and closes the log. Appends that are
-// waiting for their turn return ErrClosed. A second Close returns nil.
+// waiting for their turn return ErrClosed, and the folder is free for others. A
+// second Close returns nil.
 func (l *Log) Close() error {
 	l.mu.Lock()
+	was := l.closed
 	l.closed = true
 	l.mu.Unlock()
 	l.flush.Lock()
 	defer l.flush.Unlock()
-	return l.closeCurrent()
+	err := l.closeCurrent()
+	if !was {
+		err = errors.Join(err, l.lock.Close())
+	}
+	return err
 }

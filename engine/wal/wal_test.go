@@ -460,6 +460,26 @@ func TestRealFolder(t *testing.T) {
 	}
 }
 
+// Two logs in one folder would remove each other's segments.
+func TestOneLogPerFolder(t *testing.T) {
+	dir := t.TempDir()
+	l, err := wal.Open(dir, wal.Options{})
+	must(t, err)
+	must(t, l.Append(context.Background(), []byte("kept")))
+	_, err = wal.Open(dir, wal.Options{})
+	if !errors.Is(err, wal.ErrHeld) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Fatalf("a second log: %v", err)
+	}
+	must(t, l.Append(context.Background(), []byte("too")))
+	must(t, l.Close())
+	l, err = wal.Open(dir, wal.Options{})
+	must(t, err)
+	defer l.Close()
+	if got, _, err := replay(l); err != nil || len(got) != 2 {
+		t.Fatalf("%q %v", got, err)
+	}
+}
+
 func FuzzReplay(f *testing.F) {
 	golden, err := os.ReadFile("testdata/0000000001-a1a1a1a1.wal")
 	if err != nil {
