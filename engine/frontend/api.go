@@ -5,10 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
@@ -39,7 +36,8 @@ func (f *Frontend) Routes(mux *http.ServeMux) {
 	}
 }
 
-// handler writes an answer, or returns an error before it has written anything.
+// handler writes an answer, or returns an error: one before it has written
+// anything is told to the client, after that the connection breaks.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
 // route bounds, counts and compresses the answers of a handler.
@@ -55,13 +53,12 @@ func (f *Frontend) route(op string, h handler) http.Handler {
 		defer cancel()
 		z := &zipped{ResponseWriter: w, accepted: takesGzip(r.Header.Get("Accept-Encoding"))}
 		err := h(z, r.WithContext(ctx))
+		z.stop()
 		result := "completed"
-		if err == nil {
-			err = z.close()
-		}
 		switch {
 		case z.begun && err != nil:
-			result = "canceled" // the client is gone, nobody is left to tell
+			result = "canceled" // mostly because the client is gone
+			cutShort(w)
 		case err != nil:
 			result = "failed"
 			f.fail(w, err)
@@ -71,67 +68,10 @@ func (f *Frontend) route(op string, h handler) http.Handler {
 	})
 }
 
-// zipped compresses an answer that is large enough to gain from it.
-type zipped struct {
-	http.ResponseWriter
-	accepted bool
-	begun    bool // the answer is on its way
-	zip      *gzip.Writer
-}
-
-// takesGzip reads an Accept-Encoding header.
-func takesGzip(header string) bool {
-	for option := range strings.SplitSeq(header, ",") {
-		name, weight, _ := strings.Cut(strings.ReplaceAll(option, " ", ""), ";")
-		if name == "gzip" || name == "*" {
-			return weight != "q=0" && !strings.HasPrefix(weight, "q=0.0")
-		}
-	}
-	return false
-}
-
-// worthZipping is about what fits one packet.
-const worthZipping = 1400
-
-// zippers favour speed: a third of the cost of a large answer would be gzip at
-// its default level.
-var zippers = sync.Pool{New: func() any {
-	z, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
-	if err != nil {
-		return gzip.NewWriter(io.Discard)
-	}
-	return z
-}}
-
-// body writes the whole body at once.
-func (z *zipped) body(contentType string, b []byte) error {
-	h := z.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Vary", "Accept-Encoding")
-	z.begun = true
-	if !z.accepted || len(b) < worthZipping {
-		_, err := z.Write(b)
-		return err
-	}
-	h.Set("Content-Encoding", "gzip")
-	z.zip = zippers.Get().(*gzip.Writer)
-	z.zip.Reset(z.ResponseWriter)
-	_, err := z.zip.Write(b)
-	return err
-}
-
-func (z *zipped) close() error {
-	if z.zip == nil {
-		return nil
-	}
-	err := z.zip.Close()
-	zippers.Put(z.zip)
-	return err
-}
-
-// write sends a body through the response writer that route made.
-func write(w http.ResponseWriter, contentType string, b []byte) error {
-	return w.(*zipped).body(contentType, b)
+// cutShort makes the rest of an answer fail, so that the client does not take what
+// it has for all of it.
+func cutShort(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) //nolint:errcheck // who has no deadlines has no connection
 }
 
 const (
@@ -248,9 +188,9 @@ func (f *Frontend) search(w http.ResponseWriter, r *http.Request) error {
 	if len(missing) > 0 {
 		f.metrics.partial.WithLabelValues("search").Inc()
 	}
-	b, err := searchJSON(a.Search, missing, roomOf(r.Context()))
-	if err != nil {
+	out := &text{z: w.(*zipped), contentType: typeJSON, room: roomOf(r.Context())}
+	if err := searchJSON(out, a.Search, missing); err != nil {
 		return peer.StatusOf(err)
 	}
-	return write(w, typeJSON, b)
+	return nil
 }

@@ -3,6 +3,7 @@ package frontend
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -100,7 +101,8 @@ func (l *looked) Err() error {
 
 func TestAnswersStopWithTheirClient(t *testing.T) {
 	ctx := &looked{t.Context(), 1}
-	if _, err := searchJSON(searchResult(), nil, roomOf(ctx)); err == nil || ctx.left != -1 {
+	out := &text{z: &zipped{ResponseWriter: httptest.NewRecorder()}, room: roomOf(ctx)}
+	if err := searchJSON(out, searchResult(), nil); err == nil || ctx.left != -1 {
 		t.Errorf("%v, looked %d times too often", err, -ctx.left-1)
 	}
 }

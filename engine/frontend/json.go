@@ -62,28 +62,26 @@ func appendPartial(b []byte, missing []string) []byte {
 // noRoot is shown for a trace whose root span has not arrived.
 const noRoot = "<root span not yet received>"
 
-// searchJSON is a SearchResponse.
-func searchJSON(r *query.SearchResult, missing []string, room room) ([]byte, error) {
-	b := make([]byte, 0, 512+min(len(r.Traces), 1000)*400)
-	b = append(b, `{"traces":[`...)
+// searchJSON makes a SearchResponse.
+func searchJSON(out *text, r *query.SearchResult, missing []string) error {
+	b := append(out.begin(), `{"traces":[`...)
 	for i := range r.Traces {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendTrace(b, &r.Traces[i])
-		if err := room.fits(len(b)); err != nil {
-			return nil, err
+		var err error
+		if b, err = out.more(appendTrace(b, &r.Traces[i])); err != nil {
+			return err
 		}
 	}
-	b = append(b, `],"metrics":{"inspectedTraces":`...)
-	b = strconv.AppendInt(b, r.Stats.Traces, 10)
-	b = appendQuotedInt(append(b, `,"inspectedBytes":`...), r.Stats.Bytes)
-	b = appendQuotedInt(append(b, `,"inspectedSpans":`...), r.Stats.Spans)
+	b = strconv.AppendInt(append(b, `],"metrics":{"inspectedTraces":`...), r.Stats.Traces, 10)
+	b = appendNumber(b, `,"inspectedBytes":"`, r.Stats.Bytes)
+	b = appendNumber(b, `,"inspectedSpans":"`, r.Stats.Spans)
 	b = strconv.AppendInt(append(b, `,"completedJobs":`...), r.Stats.Segments, 10)
 	b = strconv.AppendInt(append(b, `,"totalJobs":`...), r.Stats.Segments, 10)
-	b = appendQuotedInt(append(b, `,"backendReads":`...), r.Stats.Reads)
+	b = appendNumber(b, `,"backendReads":"`, r.Stats.Reads)
 	b = append(b, '}')
-	return append(appendPartial(b, missing), '}'), nil
+	return out.end(append(appendPartial(b, missing), '}'))
 }
 
 func appendTrace(b []byte, t *query.TraceResult) []byte {
@@ -97,18 +95,19 @@ func appendTrace(b []byte, t *query.TraceResult) []byte {
 	if name != "" {
 		b = appendString(append(b, `,"rootTraceName":`...), name)
 	}
-	b = appendQuotedInt(append(b, `,"startTimeUnixNano":`...), t.Start)
+	b = appendNumber(b, `,"startTimeUnixNano":"`, t.Start)
 	if ms := (t.End - t.Start) / 1e6; ms > 0 {
 		b = strconv.AppendInt(append(b, `,"durationMs":`...), ms, 10)
 	}
 	if len(t.Sets) > 0 {
-		b = appendSet(append(b, `,"spanSet":`...), &t.Sets[0])
+		b = append(b, `,"spanSet":`...)
+		from := len(b)
+		b = appendSet(b, &t.Sets[0])
+		to := len(b)
 		b = append(b, `,"spanSets":[`...)
-		for i := range t.Sets {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendSet(b, &t.Sets[i])
+		b = append(b, b[from:to]...) // the first set again, for newer clients
+		for i := 1; i < len(t.Sets); i++ {
+			b = appendSet(append(b, ','), &t.Sets[i])
 		}
 		b = append(b, ']')
 	}
@@ -147,8 +146,8 @@ func appendSet(b []byte, s *query.SpanSet) []byte {
 		if x.Name != "" {
 			b = appendString(append(b, `,"name":`...), x.Name)
 		}
-		b = appendQuotedInt(append(b, `,"startTimeUnixNano":`...), x.Start)
-		b = appendQuotedInt(append(b, `,"durationNanos":`...), x.Duration)
+		b = appendNumber(b, `,"startTimeUnixNano":"`, x.Start)
+		b = appendNumber(b, `,"durationNanos":"`, x.Duration)
 		b = append(appendAttributes(b, x.Attrs), '}')
 	}
 	b = strconv.AppendInt(append(b, `],"matched":`...), int64(s.Matched), 10)
@@ -175,9 +174,9 @@ func appendAttributes(b []byte, attrs []query.Attribute) []byte {
 func appendValue(b []byte, v *trace.Value) []byte {
 	switch v.Kind {
 	case trace.KindString:
-		b = appendString(append(b, `{"stringValue":`...), string(v.Bytes))
+		b = appendString(append(b, `{"stringValue":`...), v.Bytes)
 	case trace.KindInt:
-		b = appendQuotedInt(append(b, `{"intValue":`...), v.Int)
+		b = appendNumber(b, `{"intValue":"`, v.Int)
 	case trace.KindBool:
 		b = strconv.AppendBool(append(b, `{"boolValue":`...), v.Int != 0)
 	case trace.KindDouble:
@@ -224,10 +223,11 @@ func appendFloat(b []byte, f float64) []byte {
 }
 
 // appendQuotedInt writes a 64-bit number as protobuf's JSON does.
-func appendQuotedInt(b []byte, n int64) []byte {
-	b = append(b, '"')
-	b = strconv.AppendInt(b, n, 10)
-	return append(b, '"')
+func appendQuotedInt(b []byte, n int64) []byte { return appendNumber(b, `"`, n) }
+
+// appendNumber is appendQuotedInt behind a key and the opening quote.
+func appendNumber(b []byte, key string, n int64) []byte {
+	return append(strconv.AppendInt(append(b, key...), n, 10), '"')
 }
 
 // appendShortHex writes an id without its leading zeros.
@@ -245,17 +245,21 @@ func appendShortHex(b, id []byte) []byte {
 const hexDigits = "0123456789abcdef"
 
 // appendString writes a JSON string; bytes that are not UTF-8 become U+FFFD.
-func appendString(b []byte, s string) []byte {
+func appendString[T string | []byte](b []byte, s T) []byte {
 	b = append(b, '"')
+	i := 0
+	for len(s)-i >= 8 && plain(s[i:i+8]) {
+		i += 8
+	}
 	from := 0
-	for i := 0; i < len(s); {
+	for i < len(s) {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
 			continue
 		}
 		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
+			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
 			if r != utf8.RuneError || n > 1 {
 				i += n
 				continue
@@ -267,6 +271,17 @@ func appendString(b []byte, s string) []byte {
 		from = i
 	}
 	return append(append(b, s[from:]...), '"')
+}
+
+// plain tells of 8 bytes at once whether all are ASCII that stands for itself.
+func plain[T string | []byte](s T) bool {
+	_ = s[7]
+	w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	const ones = 0x0101010101010101
+	// The top bit of a byte is set when it is no ASCII or one of the differences is
+	// below 0; the lowest such byte borrows from none, so it does not hide.
+	return (w|(w-0x20*ones)|(w^'"'*ones-ones)|(w^'\\'*ones-ones))&(0x80*ones) == 0
 }
 
 func appendEscape(b []byte, c byte) []byte {
