@@ -57,7 +57,7 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down fu
 		p.Missing = append(p.Missing, fmt.Sprintf("recent spans of ring ingester: %v; see: ringctl status", err))
 	}
 	var shares map[string][]query.TokenRange
-	if q.Metrics != nil {
+	if q.Once() {
 		shares = tokenShares(r, down, now)
 	}
 	set, err := r.AllHealthy(ring.Read, now)
@@ -66,7 +66,7 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down fu
 	}
 	for _, i := range set.Instances {
 		a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_INGESTER, Copies: r.Config().ReplicationFactor > 1, Young: !k.partitioned(q.Tenant)}
-		if q.Metrics != nil {
+		if q.Once() {
 			if a.Tokens = shares[i.ID]; len(a.Tokens) == 0 {
 				continue
 			}
@@ -182,7 +182,7 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 		p.Missing = append(p.Missing, fmt.Sprintf("recent spans of livestore-partitions: %v; see: ringctl partitions", err))
 	}
 	var shares map[int32][]query.TokenRange
-	if q.Metrics != nil && mine {
+	if q.Once() && mine {
 		shares = partitionShares(parts)
 	}
 	asked := map[string]bool{}
@@ -200,7 +200,7 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 				share := shares[set.Partition]
 				p.Ask = append(p.Ask, querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: len(set.Instances) > 1, Tokens: share, Young: share != nil})
 			}
-			if q.Metrics != nil {
+			if q.Once() {
 				break // one owner counts the spans of the partition
 			}
 		}

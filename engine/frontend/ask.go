@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ringctl/ringctl/engine/peer"
+	"github.com/ringctl/ringctl/engine/query"
 )
 
 // ask answers a question about one tenant: it cuts the blocks of the time range
@@ -22,8 +23,12 @@ func (f *Frontend) ask(ctx context.Context, q peer.Question, w window) (*peer.An
 	for _, b := range blocks {
 		q.Without = append(append(q.Without, b.ID), b.Replaces...)
 	}
-	if f.cfg.Copies && q.Metrics != nil {
+	q.Whole = q.Metrics != nil && query.LooksAtWholeTraces(q.Metrics.Query) || q.Search != nil && query.LooksAtWholeTraces(q.Search.Query)
+	if f.cfg.Copies && q.Once() {
 		q.Young, blocks = split(blocks, f.now().Add(-f.cfg.Young).UnixNano())
+		if q.Whole {
+			q.Border, _ = split(blocks, f.now().Add(-2*f.cfg.Young).UnixNano())
+		}
 	}
 	pieces := cut(q, blocks, len(addrs))
 	answers := make([]*peer.Answer, len(pieces))
@@ -58,11 +63,15 @@ const (
 
 // cut deals blocks, newest first, into pieces of similar size that are each a
 // stretch of time. The first piece, with the newest blocks, asks the keepers
-// too. With one querier there is one piece.
+// too. With one querier there is one piece. A question about whole traces is cut
+// by the ids of traces instead: docs/decisions/0004.
 func cut(q peer.Question, blocks []Block, queriers int) []*peer.Piece {
 	n := min(queriers*piecesPerQuerier, (len(blocks)+blocksPerPiece-1)/blocksPerPiece)
 	if queriers == 1 {
 		n = 1
+	}
+	if q.Whole && n > 1 {
+		return cutByID(q, blocks, n)
 	}
 	var total int64
 	for _, b := range blocks {
@@ -79,6 +88,21 @@ func cut(q peer.Question, blocks []Block, queriers int) []*peer.Piece {
 		last := pieces[len(pieces)-1]
 		last.Blocks = append(last.Blocks, b.ID)
 		size += b.Bytes
+	}
+	return pieces
+}
+
+// cutByID makes a piece for the keepers and n for the blocks, each with all of
+// them and a share of the trace ids.
+func cutByID(q peer.Question, blocks []Block, n int) []*peer.Piece {
+	pieces := []*peer.Piece{{Question: q, Recent: true}}
+	q.Without = nil
+	var all []string
+	for _, b := range blocks {
+		all = append(all, b.ID)
+	}
+	for _, ids := range query.DivideIDs(n) {
+		pieces = append(pieces, &peer.Piece{Question: *q.WithIDs(ids), Blocks: all})
 	}
 	return pieces
 }

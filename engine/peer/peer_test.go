@@ -90,7 +90,11 @@ func questions() map[string]Question {
 	return map[string]Question{
 		"trace": with(func(q *Question) { q.Trace = &id }),
 		"search": with(func(q *Question) {
-			q.Search = &query.SearchRequest{Query: "{ .a = \"ü\" }", Start: 1, End: 1 << 60, Limit: 7, SpansPerSet: 3, Tenant: "team-a", Tokens: tokens}
+			q.Search = &query.SearchRequest{Query: "{ .a = \"ü\" }", Start: 1, End: 1 << 60, Limit: 7, SpansPerSet: 3, Tenant: "team-a", Tokens: tokens, IDs: query.DivideIDs(3)[1]}
+		}),
+		"whole": with(func(q *Question) {
+			q.Search = &query.SearchRequest{Query: "{ } >> { }"}
+			q.Whole, q.Young, q.Border = true, []string{"b3"}, []string{"b4", "b5"}
 		}),
 		"metrics": with(func(q *Question) {
 			q.Metrics = &query.MetricsRequest{Query: "{} | rate()", Start: -1, End: 1<<62 + 1, Step: 15e9, Instant: true, Exemplars: 4, MaxSeries: 9, Tokens: tokens}

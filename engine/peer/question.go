@@ -28,6 +28,43 @@ type Question struct {
 	// Young names blocks that are young enough for keepers to hold copies of their
 	// spans. Who counts each span once reads both together.
 	Young []string
+	// Whole says that every trace must be looked at whole, in one place.
+	Whole bool
+	// Border names the blocks just older than the young ones, of a question about
+	// whole traces: the traces that lie in both are answered by the keepers.
+	Border []string
+}
+
+// Once reports a question for which every trace is looked at by one keeper only,
+// together with the young blocks.
+func (q *Question) Once() bool { return q.Metrics != nil || q.Whole }
+
+// WithTokens is the question about the traces with these tokens; nil is all.
+func (q *Question) WithTokens(tokens []query.TokenRange) *Question {
+	part := *q
+	if q.Metrics != nil {
+		m := *q.Metrics
+		m.Tokens, part.Metrics = tokens, &m
+	}
+	if q.Search != nil {
+		s := *q.Search
+		s.Tokens, part.Search = tokens, &s
+	}
+	return &part
+}
+
+// WithIDs is the question about the traces with these ids; nil is all.
+func (q *Question) WithIDs(ids []query.IDRange) *Question {
+	part := *q
+	if q.Metrics != nil {
+		m := *q.Metrics
+		m.IDs, part.Metrics = ids, &m
+	}
+	if q.Search != nil {
+		s := *q.Search
+		s.IDs, part.Search = ids, &s
+	}
+	return &part
 }
 
 // Piece is the part of a question that one querier answers.
@@ -74,7 +111,8 @@ func (q *Question) Excluded() func(id string) bool {
 
 // request encodes a question for the wire.
 func (q *Question) request(role Role) (*peerpb.AskRequest, error) {
-	r := &peerpb.AskRequest{Role: role, Tenant: q.Tenant, WithoutBlocks: q.Without, YoungBlocks: q.Young}
+	r := &peerpb.AskRequest{Role: role, Tenant: q.Tenant, WithoutBlocks: q.Without, YoungBlocks: q.Young,
+		BorderBlocks: q.Border, WholeTraces: q.Whole}
 	var err error
 	encode := func(v any) []byte {
 		var b []byte
@@ -98,7 +136,8 @@ func (q *Question) request(role Role) (*peerpb.AskRequest, error) {
 
 // parseRequest is the reverse of request. Its errors are InvalidArgument.
 func parseRequest(r *peerpb.AskRequest) (Question, error) {
-	q := Question{Tenant: r.GetTenant(), Without: r.GetWithoutBlocks(), Young: r.GetYoungBlocks()}
+	q := Question{Tenant: r.GetTenant(), Without: r.GetWithoutBlocks(), Young: r.GetYoungBlocks(),
+		Border: r.GetBorderBlocks(), Whole: r.GetWholeTraces()}
 	var err error
 	switch x := r.GetQuestion().(type) {
 	case *peerpb.AskRequest_TraceId:

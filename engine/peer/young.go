@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/grpc/status"
+
 	"github.com/ringctl/ringctl/engine/query"
 )
 
@@ -13,22 +15,40 @@ type Opener interface {
 }
 
 // AnswerRecent is what a keeper answers: from its recent spans and the young
-// blocks of the question, together. A block that cannot be opened is named in
-// the answer.
+// blocks of the question, together, and with the help of those at the border. A
+// block that cannot be opened is named in the answer.
 func AnswerRecent(ctx context.Context, q *Question, recent []query.Source, blocks Opener, threads int) (*Answer, error) {
-	var missing []string
-	for _, id := range q.Young {
-		b, err := blocks.Open(ctx, q.Tenant, id)
-		if err != nil {
-			missing = append(missing, fmt.Sprintf("block %s: %v", id, err))
-			continue
-		}
-		recent = append(recent, b)
-	}
+	var o Opening
+	recent = append(recent, o.Open(ctx, blocks, q.Tenant, q.Young, query.SideOwn)...)
+	recent = append(recent, o.Open(ctx, blocks, q.Tenant, q.Border, query.SideHelp)...)
 	a, err := Evaluate(ctx, q, recent, threads)
 	if err != nil {
 		return nil, err
 	}
-	a.Missing = append(a.Missing, missing...)
+	a.Missing = append(a.Missing, o.Missing...)
 	return a, nil
+}
+
+// Opening opens blocks and keeps account of those that cannot be opened.
+type Opening struct {
+	Missing []string
+	Errs    []error
+}
+
+// Open opens blocks on one side of an evaluation.
+func (o *Opening) Open(ctx context.Context, blocks Opener, tenantID string, ids []string, side query.Side) []query.Source {
+	var out []query.Source
+	for _, id := range ids {
+		b, err := blocks.Open(ctx, tenantID, id)
+		if err != nil {
+			o.Missing = append(o.Missing, fmt.Sprintf("block %s: %v", id, status.Convert(err).Message()))
+			o.Errs = append(o.Errs, err)
+			continue
+		}
+		if side != query.SideOwn {
+			b = query.WithSide(b, side)
+		}
+		out = append(out, b)
+	}
+	return out
 }

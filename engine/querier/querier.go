@@ -3,7 +3,8 @@
 //
 // Start with New and Answer. Keepers of this process and blocks are evaluated
 // together, so that a trace that lies partly in both is seen whole; the answers
-// of other nodes are merged with that. A keeper that fails costs nothing while
+// of other nodes are merged with that, and questions about whole traces share the
+// traces out (open). A keeper that fails costs nothing while
 // the others have copies of all its spans: recent.go. What is lost beyond that
 // makes the answer smaller, and the reply says what and why; only when nothing at
 // all could be asked is it an error.
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,26 +98,54 @@ func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, erro
 	g := &gathering{q: &p.Question}
 	var wg sync.WaitGroup
 	var local []query.Source
+	young := false // a keeper of another process reads the young blocks
 	if p.Recent {
 		plan := q.keepers.Plan(&p.Question, func(string) bool { return false })
 		local = plan.Local
+		for _, k := range plan.Ask {
+			young = young || k.Young
+		}
 		wg.Go(func() { q.recent(ctx, plan, g) })
 	}
-	q.evaluate(ctx, p, local, g)
+	q.evaluate(ctx, p, q.open(ctx, p, local, young, g), g)
 	wg.Wait()
 	return g.answer(ctx)
 }
 
-// evaluate answers from the blocks of the piece and from sources, together.
-func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.Source, g *gathering) {
-	for _, id := range p.Blocks {
-		b, err := q.blocks.Open(ctx, p.Tenant, id)
-		if err != nil {
-			g.fail(fmt.Sprintf("block %s", id), err)
-			continue
-		}
-		sources = append(sources, b)
+// open opens what the piece is answered from here, next to the local sources:
+// its blocks, and the young ones if no other keeper reads them. Traces at the
+// border between the two are answered by whoever reads the young blocks.
+func (q *Querier) open(ctx context.Context, p *peer.Piece, sources []query.Source, young bool, g *gathering) []query.Source {
+	var o peer.Opening
+	here := p.Recent && !young
+	if here {
+		sources = append(sources, o.Open(ctx, q.blocks, p.Tenant, p.Young, query.SideOwn)...)
+		sources = append(sources, o.Open(ctx, q.blocks, p.Tenant, without(p.Border, p.Blocks), query.SideHelp)...)
 	}
+	if here || !p.Whole {
+		sources = append(sources, o.Open(ctx, q.blocks, p.Tenant, p.Blocks, query.SideOwn)...)
+	} else if len(p.Blocks) > 0 {
+		sources = append(sources, o.Open(ctx, q.blocks, p.Tenant, without(p.Blocks, p.Border), query.SideOwn)...)
+		sources = append(sources, o.Open(ctx, q.blocks, p.Tenant, without(p.Blocks, without(p.Blocks, p.Border)), query.SideShared)...)
+		sources = append(sources, o.Open(ctx, q.blocks, p.Tenant, p.Young, query.SideOthers)...)
+	}
+	g.lost(&o)
+	return sources
+}
+
+// without is the ids of list that are not in other.
+func without(list, other []string) []string {
+	var out []string
+	for _, id := range list {
+		if !slices.Contains(other, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// evaluate answers from sources, together.
+func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.Source, g *gathering) {
 	if len(sources) == 0 {
 		return
 	}
@@ -153,6 +183,13 @@ func (g *gathering) fail(what string, err error) {
 	defer g.mu.Unlock()
 	g.errs = append(g.errs, err)
 	g.missing = append(g.missing, fmt.Sprintf("%s: %v", what, status.Convert(err).Message()))
+}
+
+// lost notes the blocks that could not be opened.
+func (g *gathering) lost(o *peer.Opening) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.errs, g.missing = append(g.errs, o.Errs...), append(g.missing, o.Missing...)
 }
 
 func (g *gathering) miss(what ...string) {

@@ -202,6 +202,26 @@ func TestCountsAreTakenFromACopy(t *testing.T) {
 	}
 }
 
+// TestYoungBlocksAreReadHere when no keeper of another process reads them.
+func TestYoungBlocksAreReadHere(t *testing.T) {
+	req := query.MetricsRequest{Query: `{ } | count_over_time()`, Start: 1, End: 20e9, Instant: true}
+	q := peer.Question{Metrics: &req, Young: []string{"b1"}}
+	for _, plan := range []Plan{{}, {Local: []query.Source{spans(t, 3)}}, {Ask: []Keeper{keeper("k1", false)}}} {
+		c := &cluster{sources: map[string]query.Source{"b1": spans(t, 5), "k1": spans(t, 0)}, plan: always(plan)}
+		a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: q, Recent: true})
+		if err != nil || len(a.Missing) != 0 {
+			t.Fatalf("%v %+v", err, a)
+		}
+		p, err := query.PrepareMetrics(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := p.Answer(a.Metrics).Series; len(s) != 1 || s[0].Values[0] != 5 {
+			t.Errorf("%+v: %+v", plan, s)
+		}
+	}
+}
+
 func TestNothingToAskIsAnEmptyAnswer(t *testing.T) {
 	id := trace.ID{1}
 	for _, q := range []peer.Question{search(), {Trace: &id}, {Metrics: &query.MetricsRequest{Query: "{} | rate()", Start: 1, End: 2}}, {Tags: &query.TagsRequest{}}, {Values: &query.TagValuesRequest{}}} {

@@ -20,7 +20,7 @@ func (q *Querier) recent(ctx context.Context, plan Plan, g *gathering) {
 		r := q.round(ctx, plan, g.q)
 		maps.Copy(failed, r.failed)
 		covered := r.refused == nil && plan.Covered != nil && plan.Covered(isDown)
-		if len(r.failed) == 0 || !covered || g.q.Metrics == nil || ctx.Err() != nil {
+		if len(r.failed) == 0 || !covered || !g.q.Once() || ctx.Err() != nil {
 			r.into(g)
 			if !covered {
 				for _, id := range slices.Sorted(maps.Keys(failed)) {
@@ -104,12 +104,10 @@ func (g *gathering) take(other *gathering, copies bool) {
 func (q *Querier) ask(ctx context.Context, k Keeper, question *peer.Question) (*peer.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.cfg.AskTimeout)
 	defer cancel()
-	if question.Metrics != nil && (k.Tokens != nil || !k.Young) {
-		part, request := *question, *question.Metrics
-		request.Tokens = k.Tokens
-		part.Metrics, question = &request, &part
+	if question.Once() && (k.Tokens != nil || !k.Young) {
+		question = question.WithTokens(k.Tokens)
 		if !k.Young {
-			part.Young = nil
+			question.Young, question.Border = nil, nil
 		}
 	}
 	return q.asker.Ask(ctx, k.Addr, k.Role, question)

@@ -22,6 +22,7 @@ type MetricsRequest struct {
 	MaxSeries  int   // most series in the answer; 0 = no bound beside the built-in one
 	Tenant     string
 	Tokens     []TokenRange // only traces with these tokens; nil = all
+	IDs        []IDRange    // only traces with these ids; nil = all
 }
 
 // Bounds of metrics queries.
@@ -218,7 +219,7 @@ func stageNeedsWhole(st traceql.Stage) bool {
 
 // Units cuts the query into independent pieces.
 func (p *MetricsPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
+	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
 	for _, l := range p.legs {
 		c.join = c.join || l.whole
 	}

@@ -1,7 +1,6 @@
 package query
 
 import (
-	"bytes"
 	"context"
 	"slices"
 
@@ -160,5 +159,3 @@ func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64
 	}
 	return joint, found, nil
 }
-
-func compareIDs(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) }

@@ -21,6 +21,7 @@ type SearchRequest struct {
 	SpansPerSet int   // most spans shown per spanset; 0 = all
 	Tenant      string
 	Tokens      []TokenRange // only traces with these tokens; nil = all
+	IDs         []IDRange    // only traces with these ids; nil = all
 	// SkipServices leaves out the counts per service, which look at all spans of the traces found.
 	SkipServices bool
 }
@@ -120,7 +121,7 @@ func (p *SearchPlan) MostRecent() bool { return p.mostRecent }
 
 // Units cuts the search into independent pieces, newest first.
 func (p *SearchPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
+	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
 	return c.cut(ctx, sources)
 }
 

@@ -185,7 +185,9 @@ type AskRequest struct {
 	//	*AskRequest_Tags
 	//	*AskRequest_TagValues
 	Question      isAskRequest_Question `protobuf_oneof:"question"`
-	YoungBlocks   []string              `protobuf:"bytes,9,rep,name=young_blocks,json=youngBlocks,proto3" json:"young_blocks,omitempty"` // blocks to read together with the recent spans
+	YoungBlocks   []string              `protobuf:"bytes,9,rep,name=young_blocks,json=youngBlocks,proto3" json:"young_blocks,omitempty"`     // blocks to read together with the recent spans
+	BorderBlocks  []string              `protobuf:"bytes,10,rep,name=border_blocks,json=borderBlocks,proto3" json:"border_blocks,omitempty"` // blocks that may have parts of the same traces
+	WholeTraces   bool                  `protobuf:"varint,11,opt,name=whole_traces,json=wholeTraces,proto3" json:"whole_traces,omitempty"`   // every trace is to be looked at whole, in one place
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -298,6 +300,20 @@ func (x *AskRequest) GetYoungBlocks() []string {
 		return x.YoungBlocks
 	}
 	return nil
+}
+
+func (x *AskRequest) GetBorderBlocks() []string {
+	if x != nil {
+		return x.BorderBlocks
+	}
+	return nil
+}
+
+func (x *AskRequest) GetWholeTraces() bool {
+	if x != nil {
+		return x.WholeTraces
+	}
+	return false
 }
 
 type isAskRequest_Question interface {
@@ -455,7 +471,7 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04role\x18\x01 \x01(\x0e2\x15.ringctl.peer.v1.RoleR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04otlp\x18\x03 \x01(\fR\x04otlp\"\v\n" +
-	"\tPushReply\"\xaf\x02\n" +
+	"\tPushReply\"\xf7\x02\n" +
 	"\n" +
 	"AskRequest\x12)\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x15.ringctl.peer.v1.RoleR\x04role\x12\x16\n" +
@@ -467,7 +483,10 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	"\x04tags\x18\a \x01(\fH\x00R\x04tags\x12\x1f\n" +
 	"\n" +
 	"tag_values\x18\b \x01(\fH\x00R\ttagValues\x12!\n" +
-	"\fyoung_blocks\x18\t \x03(\tR\vyoungBlocksB\n" +
+	"\fyoung_blocks\x18\t \x03(\tR\vyoungBlocks\x12#\n" +
+	"\rborder_blocks\x18\n" +
+	" \x03(\tR\fborderBlocks\x12!\n" +
+	"\fwhole_traces\x18\v \x01(\bR\vwholeTracesB\n" +
 	"\n" +
 	"\bquestion\"<\n" +
 	"\bAskReply\x12\x16\n" +
