@@ -82,14 +82,15 @@ func search(ctx context.Context, req query.SearchRequest, sources []query.Source
 	if err != nil {
 		return nil, err
 	}
-	res := &query.SearchResult{}
-	return res, each(ctx, units, threads, work[query.SearchResult]{
+	res := plan.Collect()
+	err = each(ctx, units, threads, work[query.SearchResult]{
 		run:    plan.Run,
-		merge:  func(part *query.SearchResult) { plan.Merge(res, part) },
+		merge:  res.Add,
 		size:   res.Size,
-		done:   func(u *query.Unit) bool { return plan.Done(res, u.Info().End) },
-		failed: func(what string) { res.Partial = append(res.Partial, what) },
+		done:   func(u *query.Unit) bool { return res.Done(u.Info().End) },
+		failed: res.Failed,
 	})
+	return res.Result(), err
 }
 
 func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Source, threads int) (*query.MetricsResult, error) {

@@ -90,13 +90,56 @@ func shownName(a *traceql.Attr) string {
 	return a.Name
 }
 
-// describer reads what an answer shows of spans.
+// describer reads what an answer shows of spans. What the answer is made of comes
+// in few allocations.
 type describer struct {
 	s                   *scan
 	id, start, dur, nam *Vector
 	attrs               []getter
-	names               []string
-	text                map[uint32]string // span names by code
+	keys                []string
+	names               interner
+
+	sets     arena[SpanSet]
+	spans    arena[SpanResult]
+	shown    arena[Attribute]
+	text     arena[byte]
+	services arena[ServiceStats]
+}
+
+// arena hands out slices of common allocations. They cannot grow into each other.
+type arena[T any] struct {
+	free []T
+	next int // size of the next allocation
+}
+
+const maxArena = 1024
+
+// expect says how much will be taken, more or less.
+func (a *arena[T]) expect(n int) { a.next = min(n, maxArena) }
+
+func (a *arena[T]) take(n int) []T {
+	if n > len(a.free) {
+		a.free = make([]T, max(n, a.next))
+	}
+	out := a.free[:n:n]
+	a.free = a.free[n:]
+	return out
+}
+
+// interner makes one string of equal ones, while they are few.
+type interner map[string]string
+
+const maxInterned = 1 << 12
+
+func (in interner) of(b []byte) string {
+	if s, ok := in[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(in) < maxInterned {
+		in[s] = s
+	}
+	return s
 }
 
 // describe makes the results of the traces found.
@@ -105,24 +148,15 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *Se
 	if err := p.trim(s, found, show); err != nil {
 		return err
 	}
-	d := describer{s: s, text: map[uint32]string{}}
-	var err error
-	for _, part := range [...]struct {
-		key string
-		dst **Vector
-	}{{KeySpanID, &d.id}, {KeyStart, &d.start}, {KeyDuration, &d.dur}, {KeyName, &d.nam}} {
-		if *part.dst, err = s.intrinsic(part.key, show); err != nil {
-			return err
-		}
+	d := describer{s: s, names: interner{}}
+	if err := d.open(p.shown, show); err != nil {
+		return err
 	}
-	for _, a := range p.shown {
-		get, err := s.attrGetter(a, show)
-		if err != nil {
-			return err
-		}
-		d.attrs = append(d.attrs, get)
-		d.names = append(d.names, shownName(a))
-	}
+	spans := show.Count()
+	d.sets.expect(len(found))
+	d.spans.expect(spans)
+	d.shown.expect(spans * len(d.attrs))
+	d.text.next = min(16*spans, 16<<10)
 	res.Traces = make([]TraceResult, len(found))
 	place := newestOrder(found)
 	for i := range found {
@@ -130,13 +164,35 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *Se
 			return err
 		}
 		t := &res.Traces[place[i]]
-		*t = d.trace(&found[i], sum)
+		d.trace(t, &found[i], sum)
 		if err := s.mem.Take(t.size()); err != nil {
 			return err
 		}
 	}
 	if !p.req.SkipServices {
-		return s.serviceStats(found, place, res.Traces)
+		return d.serviceStats(found, place, res.Traces)
+	}
+	return nil
+}
+
+// open reads the columns for the rows that are shown.
+func (d *describer) open(shown []*traceql.Attr, show Bitmap) error {
+	for _, part := range [...]struct {
+		key string
+		dst **Vector
+	}{{KeySpanID, &d.id}, {KeyStart, &d.start}, {KeyDuration, &d.dur}, {KeyName, &d.nam}} {
+		var err error
+		if *part.dst, err = d.s.intrinsic(part.key, show); err != nil {
+			return err
+		}
+	}
+	for _, a := range shown {
+		get, err := d.s.attrGetter(a, show)
+		if err != nil {
+			return err
+		}
+		d.attrs = append(d.attrs, get)
+		d.keys = append(d.keys, shownName(a))
 	}
 	return nil
 }
@@ -175,9 +231,11 @@ func (p *SearchPlan) trim(s *scan, found []foundTrace, show Bitmap) error {
 			return err
 		}
 	}
+	var counts arena[int]
+	counts.expect(len(found))
 	for i := range found {
 		f := &found[i]
-		f.matched = make([]int, len(f.sets))
+		f.matched = counts.take(len(f.sets))
 		for k := range f.sets {
 			rows := f.sets[k].rows
 			f.matched[k] = len(rows)
@@ -196,47 +254,67 @@ func (p *SearchPlan) trim(s *scan, found []foundTrace, show Bitmap) error {
 	return nil
 }
 
-func (d *describer) trace(f *foundTrace, sum *summary) TraceResult {
-	t := TraceResult{ID: d.s.id(f.number), Start: f.start, End: f.end, Sets: make([]SpanSet, len(f.sets))}
+func (d *describer) trace(t *TraceResult, f *foundTrace, sum *summary) {
 	name, service := sum.rootName(f.number), sum.rootService(f.number)
-	t.HasRoot, t.RootName, t.RootService = name != nil || service != nil, string(name), string(service)
-	for i, set := range f.sets {
-		out := SpanSet{Matched: f.matched[i], Attrs: set.attrs, Spans: make([]SpanResult, len(set.rows))}
+	t.ID, t.Start, t.End, t.Sets = d.s.id(f.number), f.start, f.end, d.sets.take(len(f.sets))
+	t.HasRoot, t.RootName, t.RootService = name != nil || service != nil, d.names.of(name), d.names.of(service)
+	for i := range f.sets {
+		set, out := &f.sets[i], &t.Sets[i]
+		out.Matched, out.Attrs, out.Spans = f.matched[i], set.attrs, d.spans.take(len(set.rows))
 		for k, row := range set.rows {
-			out.Spans[k] = d.span(row)
+			d.span(&out.Spans[k], row)
 		}
-		t.Sets[i] = out
 	}
-	return t
 }
 
-func (d *describer) span(row uint32) SpanResult {
-	sp := SpanResult{Start: d.start.at(row), Duration: d.dur.at(row), Name: d.name(row)}
+func (d *describer) span(sp *SpanResult, row uint32) {
+	sp.Start, sp.Duration, sp.Name = d.start.at(row), d.dur.at(row), d.names.of(d.nam.text(row))
 	binary.BigEndian.PutUint64(sp.ID[:], uint64(d.id.at(row)))
+	list := d.shown.take(len(d.attrs))
+	n := 0
 	for i, get := range d.attrs {
 		if v := get(row); v.set {
-			sp.Attrs = append(sp.Attrs, Attribute{d.names[i], v.shown()})
+			list[n] = Attribute{d.keys[i], d.owned(v.attribute())}
+			n++
 		}
 	}
-	return sp
+	if n > 0 {
+		sp.Attrs = list[:n:n]
+	}
 }
 
-// name makes one string per distinct name of a dictionary.
-func (d *describer) name(row uint32) string {
-	if d.nam.Dict == nil || d.nam.Rows != nil {
-		return string(d.nam.text(row))
+// owned is a value that does not point into a column.
+func (d *describer) owned(v trace.Value) trace.Value {
+	switch {
+	case len(v.Bytes) > 0:
+		b := d.text.take(len(v.Bytes))
+		copy(b, v.Bytes)
+		v.Bytes = b
+	case v.Bytes != nil:
+		v.Bytes = []byte{}
 	}
-	code := d.nam.Codes[row]
-	name, ok := d.text[code]
-	if !ok {
-		name = string(d.nam.text(row))
-		d.text[code] = name
+	return v
+}
+
+// tally counts the spans of one trace by service.
+type tally struct {
+	spans, errors []int32  // by number of the service
+	met           []uint32 // the numbers that have spans
+}
+
+func (t *tally) add(service uint32, failed bool) {
+	if t.spans[service] == 0 {
+		t.met = append(t.met, service)
 	}
-	return name
+	t.spans[service]++
+	if failed {
+		t.errors[service]++
+	}
 }
 
 // serviceStats counts the live spans and errors per service of the traces found.
-func (s *scan) serviceStats(found []foundTrace, place []int, out []TraceResult) error {
+func (d *describer) serviceStats(found []foundTrace, place []int, out []TraceResult) error {
+	s := d.s
 	traces := s.bitmapOf(len(s.traces.IDs))
 	for i := range found {
 		traces.Set(found[i].number)
@@ -253,42 +331,59 @@ func (s *scan) serviceStats(found []foundTrace, place []int, out []TraceResult) 
 	if err != nil {
 		return err
 	}
-	services, err := s.serviceNames()
+	table, err := s.table(ScopeResource)
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(services))
-	for i, b := range services {
-		names[i] = string(b)
-	}
-	var list []uint32
+	services := table.serviceNumbers()
+	failed := s.failed(status)
+	count := tally{spans: make([]int32, len(services.names)), errors: make([]int32, len(services.names))}
+	d.services.expect(4 * len(found))
 	for i := range found {
 		if err := s.step(); err != nil {
 			return err
 		}
-		list = s.traceRows(found[i].number, rows, list[:0])
-		var st []ServiceStats
-		for _, row := range list {
-			st = count(st, names[resource.Codes[row]], status.at(row) == int64(trace.StatusError))
+		lo, hi := s.traces.Offsets[found[i].number], s.traces.Offsets[found[i].number+1]
+		for k := lo; k < hi; k++ {
+			row := k
+			if s.traces.Perm != nil {
+				row = s.traces.Perm[k]
+			}
+			if rows.Has(row) {
+				count.add(services.of[resource.Codes[row]], failed(row))
+			}
 		}
-		sort.Slice(st, func(a, b int) bool { return st[a].Name < st[b].Name })
-		out[place[i]].Services = st
+		out[place[i]].Services = d.tell(&count, services.names)
 	}
 	return nil
 }
 
-// count adds a span; a trace has few services, so a list is faster than a map.
-func count(st []ServiceStats, name string, failed bool) []ServiceStats {
-	i := 0
-	for i < len(st) && st[i].Name != name {
-		i++
+// tell makes the answer of a tally and empties it.
+func (d *describer) tell(t *tally, names []string) []ServiceStats {
+	slices.Sort(t.met) // the numbers are in the order of the names
+	out := d.services.take(len(t.met))
+	for i, n := range t.met {
+		out[i] = ServiceStats{names[n], int(t.spans[n]), int(t.errors[n])}
+		t.spans[n], t.errors[n] = 0, 0
 	}
-	if i == len(st) {
-		st = append(st, ServiceStats{Name: name})
+	t.met = t.met[:0]
+	return out
+}
+
+// failed tells which spans have the status error. The rows of a sparse column are
+// not searched for, but noted once.
+func (s *scan) failed(status *Vector) func(row uint32) bool {
+	if status.Rows == nil {
+		return func(row uint32) bool { return status.at(row) == int64(trace.StatusError) }
 	}
-	st[i].Spans++
-	if failed {
-		st[i].Errors++
+	in := s.bitmap()
+	rows := status.Rows
+	entries := *status
+	entries.Rows = nil
+	for i, row := range rows {
+		if entries.at(uint32(i)) == int64(trace.StatusError) {
+			in.Set(row)
+		}
 	}
-	return st
+	return in.Has
 }

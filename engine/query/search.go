@@ -220,13 +220,20 @@ func (p *SearchPlan) choose(s *scan, in state) ([]foundTrace, *summary, error) {
 		found = found[:p.req.Limit]
 		slices.SortFunc(found, func(a, b foundTrace) int { return cmp.Compare(a.number, b.number) })
 	}
+	if !in.group {
+		sets, rows := make([]spanset, len(found)), make([]uint32, 0, len(found))
+		for i := range found {
+			f := &found[i]
+			from := len(rows)
+			rows = s.traceRows(f.number, in.rows, rows)
+			sets[i] = spanset{f.number, rows[from:len(rows):len(rows)], in.attrs[f.number]}
+			f.sets = sets[i : i+1 : i+1]
+		}
+		return found, sum, nil
+	}
 	at := 0
 	for i := range found {
 		f := &found[i]
-		if !in.group {
-			f.sets = []spanset{{f.number, s.traceRows(f.number, in.rows, nil), in.attrs[f.number]}}
-			continue
-		}
 		for at < len(in.sets) && in.sets[at].trace < f.number {
 			at++
 		}

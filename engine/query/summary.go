@@ -113,9 +113,7 @@ func (s *scan) serviceNames() ([][]byte, error) {
 	}
 	names := make([][]byte, t.Len())
 	for i := range names {
-		if v := t.value(i, "service.name"); v.set && !v.list && v.raw == nil {
-			names[i] = v.s
-		}
+		names[i] = t.service(i)
 	}
 	s.services = names
 	return names, nil

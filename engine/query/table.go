@@ -2,6 +2,8 @@ package query
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -14,6 +16,41 @@ type Table struct {
 	entries []Entry
 	attrs   [][]trace.Attr // per entry, in order of arrival
 	names   []scopeName    // of instrumentation scopes
+
+	once     sync.Once
+	services serviceNumbers
+}
+
+// serviceNumbers is the services of a table of resources.
+type serviceNumbers struct {
+	names []string // sorted
+	of    []uint32 // entry → name; the empty name is that of resources without one
+}
+
+// serviceNumbers numbers the service names of a table of resources, once.
+func (t *Table) serviceNumbers() *serviceNumbers {
+	t.once.Do(func() {
+		all := make([]string, t.Len())
+		for i := range all {
+			all[i] = string(t.service(i))
+		}
+		n := &t.services
+		n.names = slices.Compact(slices.Sorted(slices.Values(all)))
+		n.of = make([]uint32, len(all))
+		for i, name := range all {
+			at, _ := slices.BinarySearch(n.names, name)
+			n.of[i] = uint32(at)
+		}
+	})
+	return &t.services
+}
+
+// service is the service.name of entry i; nil when it is not a string.
+func (t *Table) service(i int) []byte {
+	if v := t.value(i, "service.name"); v.set && !v.list && v.raw == nil {
+		return v.s
+	}
+	return nil
 }
 
 type scopeName struct{ name, version []byte }
