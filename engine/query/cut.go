@@ -27,16 +27,10 @@ type joining struct {
 	joint  int
 }
 
-// part is some traces of one segment.
-type part struct {
-	p    *piece
-	rows []uint32
-}
-
 // Info is what is known of the unit: rows and bytes for cutting work, times for the order.
 func (u *Unit) Info() *Info { return &u.info }
 
-// segment is the unit's segment; of a joined unit it is built here and belongs to the caller.
+// segment is the unit's segment; of a joined unit it is put together here.
 func (u *Unit) segment(ctx context.Context) (Segment, error) {
 	if u.seg != nil {
 		return u.seg, nil
@@ -51,20 +45,13 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 		all.collect(u.later.pieces, make([]int, len(u.later.pieces)), wanted, uint32(u.later.joint))
 		parts = all.parts
 	}
-	var b MemoryBuilder
-	for _, x := range parts {
-		if err := addSpans(ctx, x.p.seg, x.rows, &b); err != nil {
-			return nil, fmt.Errorf("%s: %w", x.p.source, err)
-		}
-	}
-	return b.Build()
+	return newJoined(ctx, parts)
 }
 
 // cutting says how the segments of a query become units.
 type cutting struct {
 	tenant     string
 	tokens     []TokenRange          // nil = every trace
-	ids        []IDRange             // nil = every trace
 	start, end int64                 // only segments with a span in [start, end]; 0 = open
 	join       bool                  // put traces of several segments together; otherwise only count their spans once
 	candidates *candidates           // which traces can be in the answer; nil = not known
@@ -79,8 +66,7 @@ const maxJoined = 1 << 16
 // piece is a segment while it is cut.
 type piece struct {
 	source string
-	side   Side
-	seg    Segment
+	seg    remembering
 	info   *Info
 	traces *Traces
 	live   Bitmap
@@ -98,14 +84,10 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	for _, src := range sources {
 		for _, seg := range src.Segments() {
 			info := seg.Info()
-			if info.Rows == 0 || c.start != 0 && info.End < c.start || c.end != 0 && info.Start > c.end || outside(c.ids, info) {
+			if info.Rows == 0 || c.start != 0 && info.End < c.start || c.end != 0 && info.Start > c.end {
 				continue
 			}
-			p := &piece{source: src.Name(), side: sideOf(src), seg: seg, info: info}
-			if p.side == SideOthers {
-				p.live = NewBitmap(info.Rows)
-			}
-			pieces = append(pieces, p)
+			pieces = append(pieces, &piece{source: src.Name(), seg: remembering{seg, &memo{open: true}}, info: info})
 		}
 	}
 	for _, p := range pieces {
@@ -117,11 +99,13 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	takeSides(pieces, joint)
 	for _, p := range pieces {
 		if err := p.dropRepeated(ctx, c.only); err != nil {
 			return nil, err
 		}
+	}
+	for _, p := range pieces {
+		p.seg.memo.open = false // from here on several goroutines may work on it
 	}
 	var units []*Unit
 	if joint > 0 {
@@ -151,9 +135,9 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	return units, nil
 }
 
-// mask leaves only the rows of the token and id ranges.
+// mask leaves only the rows of the token ranges.
 func (c *cutting) mask(ctx context.Context, p *piece) error {
-	if c.tokens == nil && within(c.ids, p.info) || p.side == SideOthers {
+	if c.tokens == nil {
 		return nil
 	}
 	t, err := p.load(ctx)
@@ -162,7 +146,7 @@ func (c *cutting) mask(ctx context.Context, p *piece) error {
 	}
 	p.live = NewBitmap(p.info.Rows)
 	for i, id := range t.IDs {
-		if !inIDs(c.ids, id) || c.tokens != nil && !inRanges(c.tokens, trace.Token(c.tenant, id)) {
+		if !inRanges(c.tokens, trace.Token(c.tenant, id)) {
 			continue
 		}
 		if t.Perm == nil {
@@ -363,51 +347,55 @@ func dropSeen(ctx context.Context, p *piece, split []splitTrace, seen map[copyKe
 
 // joinSplit takes the split traces out of their pieces and puts those that can be in the answer together.
 func (c *cutting) joinSplit(ctx context.Context, pieces []*piece, joint int) ([]*Unit, error) {
+	whole := withSplit(pieces)
 	wanted := NewBitmap(joint)
 	wanted.fill(joint)
 	if c.candidates != nil {
-		if u := c.joinLater(pieces, joint); u != nil {
+		if u := c.joinLater(whole, joint); u != nil {
+			removeSplit(pieces)
 			return []*Unit{u}, nil
 		}
 		var err error
-		if wanted, err = c.candidates.find(ctx, pieces, joint); err != nil {
+		if wanted, err = c.candidates.find(ctx, whole, joint); err != nil {
 			return nil, err
 		}
 	}
 	var units []*Unit
 	unit := &Unit{Source: "traces in several places"}
-	at := make([]int, len(pieces))
+	at := make([]int, len(whole))
 	for next, ok := wanted.Next(0); ok; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		stop := next + 256
-		unit.collect(pieces, at, wanted, stop)
+		unit.collect(whole, at, wanted, stop)
 		next, ok = wanted.Next(stop)
 		if unit.info.Rows >= maxJoined || !ok && unit.info.Rows > 0 {
 			units = append(units, unit)
 			unit = &Unit{Source: unit.Source}
 		}
 	}
-	for _, p := range pieces {
-		p.removeSplit()
-	}
+	removeSplit(pieces)
 	return units, nil
+}
+
+// withSplit copies the pieces that have split traces, as they are now.
+func withSplit(pieces []*piece) []*piece {
+	var out []*piece
+	for _, p := range pieces {
+		if len(p.split) > 0 {
+			before := *p
+			out = append(out, &before)
+		}
+	}
+	return out
 }
 
 // joinLater is one unit for all split traces, when they are few: which of them can be in the answer is found when it
 // runs. nil when they are many.
 func (c *cutting) joinLater(pieces []*piece, joint int) *Unit {
-	u := &Unit{Source: "traces in several places", later: &joining{c: c.candidates, joint: joint}}
+	u := &Unit{Source: "traces in several places", later: &joining{c: c.candidates, pieces: pieces, joint: joint}}
 	for _, p := range pieces {
-		if len(p.split) == 0 {
-			continue
-		}
-		before := *p
-		if p.live != nil {
-			before.live = p.live.Clone()
-		}
-		u.later.pieces = append(u.later.pieces, &before)
 		for _, t := range p.split {
 			u.info.Rows += int(p.traces.Offsets[t.number+1] - p.traces.Offsets[t.number])
 		}
@@ -416,31 +404,31 @@ func (c *cutting) joinLater(pieces []*piece, joint int) *Unit {
 	if u.info.Rows > maxJoined {
 		return nil
 	}
-	for _, p := range pieces {
-		p.removeSplit()
-	}
 	return u
 }
 
-// collect adds the rows of the wanted joint traces below stop; at is the place in each piece's split list, which goes by
-// ascending joint number.
+// collect adds the wanted joint traces below stop; at is the place in each piece's split list, which goes by ascending
+// joint number.
 func (u *Unit) collect(pieces []*piece, at []int, wanted Bitmap, stop uint32) {
+	if u.parts == nil {
+		u.parts = make([]part, len(pieces))
+	}
 	for i, p := range pieces {
-		var rows []uint32
+		rows, x := 0, &u.parts[i]
 		for at[i] < len(p.split) && p.split[at[i]].joint < int(stop) {
 			t := p.split[at[i]]
 			at[i]++
 			if wanted.Has(uint32(t.joint)) {
-				rows = p.appendRows(t.number, rows)
+				x.traces = append(x.traces, t)
+				rows += int(p.traces.Offsets[t.number+1] - p.traces.Offsets[t.number])
 			}
 		}
-		if len(rows) == 0 {
+		if rows == 0 {
 			continue
 		}
-		slices.Sort(rows)
-		u.parts = append(u.parts, part{p, rows})
-		u.info.Rows += len(rows)
-		u.info.Bytes += p.info.Bytes * int64(len(rows)) / int64(p.info.Rows)
+		x.p = p
+		u.info.Rows += rows
+		u.info.Bytes += p.info.Bytes * int64(rows) / int64(p.info.Rows)
 		if u.info.Start == 0 || p.info.Start < u.info.Start {
 			u.info.Start = p.info.Start
 		}
@@ -461,41 +449,20 @@ func (p *piece) appendRows(t uint32, dst []uint32) []uint32 {
 	return dst
 }
 
-// addSpans adds whole spans of a segment to a builder.
-func addSpans(ctx context.Context, seg Segment, rows []uint32, b trace.Visitor) error {
-	resources, err := seg.Table(ctx, ScopeResource)
-	if err != nil {
-		return err
-	}
-	scopes, err := seg.Table(ctx, ScopeInstrumentation)
-	if err != nil {
-		return err
-	}
-	resource, scope := uint32(1<<32-1), uint32(1<<32-1)
-	return seg.Spans(ctx, rows, func(r RawSpan) error {
-		if r.Resource != resource || r.Scope != scope {
-			resource, scope = r.Resource, r.Scope
-			if err := b.Resource(&resources.entries[resource]); err != nil {
-				return err
-			}
-			if err := b.Scope(&scopes.entries[scope]); err != nil {
-				return err
-			}
-		}
-		return b.Span(r.Span)
-	})
-}
-
-func (p *piece) removeSplit() {
-	if len(p.split) == 0 {
-		return
-	}
-	p.ensureLive()
+// removeSplit takes the split traces out of the pieces.
+func removeSplit(pieces []*piece) {
 	var rows []uint32
-	for _, t := range p.split {
-		rows = p.appendRows(t.number, rows[:0])
-		for _, row := range rows {
-			p.live.Unset(row)
+	for _, p := range pieces {
+		if len(p.split) == 0 {
+			continue
+		}
+		p.live = p.live.Clone() // copies of the piece keep theirs
+		p.ensureLive()
+		for _, t := range p.split {
+			rows = p.appendRows(t.number, rows[:0])
+			for _, row := range rows {
+				p.live.Unset(row)
+			}
 		}
 	}
 }

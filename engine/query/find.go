@@ -57,3 +57,28 @@ func (f *finder) Span(raw []byte) error {
 	_, err := f.b.Add(raw)
 	return err
 }
+
+// addSpans adds whole spans of a segment to a builder.
+func addSpans(ctx context.Context, seg Segment, rows []uint32, b trace.Visitor) error {
+	resources, err := seg.Table(ctx, ScopeResource)
+	if err != nil {
+		return err
+	}
+	scopes, err := seg.Table(ctx, ScopeInstrumentation)
+	if err != nil {
+		return err
+	}
+	resource, scope := uint32(1<<32-1), uint32(1<<32-1)
+	return seg.Spans(ctx, rows, func(r RawSpan) error {
+		if r.Resource != resource || r.Scope != scope {
+			resource, scope = r.Resource, r.Scope
+			if err := b.Resource(&resources.entries[resource]); err != nil {
+				return err
+			}
+			if err := b.Scope(&scopes.entries[scope]); err != nil {
+				return err
+			}
+		}
+		return b.Span(r.Span)
+	})
+}

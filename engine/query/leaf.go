@@ -11,6 +11,7 @@ type leaf struct {
 	attr   *traceql.Attr
 	m      *matcher // nil: existence
 	absent bool     // existence: wanted is "not there"
+	text   string   // the condition, as the key of a memo
 }
 
 // leafState is what is known of a leaf on one segment before data pages are read.
@@ -30,7 +31,7 @@ func newLeaf(a *traceql.Attr, op traceql.Op, lit traceql.Static) (pred, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &leaf{attr: a, m: m}, nil
+	return &leaf{attr: a, m: m, text: a.String() + op.String() + lit.String()}, nil
 }
 
 func newExists(a *traceql.Attr, op traceql.Op) pred {
@@ -164,7 +165,7 @@ func (l *leaf) prepareSpan(s *scan, st *leafState) error {
 		if stats.Values > 0 {
 			share = float64(stats.Values) / rows
 		}
-		set, err := l.columnSet(s, c)
+		set, err := l.columnSet(s, st, i)
 		if err != nil {
 			return err
 		}
@@ -181,8 +182,9 @@ func (l *leaf) prepareSpan(s *scan, st *leafState) error {
 	return nil
 }
 
-// columnSet is the matching codes of one column: empty when none can match, nil when it has no dictionary.
-func (l *leaf) columnSet(s *scan, c Column) (*codeSet, error) {
+// columnSet is the matching codes of column i: empty when none can match, nil when it has no dictionary.
+func (l *leaf) columnSet(s *scan, st *leafState, i int) (*codeSet, error) {
+	c := st.span.cols[i]
 	t := c.Type()
 	if l.attr.Intrinsic == traceql.NotIntrinsic && !l.m.accepts(t) {
 		return newCodeSet(1), nil
@@ -201,7 +203,7 @@ func (l *leaf) columnSet(s *scan, c Column) (*codeSet, error) {
 	if err != nil || d == nil {
 		return nil, err
 	}
-	return matchDict(d, l.m, s.ctx.Err)
+	return s.memo.match(memoKey{l.text, i}, func() (*codeSet, error) { return matchDict(d, l.m, s.ctx.Err) })
 }
 
 // prepareFixed is prepareSpan for a fixed column, whose nulls stand for the empty string or 0.

@@ -24,7 +24,7 @@ type matcher struct {
 func newMatcher(op traceql.Op, s traceql.Static) (*matcher, error) {
 	m := &matcher{op: op, lit: staticValue(s)}
 	if op.Regex() {
-		re, err := regexp.Compile("^(?s:" + s.Str + ")$")
+		re, err := compile(s.Str)
 		if err != nil {
 			return nil, err
 		}
@@ -34,6 +34,32 @@ func newMatcher(op traceql.Op, s traceql.Static) (*matcher, error) {
 		m.lo, m.hi, m.invert = intRange(op, m.lit)
 	}
 	return m, nil
+}
+
+// compile makes an expression that has to match the whole text. ".*" at an end is cut off together with the anchor there,
+// which is what many expressions have and what would make the machine try every place.
+func compile(expr string) (*regexp.Regexp, error) {
+	tree, err := syntax.Parse(expr, syntax.Perl|syntax.DotNL)
+	if err != nil {
+		return nil, err
+	}
+	first, last := "^", "$"
+	if tree.Op == syntax.OpConcat {
+		subs := tree.Sub
+		if anything(subs[0]) {
+			subs, first = subs[1:], ""
+		}
+		if len(subs) > 0 && anything(subs[len(subs)-1]) {
+			subs, last = subs[:len(subs)-1], ""
+		}
+		tree.Sub = subs
+	}
+	return regexp.Compile(first + "(?:" + tree.String() + ")" + last)
+}
+
+// anything reports ".*".
+func anything(re *syntax.Regexp) bool {
+	return re.Op == syntax.OpStar && re.Sub[0].Op == syntax.OpAnyChar
 }
 
 // flip turns "literal op x" into "x op literal".

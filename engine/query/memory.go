@@ -12,8 +12,7 @@ import (
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// Memory is a [Segment] built from OTLP bytes: the traces that several segments have parts of are put together in one.
-// Its rows are sorted by trace, then by start.
+// Memory is a [Segment] built from OTLP bytes, for small sets of spans. Its rows are sorted by trace, then by start.
 type Memory struct {
 	info    Info
 	traces  Traces

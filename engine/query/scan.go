@@ -16,6 +16,7 @@ type scan struct {
 	info *Info
 	n    int
 	live Bitmap // the rows that count
+	memo *memo  // of the segment; nil = nothing is remembered
 
 	traces   *Traces
 	of       []uint32 // row → trace, when asked for
@@ -67,7 +68,10 @@ func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
 		s.cols, s.leaves = make(map[colKey]*colSet), make(map[*leaf]*leafState)
 		s.tableSets = make(map[tableKey]*codeSet)
 	}
-	s.mem = BudgetFrom(ctx)
+	s.mem, s.memo = BudgetFrom(ctx), nil
+	if r, ok := seg.(remembering); ok {
+		seg, s.memo = r.Segment, r.memo
+	}
 	s.ctx, s.seg, s.info, s.n = ctx, seg, seg.Info(), seg.Info().Rows
 	s.traces, s.nested, s.sum, s.services, s.used = nil, nil, nil, nil, 0
 	s.of = s.of[:0]
