@@ -52,6 +52,7 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 type cutting struct {
 	tenant     string
 	tokens     []TokenRange          // nil = every trace
+	ids        []IDRange             // nil = every trace
 	start, end int64                 // only segments with a span in [start, end]; 0 = open
 	join       bool                  // put traces of several segments together; otherwise only count their spans once
 	candidates *candidates           // which traces can be in the answer; nil = not known
@@ -66,6 +67,7 @@ const maxJoined = 1 << 16
 // piece is a segment while it is cut.
 type piece struct {
 	source string
+	side   Side
 	seg    remembering
 	info   *Info
 	traces *Traces
@@ -84,10 +86,14 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	for _, src := range sources {
 		for _, seg := range src.Segments() {
 			info := seg.Info()
-			if info.Rows == 0 || c.start != 0 && info.End < c.start || c.end != 0 && info.Start > c.end {
+			if info.Rows == 0 || c.start != 0 && info.End < c.start || c.end != 0 && info.Start > c.end || outside(c.ids, info) {
 				continue
 			}
-			pieces = append(pieces, &piece{source: src.Name(), seg: remembering{seg, &memo{open: true}}, info: info})
+			p := &piece{source: src.Name(), side: sideOf(src), seg: remembering{seg, &memo{open: true}}, info: info}
+			if p.side == SideOthers {
+				p.live = NewBitmap(info.Rows)
+			}
+			pieces = append(pieces, p)
 		}
 	}
 	for _, p := range pieces {
@@ -99,6 +105,7 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	takeSides(pieces, joint)
 	for _, p := range pieces {
 		if err := p.dropRepeated(ctx, c.only); err != nil {
 			return nil, err
@@ -135,9 +142,9 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	return units, nil
 }
 
-// mask leaves only the rows of the token ranges.
+// mask leaves only the rows of the token and id ranges.
 func (c *cutting) mask(ctx context.Context, p *piece) error {
-	if c.tokens == nil {
+	if c.tokens == nil && within(c.ids, p.info) || p.side == SideOthers {
 		return nil
 	}
 	t, err := p.load(ctx)
@@ -146,7 +153,7 @@ func (c *cutting) mask(ctx context.Context, p *piece) error {
 	}
 	p.live = NewBitmap(p.info.Rows)
 	for i, id := range t.IDs {
-		if !inRanges(c.tokens, trace.Token(c.tenant, id)) {
+		if !inIDs(c.ids, id) || c.tokens != nil && !inRanges(c.tokens, trace.Token(c.tenant, id)) {
 			continue
 		}
 		if t.Perm == nil {
