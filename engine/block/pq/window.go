@@ -102,7 +102,7 @@ func (d *Decoder) some(v *Values, k Kind, enc format.Encoding, body []byte, n, b
 			return damaged("%d integers in %d bytes", n, len(body))
 		}
 		return d.values(v, k, enc, body[before*size:(before+count)*size], count, entries)
-	case enc == format.Plain && k == String:
+	case enc == format.Plain && (k == String || k == Blob):
 		for range before {
 			if len(body) < 4 || int64(binary.LittleEndian.Uint32(body)) > int64(len(body)-4) {
 				return damaged("strings are cut off")

@@ -94,7 +94,7 @@ func FuzzDecodeRows(f *testing.F) {
 	f.Add([]byte{2, 0, 0, 0, 80, 1, 1, 80, 3}, uint8(0), true, uint8(3), uint8(9))
 	f.Add([]byte{1, 11, 0xff, 0x0f, 0xf0, 0x55, 0xaa}, uint8(0), false, uint8(13), uint8(20))
 	f.Add(make([]byte, 320), uint8(1), false, uint8(13), uint8(20))
-	kinds := []Kind{String, Int64, Int32, Bool, Double, Fixed8, Fixed16}
+	kinds := []Kind{String, Int64, Int32, Bool, Double, Fixed8, Fixed16, Blob}
 	f.Fuzz(func(t *testing.T, b []byte, how uint8, optional bool, from, size uint8) {
 		d, err := NewDecoder()
 		if err != nil {
