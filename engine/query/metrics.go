@@ -109,6 +109,7 @@ type MetricsPlan struct {
 	v         intervals
 	legs      []*leg
 	exemplars int
+	weighted  bool // the hint extrapolate
 	scans     sync.Pool
 }
 
@@ -136,17 +137,15 @@ func PrepareMetrics(req MetricsRequest) (*MetricsPlan, error) {
 	if p.legs, err = legsOf(nil, q.Metric); err != nil {
 		return nil, err
 	}
-	if err := p.hints(); err != nil {
-		return nil, err
-	}
+	p.hints()
 	p.scans.New = func() any { return new(scan) }
 	return p, nil
 }
 
 // hints reads the hints that change an answer. Sampling hints do not: every span is counted.
-func (p *MetricsPlan) hints() error {
-	if h, ok := p.query.Hint("extrapolate"); ok && h.Bool() {
-		return &UnsupportedError{"the hint extrapolate"}
+func (p *MetricsPlan) hints() {
+	if h, ok := p.query.Hint("extrapolate"); ok {
+		p.weighted = h.Type == traceql.TypeBool && h.Bool()
 	}
 	if h, ok := p.query.Hint("exemplars"); ok {
 		switch {
@@ -158,7 +157,6 @@ func (p *MetricsPlan) hints() error {
 			p.exemplars = int(min(max(0, h.Int), MaxExemplars))
 		}
 	}
-	return nil
 }
 
 // legsOf collects the functions of an expression from left to right.
@@ -305,6 +303,7 @@ type collector struct {
 	labels labeler
 	start  *Vector
 	number func(row uint32) (float64, bool)
+	weight func(row uint32) float64 // nil = 1
 }
 
 func (c *collector) run() error {
@@ -320,11 +319,18 @@ func (c *collector) run() error {
 			return err
 		}
 	}
-	acc, err := newAccumulator(c.l.m, c.p.v.n, len(c.l.m.By) == 0, c.s.mem)
+	if c.p.weighted {
+		if c.weight, err = c.s.weights(c.rows); err != nil {
+			return err
+		}
+	}
+	acc, err := newAccumulator(c.l.m, c.p.v.n, len(c.l.m.By) == 0 && c.weight == nil, c.s.mem)
 	if err != nil {
 		return err
 	}
 	switch {
+	case c.weight != nil:
+		err = c.add(acc)
 	case c.number == nil && len(c.l.m.By) == 1 && c.plainStart():
 		err = c.countByCode(acc)
 	case acc.dense != nil && c.plainStart() && c.durations() != nil:
@@ -413,7 +419,7 @@ func (c *collector) bucketDurations(acc *seriesAcc, durations []int64) error {
 			f := math.Float64bits(float64(durations[row])) - less
 			if k := int(f>>48) - 1023*subBuckets; uint(k) < denseBuckets {
 				dense[step*denseBuckets+k]++
-			} else if err := acc.add(0, step, float64(durations[row])); err != nil {
+			} else if err := acc.add(0, step, float64(durations[row]), 1); err != nil {
 				return err
 			}
 		}
@@ -427,6 +433,7 @@ func (c *collector) add(acc *seriesAcc) error {
 	single := len(c.l.m.By) == 0
 	plain := c.plainStart()
 	var series uint32
+	weight := 1.0
 	for w, word := range c.rows {
 		if word != 0 && w&127 == 0 && c.s.ctx.Err() != nil {
 			return c.s.ctx.Err()
@@ -446,11 +453,14 @@ func (c *collector) add(acc *seriesAcc) error {
 			if !single {
 				series = c.labels.of(row)
 			}
+			if c.weight != nil {
+				weight = c.weight(row)
+			}
 			var err error
 			if c.number == nil {
-				err = acc.count(series, step)
+				err = acc.count(series, step, weight)
 			} else if v, ok := c.number(row); ok {
-				err = acc.add(series, step, v)
+				err = acc.add(series, step, v, weight)
 			}
 			if err != nil {
 				return err

@@ -105,6 +105,7 @@ type seriesAcc struct {
 	values  []float64
 	dense   []uint32          // counts by step and bucket, of a single series; see denseFrom
 	buckets map[uint64]uint64 // by series, step and bucket
+	rest    float64           // of weights, what was not yet put into a bucket
 }
 
 // A single series has its counters for values from 1 to 2⁶⁴, which durations in ns are, in a plain list; maxDense bounds
@@ -165,17 +166,24 @@ func extend(s []float64, n int) []float64 {
 	return out
 }
 
-func (a *seriesAcc) count(series uint32, step int) error {
+func (a *seriesAcc) count(series uint32, step int, weight float64) error {
 	if int(series) >= a.n {
 		if err := a.grow(series); err != nil {
 			return err
 		}
 	}
-	a.counts[int(series)*a.steps+step]++
+	a.counts[int(series)*a.steps+step] += weight
 	return nil
 }
 
-func (a *seriesAcc) add(series uint32, step int, v float64) error {
+// whole is the weight as a whole number; what is cut off is added to the next one.
+func (a *seriesAcc) whole(weight float64) uint64 {
+	n := math.Floor(weight + a.rest)
+	a.rest += weight - n
+	return uint64(n)
+}
+
+func (a *seriesAcc) add(series uint32, step int, v, weight float64) error {
 	if a.fn == traceql.HistogramOverTime && v != 0 {
 		// The bounds of the answer are upper bounds: a power of two belongs to the bucket below.
 		v = math.Float64frombits(math.Float64bits(v) - 1)
@@ -193,7 +201,7 @@ func (a *seriesAcc) add(series uint32, step int, v float64) error {
 	}
 	if a.buckets != nil {
 		known := len(a.buckets)
-		a.buckets[(uint64(series)*uint64(a.steps)+uint64(step))*numBuckets+uint64(bucketOf(v))]++
+		a.buckets[(uint64(series)*uint64(a.steps)+uint64(step))*numBuckets+uint64(bucketOf(v))] += a.whole(weight)
 		if len(a.buckets) == known {
 			return nil
 		}
@@ -206,11 +214,12 @@ func (a *seriesAcc) add(series uint32, step int, v float64) error {
 		return nil
 	}
 	i := int(series)*a.steps + step
-	a.counts[i]++
+	first := a.counts[i] == 0
+	a.counts[i] += weight
 	switch {
 	case a.fn == traceql.SumOverTime || a.fn == traceql.AvgOverTime:
-		a.values[i] += v
-	case a.counts[i] == 1 || a.fn == traceql.MinOverTime && v < a.values[i] || a.fn == traceql.MaxOverTime && v > a.values[i]:
+		a.values[i] += v * weight
+	case first || a.fn == traceql.MinOverTime && v < a.values[i] || a.fn == traceql.MaxOverTime && v > a.values[i]:
 		a.values[i] = v
 	}
 	return nil

@@ -109,10 +109,12 @@ func (p *parser) query() (*Query, *Error) {
 		return nil, err
 	}
 	q := &Query{}
-	if p.tok.kind == tokWord && p.tok.text == "with" {
-		if q.Hints, err = p.hints(); err != nil {
+	for p.tok.kind == tokWord && p.tok.text == "with" {
+		more, err := p.hints()
+		if err != nil {
 			return nil, err
 		}
+		q.Hints = append(q.Hints, more...)
 	}
 	if p.tok.kind != tokEnd {
 		return nil, p.trailing()

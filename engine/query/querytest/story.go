@@ -23,7 +23,7 @@ const Epoch = int64(1_700_000_000_000_000_000)
 //
 // A line is: span id, service, name, start+duration; then kind, status and attributes in any order. Indentation gives the
 // parent; orphan=N gives a parent id that is not in the trace. Keys that start with res. are resource attributes, scope.
-// instrumentation scope attributes (scope.name and scope.version its name and version), msg is the status message.
+// instrumentation scope attributes (scope.name and scope.version its name and version), msg is the status message, state the trace state.
 // Values are strings in quotes, numbers, true, false, or lists [1,2].
 func ParseStory(text string) ([][]byte, error) {
 	var out [][]byte
@@ -162,8 +162,12 @@ func (s *storySpan) word(w string) error {
 	if !ok {
 		return fmt.Errorf("unknown word %q", w)
 	}
-	if key == "msg" {
+	switch key {
+	case "msg":
 		s.out.StatusMessage = []byte(unquote(text))
+		return nil
+	case "state":
+		s.out.TraceState = []byte(unquote(text))
 		return nil
 	}
 	v, err := storyValue(text)
