@@ -2,8 +2,11 @@ package query
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sort"
 
@@ -218,7 +221,7 @@ func (c *cutting) findSplit(ctx context.Context, pieces []*piece) (joint int, er
 			end++
 		}
 		if end-i > 1 {
-			if joint, err = mergeIDs(ctx, byID[i:end], joint); err != nil {
+			if joint, err = shareIDs(ctx, byID[i:end], joint); err != nil {
 				return 0, err
 			}
 		}
@@ -227,68 +230,82 @@ func (c *cutting) findSplit(ctx context.Context, pieces []*piece) (joint int, er
 	return joint, nil
 }
 
-// cursor is a place in the sorted trace ids of a piece.
-type cursor struct {
-	p  *piece
-	at int
+// place is a trace of a piece.
+type place struct {
+	id     trace.ID
+	p      *piece
+	order  int // of the piece
+	number uint32
 }
 
-func (c *cursor) id() *trace.ID { return &c.p.traces.IDs[c.at] }
+// bitsPerID makes few ids of different traces share a bit: one in this many. maxIDBits bounds the memory to two bitmaps
+// of 16 MB; beyond that more ids are compared.
+const (
+	bitsPerID = 32
+	maxIDBits = 27
+)
 
-// mergeIDs walks the sorted ids of all pieces at once, with a heap of cursors.
-func mergeIDs(ctx context.Context, pieces []*piece, joint int) (int, error) {
-	var heap []cursor
+// shareIDs numbers the traces that several of the pieces have, on from joint. A first pass sets a bit for every id and
+// another one where a bit was set before; only the ids with such a bit are compared.
+func shareIDs(ctx context.Context, pieces []*piece, joint int) (int, error) {
+	n := 0
 	for _, p := range pieces {
 		t, err := p.load(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if len(t.IDs) > 0 {
-			heap = append(heap, cursor{p: p})
-		}
+		n += len(t.IDs)
 	}
-	for i := len(heap)/2 - 1; i >= 0; i-- {
-		sink(heap, i)
-	}
-	var same []cursor
-	for steps := 0; len(heap) > 1; steps++ {
-		if steps&4095 == 0 && ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		id := *heap[0].id()
-		same = same[:0]
-		for len(heap) > 0 && *heap[0].id() == id {
-			same = append(same, heap[0])
-			if heap[0].at++; heap[0].at == len(heap[0].p.traces.IDs) {
-				heap[0] = heap[len(heap)-1]
-				heap = heap[:len(heap)-1]
+	shift := 64 - min(maxIDBits, bits.Len(uint(n*bitsPerID)))
+	once, twice := NewBitmap(1<<(64-shift)), NewBitmap(1<<(64-shift))
+	for _, p := range pieces {
+		for i := range p.traces.IDs {
+			if i&4095 == 0 && ctx.Err() != nil {
+				return 0, ctx.Err()
 			}
-			sink(heap, 0)
+			bit := bitOf(&p.traces.IDs[i], shift)
+			if once.Has(bit) {
+				twice.Set(bit)
+			}
+			once.Set(bit)
 		}
-		if len(same) > 1 {
-			for _, c := range same {
-				c.p.split = append(c.p.split, splitTrace{uint32(c.at), joint})
+	}
+	var places []place
+	for order, p := range pieces {
+		for i := range p.traces.IDs {
+			if i&4095 == 0 && ctx.Err() != nil {
+				return 0, ctx.Err()
+			}
+			if twice.Has(bitOf(&p.traces.IDs[i], shift)) {
+				places = append(places, place{p.traces.IDs[i], p, order, uint32(i)})
+			}
+		}
+	}
+	return numberShared(places, joint), nil
+}
+
+func bitOf(id *trace.ID, shift int) uint32 {
+	h := binary.LittleEndian.Uint64(id[8:]) ^ binary.LittleEndian.Uint64(id[:8])*0x9E3779B97F4A7C15
+	return uint32(h * 0xD6E8FEB86659FD93 >> shift)
+}
+
+// numberShared numbers the traces that are in several places, by ascending id.
+func numberShared(places []place, joint int) int {
+	slices.SortFunc(places, func(a, b place) int { return cmp.Or(compareIDs(a.id, b.id), cmp.Compare(a.order, b.order)) })
+	for i := 0; i < len(places); {
+		end := i + 1
+		for end < len(places) && places[end].id == places[i].id {
+			end++
+		}
+		if end-i > 1 {
+			for _, x := range places[i:end] {
+				x.p.split = append(x.p.split, splitTrace{x.number, joint})
 			}
 			joint++
 		}
+		i = end
 	}
-	return joint, nil
-}
-
-func sink(heap []cursor, i int) {
-	for {
-		least := i
-		for _, k := range [...]int{2*i + 1, 2*i + 2} {
-			if k < len(heap) && bytes.Compare(heap[k].id()[:], heap[least].id()[:]) < 0 {
-				least = k
-			}
-		}
-		if least == i {
-			return
-		}
-		heap[i], heap[least] = heap[least], heap[i]
-		i = least
-	}
+	return joint
 }
 
 type copyKey struct {

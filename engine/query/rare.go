@@ -126,19 +126,9 @@ func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64
 	if err != nil || !ok || len(found) > maxRare {
 		return 0, nil, err
 	}
-	ids := make([]trace.ID, 0, len(found))
-	for id := range found {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, compareIDs)
-	type place struct {
-		p      *piece
-		number uint32
-	}
 	var places []place
-	for _, id := range ids {
-		places = places[:0]
-		for _, p := range pieces {
+	for id := range found {
+		for order, p := range pieces {
 			if compareIDs(id, p.info.MinID) < 0 || compareIDs(id, p.info.MaxID) > 0 {
 				continue
 			}
@@ -147,15 +137,9 @@ func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64
 				return 0, nil, err
 			}
 			if i, ok := slices.BinarySearchFunc(t.IDs, id, compareIDs); ok {
-				places = append(places, place{p, uint32(i)})
+				places = append(places, place{id, p, order, uint32(i)})
 			}
-		}
-		if len(places) > 1 {
-			for _, x := range places {
-				x.p.split = append(x.p.split, splitTrace{x.number, joint})
-			}
-			joint++
 		}
 	}
-	return joint, found, nil
+	return numberShared(places, 0), found, nil
 }
