@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,12 +104,14 @@ func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Sour
 		return nil, err
 	}
 	res := plan.Empty()
-	return res, each(ctx, units, threads, work[query.MetricsResult]{
+	var ended error // of ctx, in the middle of a merge
+	err = each(ctx, units, threads, work[query.MetricsResult]{
 		run:    plan.Run,
-		merge:  res.Merge,
+		merge:  func(part *query.MetricsResult) { ended = cmp.Or(ended, res.MergeUntil(ctx, part)) },
 		size:   res.Size,
 		failed: func(what string) { res.Partial = append(res.Partial, what) },
 	})
+	return res, cmp.Or(err, ended)
 }
 
 // work is what to do with the units of a query. merge, done and failed are

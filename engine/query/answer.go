@@ -1,10 +1,11 @@
 package query
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -30,14 +31,28 @@ type Series struct {
 
 // Answer finishes a merged result.
 func (p *MetricsPlan) Answer(r *MetricsResult) *MetricsAnswer {
+	out, err := p.AnswerUntil(context.Background(), r)
+	if err != nil {
+		return nil // the background does not end
+	}
+	return out
+}
+
+// AnswerUntil is Answer unless ctx ends first; then it is its error.
+func (p *MetricsPlan) AnswerUntil(ctx context.Context, r *MetricsResult) (*MetricsAnswer, error) {
 	out := &MetricsAnswer{Start: p.v.start, Step: p.v.step, Stats: r.Stats, Partial: append([]string(nil), r.Partial...)}
 	if len(r.Legs) != len(p.legs) {
-		return out
+		return out, ctx.Err()
 	}
-	next := 0
-	out.Series = p.expr(p.query.Metric, r, &next)
+	f := finishing{ctx: ctx, p: p, legs: r.Legs}
+	var err error
+	if out.Series, err = f.expr(p.query.Metric); err != nil {
+		return nil, err
+	}
 	out.Series = slices.DeleteFunc(out.Series, func(s Series) bool { return !s.hasPoint() })
-	sortSeries(out.Series)
+	if err := sortSeries(ctx, out.Series); err != nil {
+		return nil, err
+	}
 	for i := range out.Series {
 		s := &out.Series[i]
 		for k := range s.Labels {
@@ -50,11 +65,11 @@ func (p *MetricsPlan) Answer(r *MetricsResult) *MetricsAnswer {
 		out.Partial = append(out.Partial, fmt.Sprintf("%d series, only %d are shown", len(out.Series), limit))
 		out.Series = out.Series[:limit]
 	}
-	return out
+	return out, nil
 }
 
-func sortSeries(list []Series) {
-	slices.SortStableFunc(list, func(a, b Series) int { return compareLabels(a.Labels, b.Labels) })
+func sortSeries(ctx context.Context, list []Series) error {
+	return sortUntil(ctx, list, func(a, b Series) int { return compareLabels(a.Labels, b.Labels) })
 }
 
 // hasPoint reports a series with a value.
@@ -67,26 +82,37 @@ func (s *Series) hasPoint() bool {
 	return false
 }
 
-// expr computes an expression; next is the leg of the next function.
-func (p *MetricsPlan) expr(m traceql.MetricExpr, r *MetricsResult, next *int) []Series {
+// finishing computes the series of an answer. It looks at the context after each series.
+type finishing struct {
+	ctx  context.Context
+	p    *MetricsPlan
+	legs []MetricsLeg // those that were not used yet
+}
+
+// expr computes an expression.
+func (f *finishing) expr(m traceql.MetricExpr) ([]Series, error) {
 	switch m := m.(type) {
 	case *traceql.MetricPipe:
-		*next++
-		return p.leg(m, &r.Legs[*next-1])
+		l := &f.legs[0]
+		f.legs = f.legs[1:]
+		return f.leg(m, l)
 	case *traceql.MetricOp:
-		return p.arithmetic(m, r, next)
+		return f.arithmetic(m)
 	case *traceql.MetricSecond:
-		in := p.expr(m.Expr, r, next)
-		if m.Op.Comparison() {
-			return filterValues(in, m)
+		in, err := f.expr(m.Expr)
+		if err != nil {
+			return nil, err
 		}
-		return topK(in, m.N, m.Op == traceql.OpTopK, p.v.n)
+		if m.Op.Comparison() {
+			return in, f.filterValues(in, m)
+		}
+		return in, f.topK(in, m.N, m.Op == traceql.OpTopK)
 	}
-	return nil
+	return nil, nil
 }
 
 // leg computes the series of one function.
-func (p *MetricsPlan) leg(m *traceql.MetricPipe, l *MetricsLeg) []Series {
+func (f *finishing) leg(m *traceql.MetricPipe, l *MetricsLeg) ([]Series, error) {
 	var out []Series
 	unit := 1.0 // what a value is divided by
 	if m.Attr != nil && m.Attr.Intrinsic.Type() == traceql.TypeDuration {
@@ -94,27 +120,35 @@ func (p *MetricsPlan) leg(m *traceql.MetricPipe, l *MetricsLeg) []Series {
 	}
 	for i := range l.Series {
 		ps := &l.Series[i]
+		if err := f.ctx.Err(); err != nil {
+			return nil, err
+		}
 		switch m.Func {
 		case traceql.QuantileOverTime:
 			for _, q := range m.Args {
-				out = append(out, Series{Labels: with(ps.Labels, Attribute{"p", trace.DoubleValue(q)}), Values: quantiles(ps.Buckets, q, unit, p.v.n)})
+				if err := f.ctx.Err(); err != nil {
+					return nil, err
+				}
+				out = append(out, Series{Labels: with(ps.Labels, Attribute{"p", trace.DoubleValue(q)}), Values: quantiles(ps.Buckets, q, unit, f.p.v.n)})
 			}
 		case traceql.HistogramOverTime:
-			out = append(out, histograms(ps, unit, p.v.n)...)
+			out = append(out, histograms(ps, unit, f.p.v.n)...)
 		default:
-			out = append(out, Series{Labels: with(ps.Labels), Values: p.values(m, ps, unit)})
+			out = append(out, Series{Labels: with(ps.Labels), Values: f.p.values(m, ps, unit)})
 		}
 	}
 	if m.Func == traceql.Compare {
-		return topCompared(out, m.TopN)
+		return topCompared(f.ctx, out, m.TopN)
 	}
-	p.attach(out, l, m, unit)
+	if err := f.attach(out, l, m, unit); err != nil {
+		return nil, err
+	}
 	for i := range out {
 		if len(out[i].Labels) == 0 {
 			out[i].Labels = []Attribute{{LabelName, trace.StringValue([]byte(m.Func.String()))}}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // with is a copy of labels with more at the end.
@@ -222,12 +256,15 @@ func upperPower(b uint16) float64 {
 }
 
 // attach gives the exemplars to their series.
-func (p *MetricsPlan) attach(out []Series, l *MetricsLeg, m *traceql.MetricPipe, unit float64) {
+func (f *finishing) attach(out []Series, l *MetricsLeg, m *traceql.MetricPipe, unit float64) error {
 	if len(l.Exemplars) == 0 || len(out) == 0 {
-		return
+		return nil
 	}
 	at := map[string]int{}
 	for i := len(out) - 1; i >= 0; i-- {
+		if err := f.ctx.Err(); err != nil {
+			return err
+		}
 		own := out[i].Labels
 		if m.Func == traceql.QuantileOverTime || m.Func == traceql.HistogramOverTime {
 			own = own[:len(own)-1]
@@ -236,7 +273,7 @@ func (p *MetricsPlan) attach(out []Series, l *MetricsLeg, m *traceql.MetricPipe,
 	}
 	for _, e := range l.Exemplars {
 		i, ok := at[string(labelsKey(nil, e.Labels))]
-		x := indexer{v: p.v, lo: math.MaxInt64}
+		x := indexer{v: f.p.v, lo: math.MaxInt64}
 		step := x.of(e.Time)
 		if !ok || step < 0 {
 			continue
@@ -248,93 +285,139 @@ func (p *MetricsPlan) attach(out []Series, l *MetricsLeg, m *traceql.MetricPipe,
 		}
 		out[i].Exemplars = append(out[i].Exemplars, e)
 	}
+	return nil
 }
 
-func filterValues(in []Series, m *traceql.MetricSecond) []Series {
+func (f *finishing) filterValues(in []Series, m *traceql.MetricSecond) error {
 	bound := m.Value.Value.AsFloat()
 	if m.Value.Value.Type == traceql.TypeDuration {
 		bound /= 1e9
 	}
 	for _, s := range in {
+		if err := f.ctx.Err(); err != nil {
+			return err
+		}
 		for i, v := range s.Values {
 			if math.IsNaN(v) || !holds(m.Op, orderFloats(v, bound)) {
 				s.Values[i] = math.NaN()
 			}
 		}
 	}
-	return in
+	return nil
+}
+
+// ranked is the value of a series at one step.
+type ranked struct {
+	value  float64
+	series int
 }
 
 // topK keeps, at every step, the n series with the largest (or smallest) values; ties go by labels.
-func topK(in []Series, n int, largest bool, steps int) []Series {
-	sortSeries(in)
-	list := make([]int, 0, len(in))
-	for step := range steps {
+func (f *finishing) topK(in []Series, n int, largest bool) error {
+	if err := sortSeries(f.ctx, in); err != nil || len(in) <= n {
+		return err
+	}
+	better := func(a, b ranked) int { return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(a.series, b.series)) }
+	if largest {
+		better = func(a, b ranked) int { return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.series, b.series)) }
+	}
+	list := make([]ranked, 0, len(in))
+	for step := range f.p.v.n {
 		list = list[:0]
 		for i := range in {
-			if !math.IsNaN(in[i].Values[step]) {
-				list = append(list, i)
+			if v := in[i].Values[step]; !math.IsNaN(v) {
+				list = append(list, ranked{v, i})
 			}
 		}
-		sort.SliceStable(list, func(a, b int) bool {
-			x, y := in[list[a]].Values[step], in[list[b]].Values[step]
-			return largest && x > y || !largest && x < y
-		})
-		for rank, i := range list {
-			if rank >= n {
-				in[i].Values[step] = math.NaN()
+		if len(list) > n {
+			if err := sortUntil(f.ctx, list, better); err != nil {
+				return err
 			}
+			for _, x := range list[n:] {
+				in[x.series].Values[step] = math.NaN()
+			}
+		}
+		if err := f.ctx.Err(); err != nil {
+			return err
 		}
 	}
-	return in
+	return nil
 }
 
 // arithmetic joins the series of both sides by their labels. A side with one series without labels goes with all.
-func (p *MetricsPlan) arithmetic(m *traceql.MetricOp, r *MetricsResult, next *int) []Series {
+func (f *finishing) arithmetic(m *traceql.MetricOp) ([]Series, error) {
 	if n, ok := m.Left.(*traceql.Number); ok {
-		return each(p.expr(m.Right, r, next), func(v float64) float64 { return calculate(m.Op, n.Value.AsFloat(), v) })
+		right, err := f.expr(m.Right)
+		if err != nil {
+			return nil, err
+		}
+		return right, f.each(right, func(v float64) float64 { return calculate(m.Op, n.Value.AsFloat(), v) })
 	}
-	left := p.expr(m.Left, r, next)
+	left, err := f.expr(m.Left)
+	if err != nil {
+		return nil, err
+	}
 	if n, ok := m.Right.(*traceql.Number); ok {
-		return each(left, func(v float64) float64 { return calculate(m.Op, v, n.Value.AsFloat()) })
+		return left, f.each(left, func(v float64) float64 { return calculate(m.Op, v, n.Value.AsFloat()) })
 	}
-	right := p.expr(m.Right, r, next)
-	var out []Series
+	right, err := f.expr(m.Right)
+	if err != nil {
+		return nil, err
+	}
+	return f.joined(m.Op, left, right)
+}
+
+func (f *finishing) joined(op traceql.Op, left, right []Series) ([]Series, error) {
+	one := func(i int) (s Series, a, b []float64) { return left[i], left[i].Values, right[0].Values }
+	n := len(left)
 	switch {
 	case unlabelled(right):
-		for _, s := range left {
-			out = append(out, join(m.Op, s, s.Values, right[0].Values))
-		}
 	case unlabelled(left):
-		for _, s := range right {
-			out = append(out, join(m.Op, s, left[0].Values, s.Values))
-		}
+		n = len(right)
+		one = func(i int) (s Series, a, b []float64) { return right[i], left[0].Values, right[i].Values }
 	default:
 		at := map[string]int{}
 		for i := range right {
+			if err := f.ctx.Err(); err != nil {
+				return nil, err
+			}
 			at[string(labelsKey(nil, right[i].Labels))] = i
 		}
-		for _, s := range left {
-			if i, ok := at[string(labelsKey(nil, s.Labels))]; ok {
-				out = append(out, join(m.Op, s, s.Values, right[i].Values))
+		one = func(i int) (s Series, a, b []float64) {
+			if k, ok := at[string(labelsKey(nil, left[i].Labels))]; ok {
+				b = right[k].Values
 			}
+			return left[i], left[i].Values, b
 		}
 	}
-	return out
+	var out []Series
+	for i := range n {
+		if err := f.ctx.Err(); err != nil {
+			return nil, err
+		}
+		if s, a, b := one(i); b != nil {
+			out = append(out, join(op, s, a, b))
+		}
+	}
+	return out, nil
 }
 
 func unlabelled(list []Series) bool {
 	return len(list) == 1 && (len(list[0].Labels) == 0 || len(list[0].Labels) == 1 && list[0].Labels[0].Key == LabelName)
 }
 
-func each(list []Series, f func(float64) float64) []Series {
+// each computes new values of the series.
+func (f *finishing) each(list []Series, of func(float64) float64) error {
 	for i := range list {
+		if err := f.ctx.Err(); err != nil {
+			return err
+		}
 		for k, v := range list[i].Values {
-			list[i].Values[k] = f(v)
+			list[i].Values[k] = of(v)
 		}
 		list[i].Labels = withoutName(list[i].Labels)
 	}
-	return list
+	return nil
 }
 
 func join(op traceql.Op, s Series, a, b []float64) Series {

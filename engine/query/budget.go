@@ -214,9 +214,7 @@ func sizeOf(traces []TraceResult) int64 {
 func (r *MetricsResult) Size() int64 {
 	n := int64(0)
 	for i := range r.Legs {
-		for k := range r.Legs[i].Series {
-			n += r.Legs[i].Series[k].size()
-		}
+		n += r.Legs[i].size()
 	}
 	return n
 }

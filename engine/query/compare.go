@@ -1,7 +1,8 @@
 package query
 
 import (
-	"sort"
+	"cmp"
+	"context"
 
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -101,10 +102,16 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 		return 0
 	}
 	for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
+		if err := s.step(); err != nil {
+			return err
+		}
 		totals[side(row)][col.number[col.codes[row]]]++
 	}
 	for i, name := range [...]string{"baseline", "selection"} {
-		place := c.pickValues(&col, totals[i], keep)
+		place, err := c.pickValues(s, &col, totals[i], keep)
+		if err != nil {
+			return err
+		}
 		if err := s.mem.Take(int64(len(place)+1) * (sizeSeries + int64(8*n))); err != nil {
 			return err
 		}
@@ -116,6 +123,9 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 		}
 		any := false
 		for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
+			if err := s.step(); err != nil {
+				return err
+			}
 			value := col.number[col.codes[row]]
 			if side(row) != i || !col.values[value].set {
 				continue
@@ -139,19 +149,22 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 }
 
 // pickValues numbers the most frequent values.
-func (c *comparing) pickValues(col *labelColumn, totals []int, keep int) map[uint32]int {
+func (c *comparing) pickValues(s *scan, col *labelColumn, totals []int, keep int) (map[uint32]int, error) {
 	var list []uint32
 	for v, n := range totals {
 		if n > 0 && col.values[v].set {
 			list = append(list, uint32(v))
 		}
 	}
-	sort.Slice(list, func(i, j int) bool { return totals[list[i]] > totals[list[j]] })
+	err := sortUntil(s.ctx, list, func(a, b uint32) int { return cmp.Or(cmp.Compare(totals[b], totals[a]), cmp.Compare(a, b)) })
+	if err != nil {
+		return nil, err
+	}
 	place := map[uint32]int{}
 	for i, v := range list[:min(len(list), keep)] {
 		place[v] = i
 	}
-	return place
+	return place, nil
 }
 
 func comparedLabels(kind string, a *traceql.Attr, v trace.Value) []Attribute {
@@ -159,13 +172,18 @@ func comparedLabels(kind string, a *traceql.Attr, v trace.Value) []Attribute {
 }
 
 // topCompared keeps the most frequent values of each attribute and side; totals and errors stay.
-func topCompared(series []Series, top int) []Series {
+func topCompared(ctx context.Context, series []Series, top int) ([]Series, error) {
 	type group struct{ kind, attr string }
 	by := map[group][]int{}
-	sortSeries(series) // of equally frequent values the first by label stays
+	if err := sortSeries(ctx, series); err != nil { // of equally frequent values the first by label stays
+		return nil, err
+	}
 	var out []Series
 	totals := make([]float64, len(series))
 	for i := range series {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		for _, v := range series[i].Values {
 			totals[i] += v
 		}
@@ -179,10 +197,13 @@ func topCompared(series []Series, top int) []Series {
 		by[g] = append(by[g], i)
 	}
 	for _, list := range by {
-		sort.SliceStable(list, func(i, j int) bool { return totals[list[i]] > totals[list[j]] })
+		err := sortUntil(ctx, list, func(a, b int) int { return cmp.Or(cmp.Compare(totals[b], totals[a]), cmp.Compare(a, b)) })
+		if err != nil {
+			return nil, err
+		}
 		for _, i := range list[:min(len(list), top)] {
 			out = append(out, series[i])
 		}
 	}
-	return out
+	return out, nil
 }

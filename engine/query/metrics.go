@@ -341,7 +341,9 @@ func (c *collector) run() error {
 	if err != nil {
 		return err
 	}
-	acc.finish(c.out, &c.labels)
+	if err := acc.finish(c.s, c.out, &c.labels); err != nil {
+		return err
+	}
 	return c.pickExemplars()
 }
 
@@ -546,6 +548,13 @@ func (s *scan) traceRowGetterID() (func(row uint32) trace.ID, error) {
 // Merge adds another part of the answer.
 func (p *MetricsPlan) Merge(into, from *MetricsResult) { into.Merge(from) }
 
+// final reports an error that is about the query and not about one source.
+func final(err error) bool {
+	var limit *LimitError
+	var busy *BusyError
+	return errors.As(err, &limit) || errors.As(err, &busy)
+}
+
 // Metrics answers on the calling goroutine. A source that fails makes the answer partial; the end of ctx is an error.
 func Metrics(ctx context.Context, sources []Source, req MetricsRequest) (*MetricsResult, error) {
 	p, err := PrepareMetrics(req)
@@ -559,16 +568,16 @@ func Metrics(ctx context.Context, sources []Source, req MetricsRequest) (*Metric
 	res := p.Empty()
 	for _, u := range units {
 		part, err := p.Run(ctx, u)
-		var limit *LimitError
+		if err == nil {
+			err = res.MergeUntil(ctx, part)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case errors.As(err, &limit):
-			return nil, limit
+		case final(err):
+			return nil, err
 		case err != nil:
 			res.Partial = append(res.Partial, u.Source+": "+err.Error())
-		default:
-			res.Merge(part)
 		}
 	}
 	return res, nil

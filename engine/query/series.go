@@ -1,10 +1,10 @@
 package query
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -26,6 +26,8 @@ type MetricsLeg struct {
 	Func      traceql.MetricFunc
 	Series    []PartialSeries
 	Exemplars []Exemplar
+
+	index *seriesIndex // while merging
 }
 
 // PartialSeries is one group. Values are parallel to the steps; which ones are in use depends on the function:
@@ -226,9 +228,12 @@ func (a *seriesAcc) add(series uint32, step int, v, weight float64) error {
 }
 
 // finish makes the series.
-func (a *seriesAcc) finish(out *MetricsLeg, labels *labeler) {
+func (a *seriesAcc) finish(s *scan, out *MetricsLeg, labels *labeler) error {
 	out.Series = make([]PartialSeries, a.n)
 	for i := range out.Series {
+		if err := s.step(); err != nil {
+			return err
+		}
 		p := &out.Series[i]
 		p.Labels = labels.shown(uint32(i))
 		from, to := i*a.steps, (i+1)*a.steps
@@ -245,16 +250,22 @@ func (a *seriesAcc) finish(out *MetricsLeg, labels *labeler) {
 		}
 	}
 	for k, n := range a.buckets {
+		if err := s.step(); err != nil {
+			return err
+		}
 		cell := k / numBuckets
 		p := &out.Series[cell/uint64(a.steps)]
 		p.Buckets = append(p.Buckets, Bucket{uint32(cell % uint64(a.steps)), uint16(k % numBuckets), n})
 	}
 	if len(a.buckets) > 0 {
 		for i := range out.Series {
-			sortBuckets(out.Series[i].Buckets)
+			if err := sortUntil(s.ctx, out.Series[i].Buckets, Bucket.compare); err != nil {
+				return err
+			}
 		}
 	}
 	out.Series = slices.DeleteFunc(out.Series, func(p PartialSeries) bool { return p.empty() })
+	return s.ctx.Err()
 }
 
 // empty reports a group whose spans have no value.
@@ -267,109 +278,6 @@ func (p *PartialSeries) empty() bool {
 	return len(p.Buckets) == 0
 }
 
-func sortBuckets(b []Bucket) {
-	sort.Slice(b, func(i, j int) bool {
-		if b[i].Step != b[j].Step {
-			return b[i].Step < b[j].Step
-		}
-		return b[i].Bucket < b[j].Bucket
-	})
-}
-
-// Merge adds another part of the answer to the same request. Series over the bound are left out and the answer is
-// marked as partial.
-func (r *MetricsResult) Merge(o *MetricsResult) {
-	r.Stats.add(o.Stats)
-	r.Partial = append(r.Partial, o.Partial...)
-	if len(o.Legs) == 0 {
-		return
-	}
-	if len(r.Legs) == 0 {
-		r.Start, r.Step, r.Steps, r.Exemplars, r.Legs = o.Start, o.Step, o.Steps, o.Exemplars, o.Legs
-		return
-	}
-	if r.Start != o.Start || r.Step != o.Step || r.Steps != o.Steps || len(r.Legs) != len(o.Legs) {
-		r.Partial = append(r.Partial, "a part of the answer is for other steps")
-		return
-	}
-	for i := range r.Legs {
-		if !r.Legs[i].merge(&o.Legs[i], r.Steps, r.Exemplars) {
-			r.Partial = append(r.Partial, fmt.Sprintf("more than %d series: some are left out", maxSeries))
-		}
-	}
-}
-
-// merge reports false when series were left out.
-func (l *MetricsLeg) merge(o *MetricsLeg, steps, exemplars int) bool {
-	complete := true
-	at := make(map[string]int, len(l.Series))
-	var key []byte
-	for i := range l.Series {
-		key = labelsKey(key[:0], l.Series[i].Labels)
-		at[string(key)] = i
-	}
-	for i := range o.Series {
-		key = labelsKey(key[:0], o.Series[i].Labels)
-		if k, ok := at[string(key)]; ok {
-			l.Series[k].merge(&o.Series[i], l.Func)
-			continue
-		}
-		if len(l.Series) >= maxSeries || (len(l.Series)+1)*steps > 2*maxCells {
-			complete = false
-			continue
-		}
-		l.Series = append(l.Series, o.Series[i])
-	}
-	l.Exemplars = append(l.Exemplars, o.Exemplars...)
-	if len(l.Exemplars) > exemplars { // keep some of all parts
-		kept := make([]Exemplar, exemplars)
-		for i := range kept {
-			kept[i] = l.Exemplars[i*len(l.Exemplars)/exemplars]
-		}
-		l.Exemplars = kept
-	}
-	return complete
-}
-
-func (p *PartialSeries) merge(o *PartialSeries, fn traceql.MetricFunc) {
-	for i := range p.Values {
-		if i >= len(o.Values) || o.Counts[i] == 0 {
-			continue
-		}
-		switch {
-		case fn == traceql.SumOverTime || fn == traceql.AvgOverTime:
-			p.Values[i] += o.Values[i]
-		case p.Counts[i] == 0 || fn == traceql.MinOverTime && o.Values[i] < p.Values[i] || fn == traceql.MaxOverTime && o.Values[i] > p.Values[i]:
-			p.Values[i] = o.Values[i]
-		}
-	}
-	for i := range p.Counts {
-		if i < len(o.Counts) {
-			p.Counts[i] += o.Counts[i]
-		}
-	}
-	p.Buckets = mergeBuckets(p.Buckets, o.Buckets)
-}
-
-func mergeBuckets(a, b []Bucket) []Bucket {
-	if len(a) == 0 {
-		return b
-	}
-	if len(b) == 0 {
-		return a
-	}
-	out := make([]Bucket, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		x, y := uint64(a[0].Step)<<16|uint64(a[0].Bucket), uint64(b[0].Step)<<16|uint64(b[0].Bucket)
-		switch {
-		case x < y:
-			out, a = append(out, a[0]), a[1:]
-		case x > y:
-			out, b = append(out, b[0]), b[1:]
-		default:
-			a[0].Count += b[0].Count
-			out, a, b = append(out, a[0]), a[1:], b[1:]
-		}
-	}
-	return append(append(out, a...), b...)
+func (b Bucket) compare(o Bucket) int {
+	return cmp.Or(cmp.Compare(b.Step, o.Step), cmp.Compare(b.Bucket, o.Bucket))
 }
