@@ -11,6 +11,7 @@ import (
 	"github.com/ringctl/ringctl/engine/ingester"
 	"github.com/ringctl/ringctl/engine/livestore"
 	"github.com/ringctl/ringctl/engine/membership"
+	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/peer/peerpb"
 	"github.com/ringctl/ringctl/engine/query"
@@ -46,12 +47,17 @@ func (e *Engine) openKeepers() error {
 }
 
 func (e *Engine) openIngester() error {
-	store, err := e.openRecent("ingester", e.cfg.Ingester.Recent)
+	var member *membership.Instance // joins when the log is replayed; spans come later still
+	store, err := e.openRecent("ingester", e.cfg.Ingester.Recent, func() (keepers, copies int) {
+		if member == nil {
+			return 0, 0
+		}
+		return healthy(member), member.Ring().Config().ReplicationFactor
+	})
 	if err != nil {
 		return err
 	}
-	member, err := e.rings.joinIngesters()
-	if err != nil {
+	if member, err = e.rings.joinIngesters(); err != nil {
 		return err
 	}
 	i := ingester.New(store, blocks{e.catalog}, member, e.cfg.Ingester.Recent.FlushOnShutdown, queryThreads())
@@ -60,15 +66,20 @@ func (e *Engine) openIngester() error {
 }
 
 func (e *Engine) openLiveStore() error {
-	store, err := e.openRecent("live-store", e.cfg.LiveStore.Recent)
+	var owned *membership.Partition
+	store, err := e.openRecent("live-store", e.cfg.LiveStore.Recent, func() (keepers, copies int) {
+		if owned == nil {
+			return 0, 0
+		}
+		return len(owned.Ring().IDs(partition.Active)), 1 // each owner has all of its partition
+	})
 	if err != nil {
 		return err
 	}
 	if _, err := e.rings.join(ringLiveStore, e.cfg.LiveStore.Ring, func(c *membership.Config) { c.NumTokens = 0 }); err != nil {
 		return err
 	}
-	owned, err := e.rings.ownPartition()
-	if err != nil {
+	if owned, err = e.rings.ownPartition(); err != nil {
 		return err
 	}
 	e.ready.add("partition", owned.Ready)
@@ -87,10 +98,10 @@ func (e *Engine) keep(role peer.Role, name string, k *keeper, run func(context.C
 	e.take()
 }
 
-func (e *Engine) openRecent(name string, c RecentConfig) (*recent.Store, error) {
+func (e *Engine) openRecent(name string, c RecentConfig, among keepersOf) (*recent.Store, error) {
 	store, err := recent.Open(recent.Config{
 		Dir: filepath.Join(e.cfg.Storage.Trace.WAL.Path, name), MaxRows: c.MaxBlockSpans, MaxAge: c.MaxBlockAge, HoldBack: c.TraceIdle,
-		TenantBytes: c.MaxTenantBytes, NodeBytes: c.MaxNodeBytes, KeepLocal: c.KeepBlocks, Ship: e.ship,
+		TenantBytes: c.MaxTenantBytes, NodeBytes: c.MaxNodeBytes, KeepLocal: c.KeepBlocks, Ship: e.ship, Limits: e.keeperLimits(among),
 	}, e.log.With("part", name), e.registererFor(name))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

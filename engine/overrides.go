@@ -72,27 +72,16 @@ func (o *overrides) load() error {
 // that a file of Tempo's moves over.
 func (o *overrides) warn(where string, l tenant.Limits) {
 	if keys := withoutEffect(l); len(keys) > 0 {
-		o.log.Warn("limits that tempod reads and does not enforce", "where", where, "keys", keys)
+		o.log.Warn("limits that tempod reads and that have no effect", "where", where, "keys", keys)
 	}
 }
 
-// withoutEffect lists the limits that differ from the default and that nothing
-// enforces.
+// withoutEffect lists the limits that are set and that mean nothing here.
 func withoutEffect(l tenant.Limits) []string {
-	d := defaultLimits()
-	var keys []string
-	note := func(key string, same bool) {
-		if !same {
-			keys = append(keys, key)
-		}
+	if l.Read.UnsafeQueryHints { // no hint here is unsafe
+		return []string{"read.unsafe_query_hints"}
 	}
-	note("ingestion.max_traces_per_user", l.Ingestion.MaxTracesPerUser == d.Ingestion.MaxTracesPerUser)
-	note("ingestion.max_global_traces_per_user", l.Ingestion.MaxGlobalTracesPerUser == d.Ingestion.MaxGlobalTracesPerUser)
-	note("ingestion.artificial_delay", l.Ingestion.ArtificialDelay == d.Ingestion.ArtificialDelay)
-	note("ingestion.retry_info_enabled", l.Ingestion.RetryInfoEnabled == d.Ingestion.RetryInfoEnabled)
-	l.Read.MaxQueryBytes = d.Read.MaxQueryBytes // has effect
-	note("read", l.Read == d.Read)
-	return keys
+	return nil
 }
 
 // run reads the file again every period.

@@ -26,7 +26,7 @@ func TestLimitsWithoutEffectAreNamed(t *testing.T) {
 		t.Error("the limits of the tenants were not read")
 	}
 	said := log.String()
-	if !strings.Contains(said, "tenant loud") || !strings.Contains(said, "[ingestion.max_traces_per_user read]") {
+	if !strings.Contains(said, "tenant loud") || !strings.Contains(said, "[read.unsafe_query_hints]") {
 		t.Errorf("log: %s", said)
 	}
 	if strings.Contains(said, "calm") || strings.Contains(said, "overrides.defaults") {

@@ -66,7 +66,7 @@ func (e *Engine) openFrontend() error {
 	e.take()
 	c := e.cfg.Frontend
 	f := frontend.New(frontend.Config{MultiTenant: e.cfg.MultiTenant, Timeout: c.Timeout, DefaultLimit: c.DefaultLimit, MaxLimit: c.MaxLimit,
-		MaxSearch: c.MaxSearchTime, MaxMetrics: c.MaxMetricsTime, MaxTrace: e.cfg.Overrides.Defaults.Global.MaxBytesPerTrace,
+		MaxSearch: c.MaxSearchTime, MaxMetrics: c.MaxMetricsTime, Limits: e.limits.limits,
 		Copies: e.cfg.copies(), Young: e.cfg.youngFor(), MaxOutstanding: c.MaxOutstanding, Memory: e.memory},
 		blocks{e.catalog}, queriers{w}, e.peers, time.Now, e.log, e.reg)
 	f.Routes(e.mux)

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/ringctl/ringctl/engine/partition"
+	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/ring"
 	"github.com/ringctl/ringctl/engine/tenant"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -109,13 +110,16 @@ func (d *Distributor) Close() { d.pushes.Wait() }
 // Push stores the spans of one OTLP export and returns when a quorum of the
 // keepers of each trace has them. Spans that can never be stored (a wrong id)
 // are counted as rejected and the rest is kept. The bytes are the caller's
-// again when Push returns. Errors are gRPC statuses: InvalidArgument for what
-// is no OTLP, ResourceExhausted (with RetryInfo) over a limit, Unavailable
-// when too few keepers answered.
+// again when Push returns. Traces that are over a limit of the tenant are
+// rejected too; an export of which nothing was kept because the tenant has too
+// many live traces may be sent again. Errors are gRPC statuses: InvalidArgument
+// for what is no OTLP, ResourceExhausted (with RetryInfo) over a limit,
+// Unavailable when too few keepers answered.
 func (d *Distributor) Push(ctx context.Context, tenantID string, otlp []byte) (Outcome, error) {
 	if len(otlp) == 0 {
 		return Outcome{}, nil
 	}
+	received := d.deps.Now()
 	limits := d.deps.Limits(tenantID)
 	d.metrics.bytes.WithLabelValues(tenantID).Add(float64(len(otlp)))
 	if err := d.admit(tenantID, limits, len(otlp)); err != nil {
@@ -141,11 +145,15 @@ func (d *Distributor) Push(ctx context.Context, tenantID string, otlp []byte) (O
 	}
 	d.metrics.spans.WithLabelValues(tenantID).Add(float64(out.Accepted))
 	began := d.deps.Now()
-	err = d.store(ctx, tenantID, limits, b, otlp)
+	over, err := d.store(ctx, tenantID, limits, b, otlp)
 	d.metrics.push.Observe(d.deps.Now().Sub(began).Seconds())
-	if err != nil {
-		return Outcome{Rejected: out.Rejected, Message: out.Message}, d.statusOf(err)
+	if err == nil {
+		err = d.discard(tenantID, limits, b, over, &out)
 	}
+	if err != nil {
+		return Outcome{Rejected: out.Rejected, Message: out.Message}, d.statusOf(limits, err)
+	}
+	d.delay(ctx, limits.Ingestion.ArtificialDelay.Std(), received)
 	return out, nil
 }
 
@@ -186,17 +194,21 @@ func (d *Distributor) admit(tenantID string, l tenant.Limits, size int) error {
 		if errors.Is(err, errNeverFits) {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
-		return d.retryLater(codes.ResourceExhausted, err.Error())
+		return d.retryLater(l, codes.ResourceExhausted, err.Error())
 	}
 	if !d.inflight.take(int64(size)) {
 		d.metrics.refused.WithLabelValues(tenantID, "inflight").Inc()
-		return d.retryLater(codes.ResourceExhausted, fmt.Sprintf("distributor has %d bytes of exports under way, the most it takes at once", d.cfg.MaxInflight))
+		return d.retryLater(l, codes.ResourceExhausted, fmt.Sprintf("distributor has %d bytes of exports under way, the most it takes at once", d.cfg.MaxInflight))
 	}
 	return nil
 }
 
-// retryLater is a status that OTLP senders retry after the hint.
-func (d *Distributor) retryLater(c codes.Code, msg string) error {
+// retryLater is a status that OTLP senders retry after the hint. Without the hint,
+// which a tenant may have turned off, most drop the spans.
+func (d *Distributor) retryLater(l tenant.Limits, c codes.Code, msg string) error {
+	if !l.Ingestion.RetryInfoEnabled {
+		return status.Error(c, msg)
+	}
 	st, err := status.New(c, msg).WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(d.cfg.RetryHint)})
 	if err != nil {
 		return status.Error(c, msg)
@@ -205,28 +217,34 @@ func (d *Distributor) retryLater(c codes.Code, msg string) error {
 }
 
 // statusOf turns a failed store into what the sender sees.
-func (d *Distributor) statusOf(err error) error {
+func (d *Distributor) statusOf(l tenant.Limits, err error) error {
 	var q *QuorumError
-	if errors.As(err, &q) && q.exhausted() {
-		return d.retryLater(codes.ResourceExhausted, err.Error())
+	var live *liveTracesError
+	if errors.As(err, &live) || errors.As(err, &q) && q.exhausted() {
+		return d.retryLater(l, codes.ResourceExhausted, err.Error())
 	}
 	if errors.Is(err, context.Canceled) {
 		return status.FromContextError(err).Err()
 	}
-	return d.retryLater(codes.Unavailable, err.Error())
+	return d.retryLater(l, codes.Unavailable, err.Error())
 }
 
-// store places the traces of a batch and pushes them.
-func (d *Distributor) store(ctx context.Context, tenantID string, l tenant.Limits, b *trace.Batch, otlp []byte) error {
+// store places the traces of a batch and pushes them. It returns the traces that
+// are over a limit of the tenant.
+func (d *Distributor) store(ctx context.Context, tenantID string, l tenant.Limits, b *trace.Batch, otlp []byte) (refusals, error) {
 	plan, err := d.place(tenantID, l, b)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if to := plan.only(); to != nil && b.Rejected() == 0 && d.deps.Pusher.Local(to) {
-		if err := d.deps.Pusher.Push(ctx, plan.path, to, tenantID, otlp); err != nil {
-			return plan.failed(0, tenantID, []replyOf{{to, err}})
+		err := d.deps.Pusher.Push(ctx, plan.path, to, tenantID, otlp)
+		if refused := peer.Refused(err); refused != nil {
+			return plan.find(refused), nil
 		}
-		return nil
+		if err != nil {
+			return nil, plan.failed(0, tenantID, []replyOf{{to, err}})
+		}
+		return nil, nil
 	}
 	return d.pushAll(ctx, tenantID, plan, b, otlp)
 }

@@ -83,7 +83,7 @@ type metrics struct {
 	discarded, refused *prometheus.CounterVec // tenant, reason
 	truncated          *prometheus.CounterVec // tenant, scope
 	pushFailures       *prometheus.CounterVec // keeper
-	push               prometheus.Histogram
+	push, added        prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) metrics {
@@ -96,8 +96,10 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		pushFailures: counter("tempo_distributor_push_failures_total", "Pushes that a keeper did not store.", "keeper"),
 		push: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tempo_distributor_push_duration_seconds",
 			Help: "Time from a checked export to its quorum.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15)}),
+		added: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tempo_distributor_added_latency_seconds",
+			Help: "Time that exports were held back by artificial_delay.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 13)}),
 	}
-	reg.MustRegister(m.spans, m.bytes, m.discarded, m.refused, m.truncated, m.pushFailures, m.push)
+	reg.MustRegister(m.spans, m.bytes, m.discarded, m.refused, m.truncated, m.pushFailures, m.push, m.added)
 	return m
 }
 

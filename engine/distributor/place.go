@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ringctl/ringctl/engine/partition"
+	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/ring"
 	"github.com/ringctl/ringctl/engine/tenant"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -45,6 +46,17 @@ func (p *plan) only() *ring.Instance {
 		return nil
 	}
 	return p.keepers[0]
+}
+
+// find lists the traces of the batch that a keeper refused.
+func (p *plan) find(refused map[trace.ID]peer.Reason) refusals {
+	out := refusals{}
+	for t, id := range p.ids {
+		if why := refused[id]; why != "" {
+			out[int32(t)] = why
+		}
+	}
+	return out
 }
 
 // errNoRing tells that gossip has not brought the ring yet.

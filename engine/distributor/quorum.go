@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/ring"
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -81,9 +82,10 @@ func (p *plan) failed(t int, tenantID string, replies []replyOf) error {
 }
 
 // pushAll sends each keeper its part at once and returns when a quorum of each
-// trace is stored, or when one trace can no longer reach it. Pushes that are
-// still under way then go on, detached from the export.
-func (d *Distributor) pushAll(ctx context.Context, tenantID string, p *plan, b *trace.Batch, otlp []byte) error {
+// trace is stored or cannot be. Pushes that are still under way then go on,
+// detached from the export. It returns the traces that too many keepers refused
+// for a limit; an error means that others have no quorum either.
+func (d *Distributor) pushAll(ctx context.Context, tenantID string, p *plan, b *trace.Batch, otlp []byte) (refusals, error) {
 	parts := p.parts(b, otlp)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.PushTimeout)
 	replies := make(chan int32, len(p.keepers))
@@ -96,7 +98,7 @@ func (d *Distributor) pushAll(ctx context.Context, tenantID string, p *plan, b *
 			defer d.pushes.Done()
 			defer left.down()
 			errs[k] = d.deps.Pusher.Push(ctx, p.path, to, tenantID, parts[k])
-			if errs[k] != nil {
+			if errs[k] != nil && peer.Refused(errs[k]) == nil {
 				d.metrics.pushFailures.WithLabelValues(to.ID).Inc()
 			}
 			replies <- int32(k)
@@ -135,14 +137,22 @@ func (p *plan) parts(b *trace.Batch, otlp []byte) [][]byte {
 	return out
 }
 
+// refusals is the traces of a batch, by index, that are over a limit.
+type refusals map[int32]peer.Reason
+
 // tally counts replies per trace.
 type tally struct {
 	p        *plan
 	byKeeper [][]int32 // traces of each keeper
-	need     []int32   // successes still needed, per trace
+	need     []int32   // successes still needed, per trace; settled when it is decided
 	mayFail  []int32   // failures still allowed, per trace
-	open     int       // traces without a quorum yet
+	open     int       // traces that are not decided
+	why      refusals  // refused by at least one keeper
+	lost     refusals  // that therefore have no quorum
 }
+
+// settled stands for the successes that a decided trace still needs.
+const settled = -1
 
 func newTally(p *plan) *tally {
 	c := &tally{p: p, byKeeper: make([][]int32, len(p.keepers)), need: make([]int32, len(p.traces)), mayFail: make([]int32, len(p.traces)), open: len(p.traces)}
@@ -156,35 +166,63 @@ func newTally(p *plan) *tally {
 	return c
 }
 
-// wait takes replies until every trace has its quorum (nil) or one cannot get
-// it any more.
-func (c *tally) wait(replies <-chan int32, errs []error, tenantID string) error {
+// wait takes replies until every trace is decided, or one cannot get its quorum
+// for another reason than a limit.
+func (c *tally) wait(replies <-chan int32, errs []error, tenantID string) (refusals, error) {
 	var failed []replyOf
 	for c.open > 0 {
 		k := <-replies
-		if err := errs[k]; err != nil {
-			failed = append(failed, replyOf{c.p.keepers[k], err})
-			if t, lost := c.fail(k); lost {
-				return c.p.failed(t, tenantID, c.of(t, failed))
-			}
-			continue
+		refused := peer.Refused(errs[k])
+		if errs[k] != nil && refused == nil {
+			failed = append(failed, replyOf{c.p.keepers[k], errs[k]})
 		}
 		for _, t := range c.byKeeper[k] {
-			if c.need[t]--; c.need[t] == 0 {
-				c.open--
+			why := refused[c.p.ids[t]]
+			switch {
+			case c.need[t] == settled:
+			case errs[k] == nil || refused != nil && why == "":
+				c.stored(t)
+			case c.fails(t, why):
+				return nil, c.p.failed(int(t), tenantID, c.of(int(t), failed))
 			}
 		}
 	}
-	return nil
+	return c.lost, nil
 }
 
-func (c *tally) fail(k int32) (trace int, lost bool) {
-	for _, t := range c.byKeeper[k] {
-		if c.mayFail[t]--; c.mayFail[t] < 0 && c.need[t] > 0 {
-			return int(t), true
-		}
+// stored counts a keeper that has the trace.
+func (c *tally) stored(t int32) {
+	if c.need[t]--; c.need[t] == 0 {
+		c.need[t] = settled
+		c.open--
 	}
-	return 0, false
+}
+
+// fails counts a keeper that has not, for a limit or without a reason, and tells
+// whether the export failed by it. Where a keeper refused the trace, sending it
+// again would not help, whatever the others said.
+func (c *tally) fails(t int32, why peer.Reason) bool {
+	if why != "" {
+		c.why = c.why.with(t, why)
+	}
+	if c.mayFail[t]--; c.mayFail[t] >= 0 {
+		return false
+	}
+	if why = c.why[t]; why == "" {
+		return true
+	}
+	c.lost = c.lost.with(t, why)
+	c.need[t] = settled
+	c.open--
+	return false
+}
+
+func (r refusals) with(t int32, why peer.Reason) refusals {
+	if r == nil {
+		r = refusals{}
+	}
+	r[t] = why
+	return r
 }
 
 // of keeps the replies of trace t's own keepers.

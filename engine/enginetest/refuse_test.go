@@ -104,7 +104,7 @@ func TestWrongIDsAreRejectedAlone(t *testing.T) {
 // TestLargeExportArrivesWhole sends one trace that is nearly as large as an
 // export may be, and kills the process that has it.
 func TestLargeExportArrivesWhole(t *testing.T) {
-	n := single(t, t.TempDir(), calm)
+	n := single(t, t.TempDir(), calm+"overrides: {defaults: {global: {max_bytes_per_trace: 50000000}}}\n")
 	n.launch()
 	n.ready()
 	dice := rand.New(rand.NewPCG(1, 2))

@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -85,41 +86,42 @@ func wantsProtobuf(r *http.Request) bool {
 
 // findTrace reads the parameters of a trace by id and finds it. The first
 // result is never empty without an error.
-func (f *Frontend) findTrace(r *http.Request) (*peer.Answer, error) {
+func (f *Frontend) findTrace(r *http.Request) (*peer.Answer, readLimits, error) {
 	tenants, err := f.tenants(r)
 	if err != nil {
-		return nil, err
+		return nil, readLimits{}, err
 	}
+	limits := f.limitsOf(tenants)
 	id, err := trace.ParseID(r.PathValue("id"))
 	if err != nil {
-		return nil, badRequest{err}
+		return nil, limits, badRequest{err}
 	}
 	v := values{Values: r.URL.Query()}
 	w := v.seconds()
 	if v.err != nil {
-		return nil, v.err
+		return nil, limits, v.err
 	}
 	a, err := f.askAll(r.Context(), tenants, peer.Question{Trace: &id}, w)
 	if err != nil {
-		return nil, err
+		return nil, limits, err
 	}
 	if len(a.Trace) == 0 && len(a.Missing) == 0 {
-		return nil, errNotFound
+		return nil, limits, errNotFound
 	}
-	return a, nil
+	return a, limits, nil
 }
 
 // traceV1 serves /api/traces/{id}: the trace alone. What is missing is an error
 // here, since there is no place to say so.
 func (f *Frontend) traceV1(w http.ResponseWriter, r *http.Request) error {
-	a, err := f.findTrace(r)
+	a, limits, err := f.findTrace(r)
 	if err != nil {
 		return err
 	}
 	if len(a.Trace) == 0 {
 		return unavailable(a.Missing)
 	}
-	if f.cfg.MaxTrace > 0 && len(a.Trace) > f.cfg.MaxTrace {
+	if limits.traceBytes > 0 && len(a.Trace) > limits.traceBytes {
 		return errTraceTooLarge
 	}
 	if wantsProtobuf(r) {
@@ -132,11 +134,20 @@ func (f *Frontend) traceV1(w http.ResponseWriter, r *http.Request) error {
 	return write(w, typeJSON, b)
 }
 
-// traceV2 serves /api/v2/traces/{id}: the trace, and whether it is all.
+// traceV2 serves /api/v2/traces/{id}: the trace, and whether it is all. Of one that
+// is too large it gives the first spans.
 func (f *Frontend) traceV2(w http.ResponseWriter, r *http.Request) error {
-	a, err := f.findTrace(r)
+	a, limits, err := f.findTrace(r)
 	if err != nil {
 		return err
+	}
+	whole := len(a.Trace)
+	var cut bool
+	if a.Trace, cut, err = cutTrace(a.Trace, limits.traceBytes); err != nil {
+		return err
+	}
+	if cut {
+		a.Missing = append(a.Missing, fmt.Sprintf("spans of a trace of %d bytes that exceed %d bytes (global.max_bytes_per_trace)", whole, limits.traceBytes))
 	}
 	if len(a.Missing) > 0 {
 		f.metrics.partial.WithLabelValues("traces").Inc()
@@ -163,6 +174,7 @@ func (f *Frontend) search(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	limits := f.limitsOf(tenants)
 	v := values{Values: r.URL.Query()}
 	req := query.SearchRequest{
 		Query:       v.searchQuery(),
@@ -171,7 +183,7 @@ func (f *Frontend) search(w http.ResponseWriter, r *http.Request) error {
 	}
 	win := v.seconds()
 	if v.err == nil {
-		v.err = checkRange(win, f.cfg.MaxSearch, "query_frontend.max_duration")
+		v.err = checkRange(win, limits.search)
 	}
 	if v.err != nil {
 		return v.err
@@ -188,7 +200,7 @@ func (f *Frontend) search(w http.ResponseWriter, r *http.Request) error {
 	if len(missing) > 0 {
 		f.metrics.partial.WithLabelValues("search").Inc()
 	}
-	out := &text{z: w.(*zipped), contentType: typeJSON, room: roomOf(r.Context())}
+	out := &text{z: w.(*zipped), contentType: typeJSON, room: roomOf(r.Context()), padIDs: limits.padIDs}
 	if err := searchJSON(out, a.Search, missing); err != nil {
 		return peer.StatusOf(err)
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/tenant"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -186,7 +187,7 @@ func TestErrorsHaveTheirCodes(t *testing.T) {
 		{"/api/metrics/query_range?q=" + strings.Repeat("x", maxQueryText+1), says(nil, nil), 400, "bytes"},
 		{"/api/traces/7", says(&peer.Answer{Trace: bytes.Repeat([]byte("x"), 1001)}, nil), 422, "too large"},
 	} {
-		w := call(mux(tt.s, Config{MaxTrace: 1000}), http.MethodGet, tt.path)
+		w := call(mux(tt.s, Config{Limits: func(string) tenant.Limits { return tenant.Limits{Global: tenant.Global{MaxBytesPerTrace: 1000}} }}), http.MethodGet, tt.path)
 		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.says) {
 			t.Errorf("%.80s: %d %q, want %d with %q", tt.path, w.Code, w.Body, tt.code, tt.says)
 		}

@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -30,6 +31,7 @@ func (f *Frontend) ask(ctx context.Context, q peer.Question, w window) (*peer.An
 			q.Border, _ = split(blocks, f.now().Add(-2*f.cfg.Young).UnixNano())
 		}
 	}
+	blocks, left := f.newest(&q, blocks)
 	pieces := cut(q, blocks, len(addrs))
 	answers := make([]*peer.Answer, len(pieces))
 	errs := make([]error, len(pieces))
@@ -38,7 +40,11 @@ func (f *Frontend) ask(ctx context.Context, q peer.Question, w window) (*peer.An
 		wg.Go(func() { answers[i], errs[i] = f.answer(ctx, addrs, pieces[i]) })
 	}
 	wg.Wait()
-	return gather(&q, answers, errs, f.cfg.Copies)
+	a, err := gather(&q, answers, errs, f.cfg.Copies)
+	if err == nil && left > 0 {
+		a.Missing = append(a.Missing, fmt.Sprintf("%d older blocks (read.max_blocks_per_tag_values_query)", left))
+	}
+	return a, err
 }
 
 // split takes the blocks with spans after a time out of a list.

@@ -50,9 +50,10 @@ type Config struct {
 	Timeout      time.Duration
 	DefaultLimit int
 	MaxLimit     int
-	MaxSearch    time.Duration // longest time range of a search
-	MaxMetrics   time.Duration // longest time range of a metrics query
-	MaxTrace     int           // bytes of the largest trace given back whole
+	MaxSearch    time.Duration // longest time range of a search, where the tenant has none of its own
+	MaxMetrics   time.Duration // longest time range of a metrics query, likewise
+	// Limits is what a tenant may ask for; nil is the defaults for all.
+	Limits func(tenantID string) tenant.Limits
 	// MaxOutstanding bounds the questions of a tenant that are under way; 0 is no bound.
 	MaxOutstanding int
 	Memory         query.Bounds
@@ -83,6 +84,9 @@ type metrics struct {
 
 // New makes a frontend.
 func New(cfg Config, blocks Blocks, queriers Queriers, answerer Answerer, now func() time.Time, log *slog.Logger, reg prometheus.Registerer) *Frontend {
+	if cfg.Limits == nil {
+		cfg.Limits = func(string) tenant.Limits { return tenant.DefaultLimits() }
+	}
 	f := &Frontend{cfg: cfg, blocks: blocks, queriers: queriers, answerer: answerer, now: now, log: log}
 	f.metrics = metrics{
 		queries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tempo_query_frontend_queries_total", Help: "Questions answered, by operation and result."}, []string{"op", "result"}),
@@ -188,9 +192,9 @@ func errNoQuerier() error {
 }
 
 // checkRange refuses time ranges that are too long.
-func checkRange(w window, longest time.Duration, key string) error {
-	if longest > 0 && w.end != 0 && time.Duration(w.end-w.start) > longest {
-		return bad("the time range is %s, the longest allowed is %s (%s)", time.Duration(w.end-w.start), longest, key)
+func checkRange(w window, most longest) error {
+	if most.d > 0 && w.end != 0 && time.Duration(w.end-w.start) > most.d {
+		return bad("the time range is %s, the longest allowed is %s (%s)", time.Duration(w.end-w.start), most.d, most.key)
 	}
 	return nil
 }

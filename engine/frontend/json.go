@@ -70,7 +70,7 @@ func searchJSON(out *text, r *query.SearchResult, missing []string) error {
 			b = append(b, ',')
 		}
 		var err error
-		if b, err = out.more(appendTrace(b, &r.Traces[i])); err != nil {
+		if b, err = out.more(appendTrace(b, &r.Traces[i], out.padIDs)); err != nil {
 			return err
 		}
 	}
@@ -84,9 +84,13 @@ func searchJSON(out *text, r *query.SearchResult, missing []string) error {
 	return out.end(append(appendPartial(b, missing), '}'))
 }
 
-func appendTrace(b []byte, t *query.TraceResult) []byte {
+func appendTrace(b []byte, t *query.TraceResult, padID bool) []byte {
 	b = append(b, `{"traceID":"`...)
-	b = appendShortHex(b, t.ID[:])
+	if padID {
+		b = hex.AppendEncode(b, t.ID[:])
+	} else {
+		b = appendShortHex(b, t.ID[:])
+	}
 	service, name := t.RootService, t.RootName
 	if !t.HasRoot {
 		service, name = noRoot, ""

@@ -16,7 +16,7 @@ import (
 const maxQueryText = 128 << 10
 
 // metricsRequest reads the parameters of both metrics calls.
-func (f *Frontend) metricsRequest(r *http.Request, instant bool) (query.MetricsRequest, window, error) {
+func (f *Frontend) metricsRequest(r *http.Request, instant bool, most longest) (query.MetricsRequest, window, error) {
 	v := values{Values: r.URL.Query()}
 	req := query.MetricsRequest{Query: v.Get("q"), Instant: instant}
 	if req.Query == "" {
@@ -33,7 +33,7 @@ func (f *Frontend) metricsRequest(r *http.Request, instant bool) (query.MetricsR
 	req.Exemplars = v.count("exemplars", 0, 0, query.MaxExemplars)
 	req.MaxSeries = v.count("maxSeries", 0, 0, 1<<20)
 	if v.err == nil {
-		v.err = checkRange(win, f.cfg.MaxMetrics, "query_frontend.metrics_max_duration")
+		v.err = checkRange(win, most)
 	}
 	req.Start, req.End = win.start, win.end
 	return req, win, v.err
@@ -45,7 +45,7 @@ func (f *Frontend) metricsQuery(r *http.Request, instant bool) (*query.MetricsAn
 	if err != nil {
 		return nil, nil, err
 	}
-	req, win, err := f.metricsRequest(r, instant)
+	req, win, err := f.metricsRequest(r, instant, f.limitsOf(tenants).metrics)
 	if err != nil {
 		return nil, nil, err
 	}

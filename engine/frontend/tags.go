@@ -15,10 +15,6 @@ import (
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
-// maxTagBytes bounds the names or values of one answer, so that an attribute that is different in every span does not
-// make an answer that nobody can use.
-const maxTagBytes = 1_000_000
-
 // askTags answers a question for tags, with all scopes.
 func (f *Frontend) askTags(r *http.Request, withQuery bool) (*peer.Answer, error) {
 	tenants, err := f.tenants(r)
@@ -26,7 +22,8 @@ func (f *Frontend) askTags(r *http.Request, withQuery bool) (*peer.Answer, error
 		return nil, err
 	}
 	v := values{Values: r.URL.Query()}
-	req := query.TagsRequest{Scope: v.scope(), MaxBytes: maxTagBytes}
+	limits := f.limitsOf(tenants)
+	req := query.TagsRequest{Scope: v.scope(), MaxBytes: limits.tagBytes}
 	req.Limit, req.MaxStale = v.tagBounds()
 	if withQuery {
 		req.Query = v.Get("q")
@@ -40,7 +37,7 @@ func (f *Frontend) askTags(r *http.Request, withQuery bool) (*peer.Answer, error
 	if err != nil {
 		return nil, err
 	}
-	a.Missing = f.missingTags(append(a.Missing, a.Tags.Partial...), a.Tags.Cut)
+	a.Missing = f.missingTags(append(a.Missing, a.Tags.Partial...), a.Tags.Cut, limits.tagBytes)
 	return a, nil
 }
 
@@ -66,9 +63,9 @@ func (v *values) tagBounds() (limit, stale int) {
 }
 
 // missingTags is what an answer says about its gaps.
-func (f *Frontend) missingTags(missing []string, cut bool) []string {
+func (f *Frontend) missingTags(missing []string, cut bool, most int) []string {
 	if cut {
-		missing = append(missing, "only the first "+strconv.Itoa(maxTagBytes)+" bytes (max_bytes_per_tag_values_query)")
+		missing = append(missing, "only the first "+strconv.Itoa(most)+" bytes (max_bytes_per_tag_values_query)")
 	}
 	if len(missing) > 0 {
 		f.metrics.partial.WithLabelValues("metadata").Inc()
@@ -128,7 +125,8 @@ func (f *Frontend) askValues(r *http.Request, tag, filter string) (*peer.Answer,
 		return nil, err
 	}
 	v := values{Values: r.URL.Query()}
-	req := query.TagValuesRequest{Tag: tag, Query: filter, MaxBytes: maxTagBytes}
+	limits := f.limitsOf(tenants)
+	req := query.TagValuesRequest{Tag: tag, Query: filter, MaxBytes: limits.tagBytes}
 	req.Limit, req.MaxStale = v.tagBounds()
 	win := v.seconds()
 	if v.err != nil {
@@ -139,7 +137,7 @@ func (f *Frontend) askValues(r *http.Request, tag, filter string) (*peer.Answer,
 	if err != nil {
 		return nil, err
 	}
-	a.Missing = f.missingTags(append(a.Missing, a.Values.Partial...), a.Values.Cut)
+	a.Missing = f.missingTags(append(a.Missing, a.Values.Partial...), a.Values.Cut, limits.tagBytes)
 	return a, nil
 }
 

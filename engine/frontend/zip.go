@@ -181,6 +181,7 @@ type text struct {
 	z           *zipped
 	contentType string
 	room        room
+	padIDs      bool   // trace ids have all their digits
 	at          *piece // whose memory is in use
 }
 

@@ -66,7 +66,7 @@ func (t *tenantState) relax(now int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.head.rows == 0 && len(t.sealing) == 0 && now-t.pushed > idle && (t.spare != nil || cap(t.head.trace) > 0) {
-		t.head, t.spare, t.snap = newHead(), nil, nil
+		t.head, t.spare, t.snap, t.past = newHead(), nil, nil, memory{}
 	}
 }
 
@@ -167,6 +167,7 @@ func (s *Store) take(t *tenantState, id block.ID, held []trace.ID, after uint64)
 	if t.head == nil {
 		t.head = newHead()
 	}
+	t.past = t.past.after(old, held, s.cfg.Limits(t.id).Traces > 0, s.liveSince())
 	clear(t.held)
 	if len(held) > 0 {
 		otlp, err := c.hold(held)

@@ -3,6 +3,7 @@ package recent
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"unicode/utf8"
@@ -31,6 +32,8 @@ type head struct {
 	trace   []uint32
 	ids     []trace.ID
 	touched []int64 // last arrival for each trace, Unix ns
+	sizes   []int64 // bytes of the spans of each trace
+	largest int64   // of sizes
 	slots   []uint32
 	seed    uint64
 
@@ -93,8 +96,8 @@ func newHead() *head {
 
 // reset empties the head. Columns without a value in the last round are given up.
 func (h *head) reset() {
-	h.rows, h.bytes, h.known = 0, 0, known{}
-	h.trace, h.ids, h.touched = h.trace[:0], h.ids[:0], h.touched[:0]
+	h.rows, h.bytes, h.known, h.largest = 0, 0, known{}, 0
+	h.trace, h.ids, h.touched, h.sizes = h.trace[:0], h.ids[:0], h.touched[:0], h.sizes[:0]
 	clear(h.slots)
 	for _, s := range []*[]int64{&h.start, &h.duration, &h.span, &h.parent} {
 		*s = (*s)[:0]
@@ -182,8 +185,13 @@ func (w *walker) Span(raw []byte) error {
 		return nil
 	}
 	w.h.append(w, &w.span)
+	size := w.h.sizes[w.lastNo] + framed(len(raw))
+	w.h.sizes[w.lastNo], w.h.largest = size, max(w.h.largest, size)
 	return nil
 }
+
+// framed is the size of a span message with its tag and length.
+func framed(n int) int64 { return int64(n + 1 + (bits.Len(uint(n)|1)+6)/7) }
 
 // add appends all spans of OTLP bytes, which arrived at now, and returns how
 // many and how many were left out.
@@ -261,7 +269,7 @@ func (h *head) traceNo(id trace.ID) uint32 {
 		n := h.slots[at]
 		if n == 0 {
 			h.ids = append(h.ids, id)
-			h.touched = append(h.touched, 0)
+			h.touched, h.sizes = append(h.touched, 0), append(h.sizes, 0)
 			h.slots[at] = uint32(len(h.ids))
 			return uint32(len(h.ids) - 1)
 		}

@@ -35,6 +35,8 @@ type Config struct {
 	// TenantBytes and NodeBytes bound the spans (in OTLP bytes) that are not yet
 	// in a block. Defaults 128 MiB and 256 MiB.
 	TenantBytes, NodeBytes int64
+	// Limits is what a tenant may have here, asked for at each push; nil is no limit.
+	Limits func(tenantID string) Limits
 	// PushWait is how long a push waits for room before it is refused. Default 2s.
 	PushWait time.Duration
 	// KeepLocal is how long a shipped block stays here, so that readers find it
@@ -80,6 +82,9 @@ func (c *Config) setDefaults() {
 	if c.Level <= 0 {
 		c.Level = 1
 	}
+	if c.Limits == nil {
+		c.Limits = func(string) Limits { return Limits{} }
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -115,6 +120,7 @@ type Store struct {
 	cache   *block.Cache
 	bytes   atomic.Int64  // in heads and sealings
 	records sync.Pool     // *[]byte
+	batches sync.Pool     // *trace.Batch
 	segment atomic.Uint64 // all later records are in this log segment or a later one
 
 	// gate keeps cuts and pushes apart: between the moment a record is in the log
@@ -145,6 +151,7 @@ type tenantState struct {
 	lent    bool   // a snapshot of the head was taken
 	spare   *head
 	held    map[trace.ID]bool // held back once already
+	past    memory            // of live traces with spans in earlier heads
 	sealing []*sealing
 	blocks  []*localBlock
 	snap    *segment // of head at its number of rows
@@ -234,7 +241,9 @@ func (s *Store) all() []*tenantState {
 // durable, and every question asked from now on sees them. Errors: a
 // *trace.MalformedError when the bytes are no OTLP, an [*ExhaustedError] when
 // there is no room, one that wraps wal.ErrFull when the disk is full; nothing was
-// kept then. After an error of ctx the spans may or may not have been kept.
+// kept then. A [*RefusedError] names traces that are over a limit of the tenant;
+// all others were kept. After an error of ctx the spans may or may not have been
+// kept.
 func (s *Store) Push(ctx context.Context, tenantID string, otlp []byte) error {
 	t, err := s.tenant(tenantID)
 	if err != nil {
@@ -243,13 +252,28 @@ func (s *Store) Push(ctx context.Context, tenantID string, otlp []byte) error {
 	if err := trace.Walk(otlp, framing{}); err != nil {
 		return fmt.Errorf("push: %w", err)
 	}
+	otlp, refused, err := s.within(t, otlp)
+	if err != nil {
+		return fmt.Errorf("push: %w", err)
+	}
+	if len(otlp) > 0 {
+		err = s.keep(ctx, t, otlp)
+	}
+	if err == nil && refused != nil {
+		return refused
+	}
+	return err
+}
+
+// keep makes spans durable and visible.
+func (s *Store) keep(ctx context.Context, t *tenantState, otlp []byte) error {
 	if err := s.admit(ctx, t, int64(len(otlp))); err != nil {
 		s.m.refused.Inc()
 		return err
 	}
 	s.gate.RLock()
 	defer s.gate.RUnlock()
-	if err := s.record(ctx, tenantID, otlp); err != nil {
+	if err := s.record(ctx, t.id, otlp); err != nil {
 		s.release(int64(len(otlp)))
 		return fmt.Errorf("push: %w", err)
 	}
