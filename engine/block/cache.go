@@ -19,6 +19,7 @@ type Cache struct {
 	byKey map[cacheKey]*list.Element
 
 	scratch sync.Pool // of *scratch
+	buffers sync.Pool // of *[]byte, for the bytes of one lookup
 }
 
 type cacheKey struct {
@@ -147,4 +148,18 @@ func (c *Cache) giveBack(s *scratch) {
 	}
 	s.vals.Reset()
 	c.scratch.Put(s)
+}
+
+// lend lends a buffer of n bytes; hand it back with takeBack.
+func (c *Cache) lend(n int) []byte {
+	if b, ok := c.buffers.Get().(*[]byte); ok && cap(*b) >= n {
+		return (*b)[:n]
+	}
+	return make([]byte, n, n+n/4)
+}
+
+func (c *Cache) takeBack(b []byte) {
+	if cap(b) <= maxLent {
+		c.buffers.Put(&b)
+	}
 }

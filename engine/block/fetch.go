@@ -53,6 +53,18 @@ func (s *segment) groupKey() cacheKey { return cacheKey{s.b.meta.ID, s.group, ca
 // regions are stretches of a data file in memory. nil has none.
 type regions struct {
 	list []region
+	lent bool // by the cache
+}
+
+// giveBack ends the use of lent memory.
+func (r *regions) giveBack(c *Cache) {
+	if !r.lent {
+		return
+	}
+	for i := range r.list {
+		c.takeBack(r.list[i].buf)
+	}
+	r.list = nil
 }
 
 type region struct {
@@ -96,10 +108,10 @@ func (s *segment) fetch(ctx context.Context, within func(leaf int) query.Bitmap)
 			want = append(want, region{at: l.pages[first].At, end: l.pages[last].At + int64(l.pages[last].Size)})
 		}
 	}
-	out := &regions{list: join(want, s.b.few)}
+	out := &regions{list: join(want, s.b.few), lent: true}
 	for i := range out.list {
 		g := &out.list[i]
-		g.buf = make([]byte, g.end-g.at)
+		g.buf = s.b.cache.lend(int(g.end - g.at))
 		if err := s.b.readAt(ctx, DataName, g.buf, g.at); err != nil {
 			return nil, s.b.fault(DataName, err)
 		}

@@ -216,21 +216,63 @@ func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(query.Raw
 	if err != nil {
 		return err
 	}
+	defer near.giveBack(s.b.cache)
 	if err := s.assemble(ctx, a, traces, within, near); err != nil {
 		return err
 	}
 	return a.visit(visit)
 }
 
-// assemble reads all columns of the spans.
+// assemble reads all columns of the spans: the fixed ones and those of attributes
+// fill different fields of the spans, so two goroutines share the work.
 func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Traces, within func(int) query.Bitmap, near *regions) error {
-	if err := s.parentsOf(ctx, a, traces, within(ColSpanID), near); err != nil {
+	var list OverflowList
+	attrs := make(chan error, 1)
+	go func() { attrs <- s.assembleAttrs(ctx, a, &list, within, near) }()
+	err := s.parentsOf(ctx, a, traces, within(ColSpanID), near)
+	if err == nil {
+		err = s.assembleFixed(ctx, a, within, near)
+	}
+	if other := <-attrs; err == nil {
+		err = other
+	}
+	if err != nil {
 		return err
 	}
-	var list OverflowList
-	for n := range s.b.file.Leaves {
+	if len(list.Key.Codes) != len(list.Value.Codes) {
+		return s.b.fault(s.part(ColOverflowValue), fmt.Errorf("%w: %d keys, %d values", pq.ErrDamaged, len(list.Key.Codes), len(list.Value.Codes)))
+	}
+	if err := a.overflow(&list); err != nil {
+		return s.b.fault(s.part(ColOverflowValue), fmt.Errorf("%w: %w", pq.ErrDamaged, err))
+	}
+	return s.checkTables(ctx, a)
+}
+
+// assembleFixed reads the fixed columns, without those that parentsOf has read.
+func (s *segment) assembleFixed(ctx context.Context, a *assembler, within func(int) query.Bitmap, near *regions) error {
+	for n := range ColOverflowKey {
 		c, sel := s.chunk(n), within(n)
-		if sel == nil || c.Nulls == c.Values || n == ColNestedLeft || n == ColNestedParent {
+		if sel == nil || c.Nulls == c.Values || n == ColSpanID || n == ColNestedLeft || n == ColNestedParent {
+			continue
+		}
+		err := s.readNear(ctx, n, sel, near, func(r *raw) error {
+			col, ints := r.column()
+			a.fixed(n, col, ints)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assembleAttrs reads the columns of attributes, and those of attributes without a
+// column into list.
+func (s *segment) assembleAttrs(ctx context.Context, a *assembler, list *OverflowList, within func(int) query.Bitmap, near *regions) error {
+	for n := ColOverflowKey; n < len(s.b.file.Leaves); n++ {
+		c, sel := s.chunk(n), within(n)
+		if sel == nil || c.Nulls == c.Values {
 			continue
 		}
 		err := s.readNear(ctx, n, sel, near, func(r *raw) error {
@@ -240,9 +282,7 @@ func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Trac
 				list.Key = own(col)
 			case n == ColOverflowValue:
 				list.Value = own(col)
-			case n < FixedColumns:
-				a.fixed(n, col, ints)
-			case ok:
+			case ok && n >= FixedColumns:
 				a.attr(attr, col, ints)
 			}
 			return nil
@@ -251,13 +291,7 @@ func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Trac
 			return err
 		}
 	}
-	if len(list.Key.Codes) != len(list.Value.Codes) {
-		return s.b.fault(s.part(ColOverflowValue), fmt.Errorf("%w: %d keys, %d values", pq.ErrDamaged, len(list.Key.Codes), len(list.Value.Codes)))
-	}
-	if err := a.overflow(&list); err != nil {
-		return s.b.fault(s.part(ColOverflowValue), fmt.Errorf("%w: %w", pq.ErrDamaged, err))
-	}
-	return s.checkTables(ctx, a)
+	return nil
 }
 
 // checkTables makes sure that every span points into the tables.
@@ -323,56 +357,75 @@ func own(c *Column) Column {
 	return Column{Rows: slices.Clone(c.Rows), Lens: slices.Clone(c.Lens), Codes: slices.Clone(c.Codes), Ints: slices.Clone(c.Ints), Dict: c.Dict}
 }
 
-// parentsOf sets the parents that the nested set knows.
+// parentsOf sets the ids, and the parents that the nested set knows.
 func (s *segment) parentsOf(ctx context.Context, a *assembler, traces *query.Traces, family query.Bitmap, near *regions) error {
-	var ids []int64
-	var left, parent []uint32
-	rows := make(map[uint32]int) // row → entry, of the rows read
-	err := s.readNear(ctx, ColSpanID, family, near, func(r *raw) error {
-		ids = slices.Clone(r.v.Ints)
-		for i := range ids {
-			row := uint32(i)
-			if r.sparse {
-				row = r.v.Rows[i]
-			}
-			if family.Has(row) {
-				rows[row] = i
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
+	rows := make([]uint32, 0, family.Count())
+	for r, ok := family.Next(0); ok; r, ok = family.Next(r + 1) {
+		rows = append(rows, r)
 	}
-	for n, out := range map[int]*[]uint32{ColNestedLeft: &left, ColNestedParent: &parent} {
-		err := s.readNear(ctx, n, family, near, func(r *raw) error {
-			var v query.Vector
-			if err := r.direct(&v); err != nil {
-				return s.b.fault(s.part(n), err)
-			}
-			*out = v.Codes
-			return nil
-		})
+	var cols [3][]int64 // of the rows: id, left, parent
+	for i, n := range [...]int{ColSpanID, ColNestedLeft, ColNestedParent} {
+		cols[i] = make([]int64, len(rows))
+		err := s.readNear(ctx, n, family, near, func(r *raw) error { return s.b.fault(s.part(n), r.pick(rows, cols[i])) })
 		if err != nil {
 			return err
 		}
 	}
-	t := -1
-	at := map[uint32]uint32{} // left number → row, of one trace
+	ids, left, parent := cols[0], cols[1], cols[2]
+	at := map[int64]int{} // left number → entry, of one trace
+	t, first := 0, 0
+	var from, to uint32 // rows of the trace, whose entries start with first
 	for i, r := range a.rows {
-		if t < 0 || traces.Offsets[t+1] <= r {
-			for t < 0 || traces.Offsets[t+1] <= r {
+		if r >= to {
+			for traces.Offsets[t+1] <= r {
 				t++
 			}
+			from, to = traces.Offsets[t], traces.Offsets[t+1]
+			first, _ = slices.BinarySearch(rows, from)
 			clear(at)
-			for k := traces.Offsets[t]; k < traces.Offsets[t+1]; k++ {
-				at[left[k]] = k
+			for e := first; e < first+int(to-from); e++ {
+				at[left[e]] = e
 			}
 		}
-		if p := parent[r]; int32(p) > 0 {
-			if row, ok := at[p]; ok {
-				binary.BigEndian.PutUint64(a.spans[i].ParentID[:], uint64(ids[rows[row]]))
+		k := first + int(r-from)
+		binary.BigEndian.PutUint64(a.spans[i].SpanID[:], uint64(ids[k]))
+		if p := parent[k]; p > 0 {
+			if e, ok := at[p]; ok {
+				binary.BigEndian.PutUint64(a.spans[i].ParentID[:], uint64(ids[e]))
 			}
+		}
+	}
+	return nil
+}
+
+// pick sets out to the integers of some rows, which ascend. Rows without a value
+// are left alone.
+func (r *raw) pick(rows []uint32, out []int64) error {
+	if r.dict != nil && r.dict.Ints == nil {
+		return fmt.Errorf("%w: column %s", pq.ErrDamaged, r.leaf.Name)
+	}
+	value := func(i int) int64 {
+		if r.dict != nil {
+			return r.dict.Ints[r.v.Codes[i]-1]
+		}
+		return r.v.Ints[i]
+	}
+	if !r.sparse {
+		for k, row := range rows {
+			out[k] = value(int(row))
+		}
+		return nil
+	}
+	k := 0
+	for i, row := range r.v.Rows {
+		for k < len(rows) && rows[k] < row {
+			k++
+		}
+		if k == len(rows) {
+			break
+		}
+		if rows[k] == row {
+			out[k] = value(i)
 		}
 	}
 	return nil

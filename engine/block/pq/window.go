@@ -66,29 +66,33 @@ func presenceIn(rows []uint32, src []byte, p PageInfo, from, to int) (out []uint
 		}
 		packed := src[:run]
 		run = min(run*8, p.Rows-at)
-		for i, bitsOf := range packed[:(run+7)/8] {
-			first := at + 8*i
-			if left := at + run - first; left < 8 {
-				bitsOf &= 1<<left - 1
-			}
-			n += bits.OnesCount8(bitsOf)
-			switch {
-			case first+8 <= from:
-				before += bits.OnesCount8(bitsOf)
-			case first < to:
-				for ; bitsOf != 0; bitsOf &= bitsOf - 1 {
-					r := first + bits.TrailingZeros8(bitsOf)
-					if r < from {
-						before++
-					} else if r < to {
-						rows = append(rows, uint32(p.First+r))
-					}
-				}
+		n += ones(packed, run)
+		before += ones(packed, min(max(from-at, 0), run))
+		for r := max(at, from); r < min(at+run, to); r++ {
+			if packed[(r-at)>>3]>>((r-at)&7)&1 != 0 {
+				rows = append(rows, uint32(p.First+r))
 			}
 		}
 		src, at = src[len(packed):], at+run
 	}
 	return rows, before, n, nil
+}
+
+// ones counts the bits that are set among the first n.
+func ones(b []byte, n int) int {
+	sum := 0
+	for ; n >= 64; n -= 64 {
+		sum += bits.OnesCount64(binary.LittleEndian.Uint64(b))
+		b = b[8:]
+	}
+	for ; n >= 8; n -= 8 {
+		sum += bits.OnesCount8(b[0])
+		b = b[1:]
+	}
+	if n > 0 {
+		sum += bits.OnesCount8(b[0] & (1<<n - 1))
+	}
+	return sum
 }
 
 // some appends count of the n values of body, behind the first ones.
