@@ -170,7 +170,8 @@ const (
 	sizeBucket    = 16
 	sizeValue     = 260 // a distinct value of by(), and its place in a map
 	sizeTagValue  = 40
-	sizeRow       = 48 // columns and sets of rows of a unit that is evaluated
+	sizeCode      = 128 // a value that stands for a dictionary code
+	sizeRow       = 48  // columns and sets of rows of a unit that is evaluated
 )
 
 func attributesSize(list []Attribute) int64 {

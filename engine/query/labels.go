@@ -111,6 +111,9 @@ func (s *scan) labelColumn(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
 			return labelColumn{}, err
 		}
 		if v.Dict != nil && v.Rows == nil && v.Dict.Len() < maxCombinations {
+			if err := s.mem.Take(sizeCode * int64(v.Dict.Len()+1)); err != nil {
+				return labelColumn{}, err
+			}
 			return dictLabels(v, cols.cols[0].Type(), a.Intrinsic == traceql.Name), nil
 		}
 	}
@@ -129,7 +132,12 @@ func (s *scan) resourceLabels(a *traceql.Attr, rows Bitmap) (labelColumn, error)
 	c := labelColumn{codes: v.Codes, number: make([]uint32, t.Len())}
 	n := numberer{}
 	for i := range t.Len() {
-		c.number[i] = n.of(&c, t.value(i, a.Name))
+		if err := s.step(); err != nil {
+			return c, err
+		}
+		if c.number[i], err = s.numberOf(&n, &c, t.value(i, a.Name)); err != nil {
+			return c, err
+		}
 	}
 	return c, nil
 }
@@ -164,19 +172,27 @@ func (s *scan) numberRows(get getter, rows Bitmap) (labelColumn, error) {
 		if err := s.step(); err != nil {
 			return c, err
 		}
-		known := len(c.values)
-		c.codes[row] = n.of(&c, get(row))
-		if len(c.values) > known {
-			if err := s.mem.Take(sizeValue + 2*int64(len(n.key))); err != nil {
-				return c, err
-			}
+		number, err := s.numberOf(&n, &c, get(row))
+		if err != nil {
+			return c, err
 		}
+		c.codes[row] = number
 	}
 	c.number = make([]uint32, len(c.values))
 	for i := range c.number {
 		c.number[i] = uint32(i)
 	}
 	return c, nil
+}
+
+// numberOf numbers a value and takes the memory of a new one.
+func (s *scan) numberOf(n *numberer, c *labelColumn, v value) (uint32, error) {
+	known := len(c.values)
+	i := n.of(c, v)
+	if len(c.values) == known {
+		return i, nil
+	}
+	return i, s.mem.Take(sizeValue + 2*int64(len(n.key)))
 }
 
 // numberer gives equal values one number.

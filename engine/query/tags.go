@@ -49,12 +49,12 @@ func IntrinsicTags() []string {
 // Tags lists attribute keys, on the calling goroutine. Without a filter no data page is read: keys that lie in a
 // segment count. A source that fails makes the answer partial; the end of ctx is an error.
 func Tags(ctx context.Context, sources []Source, req TagsRequest) (*TagsResult, error) {
-	f, err := newTagFilter(req.Query, req.Start, req.End)
+	f, err := newTagFilter(ctx, req.Query, req.Start, req.End)
 	if err != nil {
 		return nil, err
 	}
 	res := &TagsResult{Limit: req.Limit, MaxBytes: req.MaxBytes}
-	c := tagCollector{req: &req, seen: make(map[colKey]struct{}), tables: make(map[*Table]struct{})}
+	c := tagCollector{req: &req, seen: make(map[colKey]struct{}), tables: make(map[*Table]struct{}), mem: BudgetFrom(ctx)}
 	if req.Scope != ScopeIntrinsic {
 		if res.Partial, err = f.each(ctx, sources, &res.Stats, c.visit); err != nil {
 			return nil, err
@@ -149,6 +149,8 @@ type tagCollector struct {
 	tables map[*Table]struct{} // of which every entry was looked at
 	vec    Vector
 	stale  int // known keys since the last new one
+	mem    *Budget
+	err    error // of mem
 }
 
 func (c *tagCollector) wants(scope Scope) bool {
@@ -160,12 +162,18 @@ func (c *tagCollector) add(scope Scope, key []byte) (fresh bool) {
 		c.stale++
 		return false
 	}
+	if err := c.mem.Take(3*sizeTagValue + int64(len(key))); err != nil {
+		c.err = err
+		return false
+	}
 	c.seen[colKey{scope, string(key)}] = struct{}{}
 	c.stale = 0
 	return true
 }
 
-func (c *tagCollector) done() bool { return c.req.MaxStale > 0 && c.stale >= c.req.MaxStale }
+func (c *tagCollector) done() bool {
+	return c.err != nil || c.req.MaxStale > 0 && c.stale >= c.req.MaxStale
+}
 
 // visit adds the keys of the rows, nil = all there are in the segment.
 func (c *tagCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
@@ -183,7 +191,7 @@ func (c *tagCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
 				c.add(f.Scope, []byte(f.Key))
 			}
 		}
-		return c.done(), nil
+		return c.done(), c.err
 	}
 	if c.wants(ScopeSpan) {
 		if err := c.spanKeys(s, rows); err != nil {
@@ -200,7 +208,7 @@ func (c *tagCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
 			}
 		}
 	}
-	return c.done(), nil
+	return c.done(), c.err
 }
 
 // tableKeys adds the keys of resources or instrumentation scopes.
@@ -217,6 +225,9 @@ func (c *tagCollector) tableKeys(s *scan, scope Scope, rows Bitmap) error {
 		return err
 	}
 	for i := range t.attrs {
+		if err := s.ctx.Err(); i&63 == 0 && err != nil {
+			return err
+		}
 		if used != nil && !used.Has(uint32(i)) {
 			continue
 		}
@@ -332,7 +343,7 @@ func (c *tagCollector) nestedKeys(s *scan, scope Scope, column string, rows Bitm
 		return err
 	}
 	left := len(unknown)
-	for row, ok := rows.Next(0); ok && left > 0; row, ok = rows.Next(row + 1) {
+	for row, ok := rows.Next(0); ok && left > 0 && !c.done(); row, ok = rows.Next(row + 1) {
 		if err := s.step(); err != nil {
 			return err
 		}

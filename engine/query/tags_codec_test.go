@@ -101,7 +101,7 @@ func FuzzLenient(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		q := lenient(text)
+		q := lenient(t.Context(), text)
 		if q == nil {
 			return
 		}

@@ -1,6 +1,11 @@
 package query
 
-import "github.com/ringctl/ringctl/engine/traceql"
+import (
+	"cmp"
+	"context"
+
+	"github.com/ringctl/ringctl/engine/traceql"
+)
 
 // valueCollector gathers the values of an attribute.
 type valueCollector struct {
@@ -11,6 +16,10 @@ type valueCollector struct {
 	vec      Vector
 	maxStale int
 	stale    int // known values since the last new one
+	mem      *Budget
+	fresh    int // new values since mem was asked
+	ctx      context.Context
+	err      error // of mem or ctx
 }
 
 // add adds a value, or the elements of a list. What cannot be compared is left out, and so are intrinsics that are
@@ -44,14 +53,21 @@ func (c *valueCollector) addString(b []byte) {
 }
 
 func (c *valueCollector) put(t TagValue) {
-	if c.seen.add(t) {
-		c.stale = 0
-	} else {
+	if c.err != nil {
+		return
+	}
+	var fresh bool
+	if fresh, c.err = c.seen.add(c.ctx, t); !fresh {
 		c.stale++
+		return
+	}
+	c.stale = 0
+	if c.fresh++; c.fresh&(often-1) == 0 && c.err == nil {
+		c.err = c.mem.Set(c.seen.size())
 	}
 }
 
-func (c *valueCollector) done() bool { return c.maxStale > 0 && c.stale >= c.maxStale }
+func (c *valueCollector) done() bool { return c.err != nil || c.maxStale > 0 && c.stale >= c.maxStale }
 
 // visit adds the values of the rows, nil = all there are in the segment.
 func (c *valueCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
@@ -71,7 +87,7 @@ func (c *valueCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
 	default:
 		err = c.byRow(s, rows)
 	}
-	return c.done(), err
+	return c.done(), cmp.Or(err, c.err)
 }
 
 func (c *valueCollector) attribute(s *scan, rows Bitmap) error {

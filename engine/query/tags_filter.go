@@ -15,15 +15,18 @@ type tagFilter struct {
 	start, end int64
 }
 
-// newTagFilter compiles the filter of a request as far as it can be understood. The only error is a text that is too
-// long: *traceql.Error.
-func newTagFilter(text string, start, end int64) (*tagFilter, error) {
+// newTagFilter compiles the filter of a request as far as it can be understood. The only errors are a text that is too
+// long, *traceql.Error, and the end of ctx.
+func newTagFilter(ctx context.Context, text string, start, end int64) (*tagFilter, error) {
 	f := &tagFilter{start: start, end: end}
 	if len(text) > traceql.MaxQueryBytes {
 		_, err := traceql.Parse(text)
 		return nil, err
 	}
-	q := lenient(text)
+	q := lenient(ctx, text)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if q == nil || matchesAll(q.Pipeline) {
 		return f, nil
 	}
@@ -68,6 +71,8 @@ func (f *tagFilter) each(ctx context.Context, sources []Source, st *Stats, visit
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case final(err):
+			return nil, err
 		case err != nil:
 			partial = append(partial, u.Source+": "+err.Error())
 		case done:
@@ -127,15 +132,15 @@ func (f *tagFilter) run(ctx context.Context, u *Unit, s *scan, st *Stats, visit 
 }
 
 // lenient reads what somebody is in the middle of typing: conditions that are not complete, or that make no sense, are
-// left out of the filter. nil = there is nothing to filter by.
-func lenient(text string) *traceql.Query {
+// left out of the filter. nil = there is nothing to filter by, or ctx is over.
+func lenient(ctx context.Context, text string) *traceql.Query {
 	q, err := traceql.Parse(text)
 	if err != nil {
 		body, ok := onlyFilter(text)
 		if !ok {
 			return nil
 		}
-		if body = repair(body, 0); body == "" {
+		if body = repair(ctx, body, 0); body == "" {
 			return nil
 		}
 		if q, err = traceql.Parse("{" + body + "}"); err != nil {
@@ -209,7 +214,7 @@ func skipToken(s string, i int) int {
 }
 
 // repair leaves the conditions of a boolean expression that can be read.
-func repair(body string, depth int) string {
+func repair(ctx context.Context, body string, depth int) string {
 	if depth > traceql.MaxDepth {
 		return ""
 	}
@@ -217,7 +222,10 @@ func repair(body string, depth int) string {
 	for _, group := range splitTop(body, "||") {
 		var all []string
 		for _, term := range splitTop(group, "&&") {
-			if term = repairTerm(term, depth); term != "" {
+			if ctx.Err() != nil {
+				return ""
+			}
+			if term = repairTerm(ctx, term, depth); term != "" {
 				all = append(all, term)
 			}
 		}
@@ -229,7 +237,7 @@ func repair(body string, depth int) string {
 }
 
 // repairTerm is a condition if it can be read; of one in parentheses, what can be read of it; otherwise nothing.
-func repairTerm(term string, depth int) string {
+func repairTerm(ctx context.Context, term string, depth int) string {
 	term = strings.TrimSpace(term)
 	if term == "" {
 		return ""
@@ -241,7 +249,7 @@ func repairTerm(term string, depth int) string {
 	if !ok {
 		return ""
 	}
-	if inner = repair(strings.TrimSuffix(inner, ")"), depth+1); inner == "" {
+	if inner = repair(ctx, strings.TrimSuffix(inner, ")"), depth+1); inner == "" {
 		return ""
 	}
 	return "(" + inner + ")"

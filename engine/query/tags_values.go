@@ -126,7 +126,7 @@ func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*Ta
 	if err != nil {
 		return nil, err
 	}
-	f, err := newTagFilter(req.Query, req.Start, req.End)
+	f, err := newTagFilter(ctx, req.Query, req.Start, req.End)
 	if err != nil {
 		return nil, err
 	}
@@ -134,14 +134,19 @@ func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*Ta
 	res := &TagValuesResult{Limit: req.Limit, MaxBytes: req.MaxBytes}
 	c := valueCollector{
 		attr: attr, maxStale: req.MaxStale, seen: smallest{limit: req.Limit, maxBytes: req.MaxBytes},
-		tables: make(map[*Table]struct{}), dicts: make(map[*Dict]struct{}),
+		tables: make(map[*Table]struct{}), dicts: make(map[*Dict]struct{}), ctx: ctx, mem: BudgetFrom(ctx).Part(),
 	}
 	if !identifies(attr.Intrinsic) {
 		if res.Partial, err = f.each(ctx, sources, &res.Stats, c.visit); err != nil {
 			return nil, err
 		}
 	}
-	c.seen.trim()
+	if err := c.seen.trim(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.mem.Set(c.seen.size()); err != nil {
+		return nil, err
+	}
 	res.Values, res.Next, res.Cut = c.seen.list, c.seen.over, c.seen.cutByBytes()
 	return res, nil
 }
@@ -189,7 +194,7 @@ func (r *TagValuesResult) Merge(o *TagValuesResult) {
 	if all.over == nil || o.Next != nil && o.Next.Compare(*all.over) < 0 {
 		all.over = o.Next
 	}
-	all.trim()
+	_ = all.trim(context.Background()) // which does not end
 	r.Values, r.Next, r.Cut = all.list, all.over, all.cutByBytes()
 }
 
@@ -206,13 +211,13 @@ type smallest struct {
 // room is how far list may grow over the bounds before it is trimmed.
 const room = 1024
 
-// add reports whether the value is a new one that has room.
-func (s *smallest) add(v TagValue) bool {
+// add reports whether the value is a new one that has room. The error is the end of ctx.
+func (s *smallest) add(ctx context.Context, v TagValue) (fresh bool, err error) {
 	if s.over != nil && v.Compare(*s.over) >= 0 {
-		return false
+		return false, nil
 	}
 	if _, ok := s.have[v]; ok {
-		return false
+		return false, nil
 	}
 	if s.have == nil {
 		s.have = make(map[TagValue]struct{})
@@ -221,13 +226,18 @@ func (s *smallest) add(v TagValue) bool {
 	s.list = append(s.list, v)
 	s.bytes += len(v.Text())
 	if s.limit > 0 && len(s.list) > 2*s.limit+room || s.maxBytes > 0 && s.bytes > 2*s.maxBytes+room {
-		s.trim()
+		if err := s.trim(ctx); err != nil {
+			return true, err
+		}
 		clear(s.have)
-		for _, v := range s.list {
+		for i, v := range s.list {
+			if i&(often-1) == 0 && ctx.Err() != nil {
+				return true, ctx.Err()
+			}
 			s.have[v] = struct{}{}
 		}
 	}
-	return true
+	return true, nil
 }
 
 // knows reports a string that add would say no to. It makes no copy of it.
@@ -239,9 +249,14 @@ func (s *smallest) knows(b []byte) bool {
 	return ok
 }
 
-// trim sorts, drops doubles and keeps the bounds.
-func (s *smallest) trim() {
-	slices.SortFunc(s.list, TagValue.Compare)
+// size is about the memory of the values, in bytes.
+func (s *smallest) size() int64 { return 3*sizeTagValue*int64(len(s.list)) + int64(s.bytes) }
+
+// trim sorts, drops doubles and keeps the bounds, unless ctx ends first.
+func (s *smallest) trim(ctx context.Context) error {
+	if err := sortUntil(ctx, s.list, TagValue.Compare); err != nil {
+		return err
+	}
 	s.list = slices.Compact(s.list)
 	n := 0
 	for s.bytes = 0; n < len(s.list); n++ {
@@ -258,6 +273,7 @@ func (s *smallest) trim() {
 	}
 	clear(s.list[n:])
 	s.list = s.list[:n]
+	return nil
 }
 
 // cutByBytes reports, after trim, that something was left out that the limit had room for.
