@@ -16,17 +16,23 @@ func shownAttrs(p *traceql.Pipeline) []*traceql.Attr {
 	walkPipeline(p, func(a *traceql.Attr) {
 		k := *a
 		k.Pos = 0
-		if seen[k] || beyondSpan(a) {
-			return
-		}
-		switch a.Intrinsic {
-		case traceql.Duration, traceql.Name, traceql.TraceID, traceql.SpanID:
+		if seen[k] || !a.Parent && inResult(a.Intrinsic) {
 			return
 		}
 		seen[k] = true
 		out = append(out, a)
 	})
 	return out
+}
+
+// inResult reports intrinsics that an answer has anyway, or that have no value to show.
+func inResult(i traceql.Intrinsic) bool {
+	switch i {
+	case traceql.Duration, traceql.Name, traceql.SpanID, traceql.TraceID, traceql.TraceDuration, traceql.TraceRootName,
+		traceql.TraceRootService, traceql.ParentSpan:
+		return true
+	}
+	return false
 }
 
 // walkPipeline calls f for every attribute of a pipeline.
@@ -82,8 +88,11 @@ func walkField(x traceql.Field, f func(*traceql.Attr)) {
 	}
 }
 
-// shownName is the key of an attribute in an answer: without its scope, as the API has it.
+// shownName is the key of an attribute in an answer: without its scope, as the API has it, save for those of the parent.
 func shownName(a *traceql.Attr) string {
+	if a.Parent {
+		return a.String()
+	}
 	if a.Intrinsic != traceql.NotIntrinsic {
 		return a.Intrinsic.String()
 	}

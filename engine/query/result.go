@@ -70,6 +70,9 @@ func (v value) columnType() Type {
 
 // appendKey appends bytes that are equal for equal values only.
 func (v value) appendKey(dst []byte) []byte {
+	if v.typ == traceql.TypeDuration {
+		v.typ = traceql.TypeInt
+	}
 	a := v.attribute()
 	return appendValueKey(dst, &a)
 }

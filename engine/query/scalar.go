@@ -312,5 +312,8 @@ func (c *accumulator) result(fn traceql.AggregateFunc) value {
 	if !ok {
 		return value{}
 	}
+	if c.sum.typ == traceql.TypeDuration {
+		return intValue(traceql.TypeDuration, c.sum.n/c.n)
+	}
 	return floatValue(total / float64(c.n))
 }

@@ -2,11 +2,14 @@ package query_test
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
 	"math/rand"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
@@ -116,4 +119,58 @@ func TestSearchStories(t *testing.T) {
 		}
 		return answer
 	})
+}
+
+// TestAnswerStories asks what is shown of traces and spans: at most two spans of a set.
+func TestAnswerStories(t *testing.T) {
+	otlp := storySpans(t)
+	layouts := [][]query.Source{{memory(t, otlp...)}}
+	for seed := range int64(3) {
+		layouts = append(layouts, spread(t, rand.New(rand.NewSource(seed)), otlp))
+	}
+	stories(t, "testdata/answers/*.txt", func(t *testing.T, q string) string {
+		text := ""
+		for i, sources := range layouts {
+			res, err := query.Search(context.Background(), sources, query.SearchRequest{Query: q, SpansPerSet: 2})
+			if err != nil {
+				return "error: " + err.Error()
+			}
+			got := shownText(res)
+			if i > 0 && got != text {
+				t.Errorf("%s: layout %d: got\n%s\nwant\n%s", q, i, got, text)
+			}
+			text = got
+		}
+		return text
+	})
+}
+
+func shownText(r *query.SearchResult) string {
+	var lines []string
+	since := func(ns int64) time.Duration { return time.Duration(ns - querytest.Epoch) }
+	for _, t := range r.Traces {
+		services := ""
+		for _, s := range t.Services {
+			services += fmt.Sprintf(" %s %d/%d", s.Name, s.Errors, s.Spans)
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s %q %v+%v;%s", strings.TrimLeft(t.ID.String(), "0"), t.RootService, t.RootName, since(t.Start), time.Duration(t.End-t.Start), services))
+		for _, set := range t.Sets {
+			lines = append(lines, fmt.Sprintf("  %d matched%s", set.Matched, attrsText(set.Attrs)))
+			for _, s := range set.Spans {
+				lines = append(lines, fmt.Sprintf("    %d %q %v+%v%s", binary.BigEndian.Uint64(s.ID[:]), s.Name, since(s.Start), time.Duration(s.Duration), attrsText(s.Attrs)))
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return "nothing"
+	}
+	return strings.Join(lines, "\n")
+}
+
+func attrsText(attrs []query.Attribute) string {
+	text := ""
+	for _, a := range attrs {
+		text += " " + a.Key + "=" + showValue(a.Value)
+	}
+	return text
 }

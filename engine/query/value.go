@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"math"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -79,7 +80,7 @@ func elements(v *trace.Value) (elem []value, ok bool) {
 	return elem, len(elem) > 0
 }
 
-// attribute is the value as it is shown in an answer.
+// attribute is the value as it is shown in an answer: a duration, like status and kind, as text.
 func (v value) attribute() trace.Value {
 	switch {
 	case v.list:
@@ -95,8 +96,10 @@ func (v value) attribute() trace.Value {
 	switch v.typ {
 	case traceql.TypeString:
 		return trace.StringValue(v.s)
-	case traceql.TypeInt, traceql.TypeDuration:
+	case traceql.TypeInt:
 		return trace.IntValue(v.n)
+	case traceql.TypeDuration:
+		return trace.StringValue([]byte(time.Duration(v.n).String()))
 	case traceql.TypeFloat:
 		return trace.DoubleValue(v.f)
 	case traceql.TypeBool:

@@ -67,7 +67,9 @@ func (l *lexer) errorf(pos int, suggestion, format string, args ...any) *Error {
 }
 
 func (l *lexer) next() (token, *Error) {
-	l.skipSpace()
+	if err := l.skipSpace(); err != nil {
+		return token{}, err
+	}
 	t := token{pos: l.pos}
 	if l.pos >= len(l.query) {
 		return t, nil
@@ -124,14 +126,29 @@ func (l *lexer) strange(c byte) *Error {
 	return l.errorf(l.pos, "", "unexpected %q", string(rune(c)))
 }
 
-func (l *lexer) skipSpace() {
+// skipSpace skips white space and comments: // to the end of the line, and /* … */.
+func (l *lexer) skipSpace() *Error {
 	for l.pos < len(l.query) {
-		r, n := utf8.DecodeRuneInString(l.query[l.pos:])
-		if !unicode.IsSpace(r) {
-			return
+		rest := l.query[l.pos:]
+		r, n := utf8.DecodeRuneInString(rest)
+		switch {
+		case unicode.IsSpace(r):
+		case strings.HasPrefix(rest, "//"):
+			if n = strings.IndexByte(rest, '\n'); n < 0 {
+				n = len(rest)
+			}
+		case strings.HasPrefix(rest, "/*"):
+			end := strings.Index(rest, "*/")
+			if end < 2 {
+				return l.errorf(l.pos, "end it with */", "a comment is not closed")
+			}
+			n = end + len("*/")
+		default:
+			return nil
 		}
 		l.pos += n
 	}
+	return nil
 }
 
 func isWordRune(r rune) bool {

@@ -301,6 +301,9 @@ func aggregate(a *traceql.Aggregate, spans []*span) any {
 			best = v
 		}
 	}
+	if d, ok := best.(duration); ok && a.Func == traceql.Avg {
+		return d / duration(len(nums))
+	}
 	if a.Func == traceql.Avg && best != nil {
 		return toFloat(best) / float64(len(nums))
 	}

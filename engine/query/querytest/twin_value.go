@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -202,7 +203,7 @@ func Show(v any) string {
 	case kind:
 		return traceql.KindName(int64(v))
 	case duration:
-		return fmt.Sprint(int64(v))
+		return time.Duration(v).String()
 	case []any:
 		var parts []string
 		for _, e := range v {
