@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ringctl/ringctl/engine/folderlock"
 )
 
 // node is one tempod process.
@@ -29,6 +31,7 @@ type node struct {
 type cluster struct {
 	tempod string
 	dir    string
+	lock   *folderlock.Lock // of dir; the nodes have it too
 	config string
 	nodes  []*node
 	seed   string // gossip address of the first node
@@ -39,17 +42,20 @@ const startTimeout = 30 * time.Second
 
 // newCluster makes the demo's folder and writes the nodes' configuration.
 func newCluster(tempod string) (*cluster, error) {
-	dir, err := os.MkdirTemp("", "ringctl-demo-")
+	dir, lock, err := makeFolder()
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the demo: %w", err)
+		return nil, err
 	}
-	c := &cluster{tempod: tempod, dir: dir, config: filepath.Join(dir, "tempod.yaml")}
+	c := &cluster{tempod: tempod, dir: dir, lock: lock, config: filepath.Join(dir, configName)}
 	err = errors.Join(os.WriteFile(c.config, []byte(configYAML(dir)), 0o600), os.WriteFile(overridesFile(dir), []byte(overridesYAML), 0o600))
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, lock.Close(), os.RemoveAll(dir))
 	}
 	return c, nil
 }
+
+// configName is the name of the nodes' configuration in the folder.
+const configName = "tempod.yaml"
 
 // Label is the cluster label of a demo.
 const Label = "ringctl-demo"
@@ -125,6 +131,7 @@ func (c *cluster) launch(ctx context.Context, n *node) error {
 	n.cmd.Env = append(os.Environ(), nodeEnv+"="+n.name)
 	n.cmd.Stderr = logFile
 	ownGroup(n.cmd)
+	shareLock(n.cmd, c.lock)
 	stdout, err := n.cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -229,5 +236,5 @@ func (c *cluster) close() error {
 		})
 	}
 	wg.Wait()
-	return os.RemoveAll(c.dir)
+	return errors.Join(c.lock.Close(), os.RemoveAll(c.dir))
 }

@@ -3,7 +3,8 @@
 // dashboard on a terminal, or by a script whose every step is checked.
 //
 // Start with [Run]. Nothing is left behind: neither a process nor a folder,
-// however the demo ends.
+// however the demo ends. When it is killed, its processes end by themselves, and
+// the next demo removes its folder.
 package demo
 
 import (
@@ -39,6 +40,11 @@ func Run(ctx context.Context, o Options) error {
 	tempod, err := findTempod(o.Tempod)
 	if err != nil {
 		return err
+	}
+	if n, err := removeDead(os.TempDir()); err != nil {
+		fmt.Fprintln(o.Out, err) // untidy, and no reason not to go on
+	} else if n > 0 {
+		fmt.Fprintf(o.Out, "removed %d folders that demos left which were killed\n", n)
 	}
 	c, err := newCluster(tempod)
 	if err != nil {
