@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -111,8 +112,8 @@ func (f *Frontend) findTrace(r *http.Request) (*peer.Answer, readLimits, error) 
 	return a, limits, nil
 }
 
-// traceV1 serves /api/traces/{id}: the trace alone. What is missing is an error
-// here, since there is no place to say so.
+// traceV1 serves /api/traces/{id}: the trace alone. What is missing stands in a
+// header, and is an error when nothing was found.
 func (f *Frontend) traceV1(w http.ResponseWriter, r *http.Request) error {
 	a, limits, err := f.findTrace(r)
 	if err != nil {
@@ -120,6 +121,10 @@ func (f *Frontend) traceV1(w http.ResponseWriter, r *http.Request) error {
 	}
 	if len(a.Trace) == 0 {
 		return unavailable(a.Missing)
+	}
+	if len(a.Missing) > 0 {
+		f.metrics.partial.WithLabelValues("traces").Inc()
+		w.Header().Set("Warning", "199 - "+strconv.QuoteToASCII(strings.Join(a.Missing, "; ")))
 	}
 	if limits.traceBytes > 0 && len(a.Trace) > limits.traceBytes {
 		return errTraceTooLarge

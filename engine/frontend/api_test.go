@@ -330,7 +330,7 @@ func TestPartsOfAnAnswer(t *testing.T) {
 	q := peer.Question{Search: &query.SearchRequest{}}
 	good := func() *peer.Answer { return &peer.Answer{Search: &query.SearchResult{}, Missing: []string{"m"}} }
 	a, err := gather(&q, []*peer.Answer{nil, good(), good()}, []error{status.Error(codes.Internal, "piece lost"), nil, nil}, false)
-	if err != nil || fmt.Sprint(a.Missing) != "[m m piece lost]" {
+	if err != nil || fmt.Sprint(a.Missing) != "[m piece lost]" {
 		t.Errorf("%v %v", a, err)
 	}
 	if _, err := gather(&q, []*peer.Answer{nil, good()}, []error{status.Error(codes.ResourceExhausted, "bound"), nil}, false); status.Code(err) != codes.ResourceExhausted {

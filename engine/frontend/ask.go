@@ -185,8 +185,19 @@ func gather(q *peer.Question, answers []*peer.Answer, errs []error, copies bool)
 	if sum == nil {
 		return nil, failed
 	}
-	sum.Missing = append(sum.Missing, missing...)
+	sum.Missing = once(append(sum.Missing, missing...))
 	return sum, nil
+}
+
+// once leaves out what was said before: several pieces may miss the same block.
+func once(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // askAll answers a question about several tenants.
