@@ -5,6 +5,7 @@ package folderlock
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -19,12 +20,12 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("FOLDERLOCK_TAKE"); dir != "" {
 		l, err := Take(dir)
 		if err != nil {
-			os.Stdout.WriteString(err.Error() + "\n")
+			fmt.Println(err)
 			os.Exit(1)
 		}
-		os.Stdout.WriteString("taken\n")
+		fmt.Println("taken")
 		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // an error is an end too
-		l.Close()                     //nolint:errcheck // the process ends
+		l.Close()
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
