@@ -142,7 +142,7 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 		out.Series = append(out.Series, series...)
 		if len(place) == keep {
 			out.Series = append(out.Series, PartialSeries{
-				Labels: append(comparedLabels(name, a, trace.Value{}), Attribute{labelError, trace.StringValue([]byte(tooMany))}), Counts: make([]float64, n)})
+				Labels: cutLabels(name, a.String()), Counts: make([]float64, n)})
 		}
 	}
 	return s.ctx.Err()
@@ -167,14 +167,19 @@ func (c *comparing) pickValues(s *scan, col *labelColumn, totals []int, keep int
 	return place, nil
 }
 
+// cutLabels says that an attribute has more values than are shown.
+func cutLabels(kind, attr string) []Attribute {
+	return []Attribute{{labelType, trace.StringValue([]byte(kind))}, {attr, trace.Value{}}, {labelError, trace.StringValue([]byte(tooMany))}}
+}
+
 func comparedLabels(kind string, a *traceql.Attr, v trace.Value) []Attribute {
 	return []Attribute{{labelType, trace.StringValue([]byte(kind))}, {a.String(), v}}
 }
 
-// topCompared keeps the most frequent values of each attribute and side; totals and errors stay.
+// topCompared keeps the most frequent values of each attribute and side, and says where it left out some; totals stay.
 func topCompared(ctx context.Context, series []Series, top int) ([]Series, error) {
 	type group struct{ kind, attr string }
-	by := map[group][]int{}
+	by, said := map[group][]int{}, map[group]bool{}
 	if err := sortSeries(ctx, series); err != nil { // of equally frequent values the first by label stays
 		return nil, err
 	}
@@ -189,14 +194,21 @@ func topCompared(ctx context.Context, series []Series, top int) ([]Series, error
 		}
 		l := series[i].Labels
 		kind := string(l[0].Value.Bytes)
+		g := group{kind, l[1].Key}
+		if len(l) > 2 {
+			said[g] = true
+		}
 		if len(l) > 2 || kind == "baseline_total" || kind == "selection_total" {
 			out = append(out, series[i])
 			continue
 		}
-		g := group{kind, l[1].Key}
 		by[g] = append(by[g], i)
 	}
-	for _, list := range by {
+	for g, list := range by {
+		if len(list) > top && !said[g] {
+			one := &series[list[0]]
+			out = append(out, Series{Labels: cutLabels(g.kind, g.attr), Values: make([]float64, len(one.Values))})
+		}
 		err := sortUntil(ctx, list, func(a, b int) int { return cmp.Or(cmp.Compare(totals[b], totals[a]), cmp.Compare(a, b)) })
 		if err != nil {
 			return nil, err
