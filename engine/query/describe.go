@@ -102,11 +102,13 @@ func shownName(a *traceql.Attr) string {
 // describer reads what an answer shows of spans. What the answer is made of comes
 // in few allocations.
 type describer struct {
-	s                   *scan
-	id, start, dur, nam *Vector
-	attrs               []getter
-	keys                []string
-	names               interner
+	s              *scan
+	id, start, dur cursor
+	name           texts
+	root, service  texts // of traces, when they are stored
+	attrs          []getter
+	keys           []string
+	names          interner
 
 	sets     arena[SpanSet]
 	spans    arena[SpanResult]
@@ -151,6 +153,79 @@ func (in interner) of(b []byte) string {
 	return s
 }
 
+// cursor reads a column in about ascending order of rows: in a sparse one it looks on from where it was.
+type cursor struct {
+	all   *Vector
+	dense Vector // all without its rows
+	at    int
+}
+
+func newCursor(v *Vector) cursor {
+	c := cursor{all: v, dense: *v}
+	c.dense.Rows = nil
+	return c
+}
+
+// entry is the place of a row in the column; ok is false when it is not there.
+func (c *cursor) entry(row uint32) (i uint32, ok bool) {
+	rows := c.all.Rows
+	if rows == nil {
+		return row, true
+	}
+	for range 8 {
+		if c.at >= len(rows) || rows[c.at] >= row {
+			break
+		}
+		c.at++
+	}
+	if c.at >= len(rows) || rows[c.at] != row {
+		c.at, ok = find(rows, row)
+		return uint32(c.at), ok
+	}
+	return uint32(c.at), true
+}
+
+func (c *cursor) number(row uint32) int64 {
+	if i, ok := c.entry(row); ok {
+		return c.dense.at(i)
+	}
+	return 0
+}
+
+// texts reads a column of strings and makes one string for each entry of its dictionary.
+type texts struct {
+	cursor
+	byCode []string // of small dictionaries
+}
+
+func newTexts(v *Vector) texts {
+	t := texts{cursor: newCursor(v)}
+	if v.Dict != nil && v.Present == nil && v.Dict.Len() < maxInterned {
+		t.byCode = make([]string, v.Dict.Len()+1)
+	}
+	return t
+}
+
+// text is the string of a row; ok is false when it is null.
+func (t *texts) text(row uint32, names interner) (s string, ok bool) {
+	i, ok := t.entry(row)
+	if !ok {
+		return "", false
+	}
+	if t.byCode == nil {
+		b := t.dense.text(i)
+		return names.of(b), b != nil
+	}
+	code := t.dense.Codes[i]
+	if code == 0 {
+		return "", false
+	}
+	if t.byCode[code] == "" {
+		t.byCode[code] = string(t.dense.Dict.Bytes(int(code - 1)))
+	}
+	return t.byCode[code], true
+}
+
 // describe makes the results of the traces found.
 func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *SearchResult) error {
 	show := s.bitmap()
@@ -160,6 +235,9 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *Se
 	d := describer{s: s, names: interner{}}
 	if err := d.open(p.shown, show); err != nil {
 		return err
+	}
+	if sum.serviceCol != nil {
+		d.root, d.service = newTexts(sum.nameCol), newTexts(sum.serviceCol)
 	}
 	spans := show.Count()
 	d.sets.expect(len(found))
@@ -188,13 +266,19 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *Se
 func (d *describer) open(shown []*traceql.Attr, show Bitmap) error {
 	for _, part := range [...]struct {
 		key string
-		dst **Vector
-	}{{KeySpanID, &d.id}, {KeyStart, &d.start}, {KeyDuration, &d.dur}, {KeyName, &d.nam}} {
-		var err error
-		if *part.dst, err = d.s.intrinsic(part.key, show); err != nil {
+		dst *cursor
+	}{{KeySpanID, &d.id}, {KeyStart, &d.start}, {KeyDuration, &d.dur}} {
+		v, err := d.s.intrinsic(part.key, show)
+		if err != nil {
 			return err
 		}
+		*part.dst = newCursor(v)
 	}
+	v, err := d.s.intrinsic(KeyName, show)
+	if err != nil {
+		return err
+	}
+	d.name = newTexts(v)
 	for _, a := range shown {
 		get, err := d.s.attrGetter(a, show)
 		if err != nil {
@@ -264,9 +348,16 @@ func (p *SearchPlan) trim(s *scan, found []foundTrace, show Bitmap) error {
 }
 
 func (d *describer) trace(t *TraceResult, f *foundTrace, sum *summary) {
-	name, service := sum.rootName(f.number), sum.rootService(f.number)
 	t.ID, t.Start, t.End, t.Sets = d.s.id(f.number), f.start, f.end, d.sets.take(len(f.sets))
-	t.HasRoot, t.RootName, t.RootService = name != nil || service != nil, d.names.of(name), d.names.of(service)
+	if sum.serviceCol != nil {
+		var named, served bool
+		t.RootName, named = d.root.text(f.number, d.names)
+		t.RootService, served = d.service.text(f.number, d.names)
+		t.HasRoot = named || served
+	} else {
+		name, service := sum.rootName(f.number), sum.rootService(f.number)
+		t.HasRoot, t.RootName, t.RootService = name != nil || service != nil, d.names.of(name), d.names.of(service)
+	}
 	for i := range f.sets {
 		set, out := &f.sets[i], &t.Sets[i]
 		out.Matched, out.Attrs, out.Spans = f.matched[i], set.attrs, d.spans.take(len(set.rows))
@@ -277,8 +368,9 @@ func (d *describer) trace(t *TraceResult, f *foundTrace, sum *summary) {
 }
 
 func (d *describer) span(sp *SpanResult, row uint32) {
-	sp.Start, sp.Duration, sp.Name = d.start.at(row), d.dur.at(row), d.names.of(d.nam.text(row))
-	binary.BigEndian.PutUint64(sp.ID[:], uint64(d.id.at(row)))
+	sp.Start, sp.Duration = d.start.number(row), d.dur.number(row)
+	sp.Name, _ = d.name.text(row, d.names)
+	binary.BigEndian.PutUint64(sp.ID[:], uint64(d.id.number(row)))
 	list := d.shown.take(len(d.attrs))
 	n := 0
 	for i, get := range d.attrs {
@@ -307,14 +399,16 @@ func (d *describer) owned(v trace.Value) trace.Value {
 
 // tally counts the spans of one trace by service.
 type tally struct {
-	spans, errors []int32  // by number of the service
-	met           []uint32 // the numbers that have spans
+	spans, errors []int32 // by number of the service
+	met           Bitmap  // the numbers that have spans
+}
+
+func newTally(services int) *tally {
+	return &tally{spans: make([]int32, services), errors: make([]int32, services), met: NewBitmap(services)}
 }
 
 func (t *tally) add(service uint32, failed bool) {
-	if t.spans[service] == 0 {
-		t.met = append(t.met, service)
-	}
+	t.met.Set(service)
 	t.spans[service]++
 	if failed {
 		t.errors[service]++
@@ -346,7 +440,7 @@ func (d *describer) serviceStats(found []foundTrace, place []int, out []TraceRes
 	}
 	services := table.serviceNumbers()
 	failed := s.failed(status)
-	count := tally{spans: make([]int32, len(services.names)), errors: make([]int32, len(services.names))}
+	count := newTally(len(services.names))
 	d.services.expect(4 * len(found))
 	for i := range found {
 		if err := s.step(); err != nil {
@@ -362,20 +456,21 @@ func (d *describer) serviceStats(found []foundTrace, place []int, out []TraceRes
 				count.add(services.of[resource.Codes[row]], failed(row))
 			}
 		}
-		out[place[i]].Services = d.tell(&count, services.names)
+		out[place[i]].Services = d.tell(count, services.names)
 	}
 	return nil
 }
 
-// tell makes the answer of a tally and empties it.
+// tell makes the answer of a tally and empties it. The numbers are in the order of the names.
 func (d *describer) tell(t *tally, names []string) []ServiceStats {
-	slices.Sort(t.met) // the numbers are in the order of the names
-	out := d.services.take(len(t.met))
-	for i, n := range t.met {
+	out := d.services.take(t.met.Count())
+	i := 0
+	for n, ok := t.met.Next(0); ok; n, ok = t.met.Next(n + 1) {
 		out[i] = ServiceStats{names[n], int(t.spans[n]), int(t.errors[n])}
 		t.spans[n], t.errors[n] = 0, 0
+		i++
 	}
-	t.met = t.met[:0]
+	clear(t.met)
 	return out
 }
 
@@ -385,12 +480,9 @@ func (s *scan) failed(status *Vector) func(row uint32) bool {
 	if status.Rows == nil {
 		return func(row uint32) bool { return status.at(row) == int64(trace.StatusError) }
 	}
-	in := s.bitmap()
-	rows := status.Rows
-	entries := *status
-	entries.Rows = nil
-	for i, row := range rows {
-		if entries.at(uint32(i)) == int64(trace.StatusError) {
+	in, c := s.bitmap(), newCursor(status)
+	for i, row := range status.Rows {
+		if c.dense.at(uint32(i)) == int64(trace.StatusError) {
 			in.Set(row)
 		}
 	}
