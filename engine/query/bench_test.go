@@ -12,7 +12,7 @@ import (
 )
 
 // shop is a segment of about 64 k spans in 4,096 traces, like those of a web shop.
-func shop(b *testing.B) *query.Memory {
+func shop(b testing.TB) *query.Memory {
 	b.Helper()
 	r := rand.New(rand.NewSource(1))
 	var mb query.MemoryBuilder

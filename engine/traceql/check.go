@@ -8,7 +8,9 @@ import (
 // Limits of metrics queries.
 const (
 	MaxGroupBy           = 5 // attributes after by; one less for quantiles and histograms, whose own label counts
-	maxRegexInstructions = 20000
+	maxRegexInstructions = 5_000
+	// maxAllInstructions is that of all regular expressions of a query together.
+	maxAllInstructions = 50_000
 )
 
 // Check checks the types of a parsed query; query is its text, for the places in messages. The error is an *Error.
@@ -26,7 +28,10 @@ func Check(query string, q *Query) error {
 	return nil
 }
 
-type checker struct{ query string }
+type checker struct {
+	query        string
+	instructions int // of regular expressions so far
+}
 
 func (c *checker) errorf(pos int, suggestion, format string, args ...any) *Error {
 	return errorAt(c.query, pos, fmt.Sprintf(format, args...), suggestion)
@@ -61,6 +66,9 @@ func (c *checker) stage(s Stage) *Error {
 		if _, err := c.field(s.Expr); err != nil {
 			return err
 		}
+		if err := c.parts(s.Expr); err != nil {
+			return err
+		}
 		if !readsSpan(s.Expr) {
 			return c.errorf(s.Pos, "group by an attribute, like by(resource.service.name)", "by() needs an expression that looks at the span")
 		}
@@ -93,7 +101,43 @@ func (c *checker) filter(f *Filter) *Error {
 	if t != TypeBool && t != TypeAttr || isParent(f.Expr) {
 		return c.errorf(fieldPos(f.Expr), "compare it with something", "a spanset needs a condition that is true or false, not %s", t)
 	}
+	return c.conditions(f.Expr)
+}
+
+// conditions bounds each of the conditions that &&, || and ! combine. How many they are only the length of a query bounds.
+func (c *checker) conditions(f Field) *Error {
+	switch f := f.(type) {
+	case *Unary:
+		if f.Op == OpNot {
+			return c.conditions(f.Expr)
+		}
+	case *Binary:
+		if f.Op.Boolean() {
+			if err := c.conditions(f.Left); err != nil {
+				return err
+			}
+			return c.conditions(f.Right)
+		}
+	}
+	return c.parts(f)
+}
+
+// parts bounds an expression that is computed for every span.
+func (c *checker) parts(f Field) *Error {
+	if countParts(f) > MaxParts {
+		return c.errorf(fieldPos(f), "", "one condition has more than %d parts", MaxParts)
+	}
 	return nil
+}
+
+func countParts(f Field) int {
+	switch f := f.(type) {
+	case *Unary:
+		return 1 + countParts(f.Expr)
+	case *Binary:
+		return 1 + countParts(f.Left) + countParts(f.Right)
+	}
+	return 1
 }
 
 func (c *checker) scalar(s Scalar) *Error {
@@ -124,6 +168,9 @@ func (c *checker) aggregate(a *Aggregate) *Error {
 	}
 	if !t.Numeric() && t != TypeAttr || isParent(a.Expr) {
 		return c.errorf(fieldPos(a.Expr), "", "%s() needs numbers, not %s", a.Func, t)
+	}
+	if err := c.parts(a.Expr); err != nil {
+		return err
 	}
 	if !readsSpan(a.Expr) {
 		return c.errorf(fieldPos(a.Expr), "for example "+a.Func.String()+"(duration)", "%s() needs an expression that looks at the span", a.Func)
@@ -258,7 +305,10 @@ func (c *checker) regex(b *Binary, l, r Type) *Error {
 		return c.errorf(lit.Pos, "", "invalid regular expression: %v", err)
 	}
 	if len(prog.Inst) > maxRegexInstructions {
-		return c.errorf(lit.Pos, "", "regular expression is too complex")
+		return c.errorf(lit.Pos, "repeat less: {n,m} counts n to m times", "regular expression is too complex: %d instructions, at most %d are allowed", len(prog.Inst), maxRegexInstructions)
+	}
+	if c.instructions += len(prog.Inst); c.instructions > maxAllInstructions {
+		return c.errorf(lit.Pos, "join them with |, or ask several questions", "the regular expressions of the query are too complex together: more than %d instructions", maxAllInstructions)
 	}
 	return nil
 }

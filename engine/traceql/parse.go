@@ -5,10 +5,13 @@ import (
 	"strings"
 )
 
-// Limits of a query. They bound the work of parsing, not what can sensibly be asked.
+// Limits of a query. They bound the work of parsing and of each step of the evaluation, not what can sensibly be asked.
 const (
 	MaxQueryBytes = 128 << 10
 	MaxDepth      = 100     // of parentheses, braces and unary operators
+	MaxOperands   = 128     // spansets, functions and numbers outside of braces: each costs a walk over all spans
+	MaxParts      = 256     // attributes, values and operators of one condition: they are computed for every span
+	MaxListed     = 100     // attributes of select(…), quantiles of quantile_over_time(…)
 	MaxRegexBytes = 4 << 10 // of one regular expression
 )
 
@@ -38,9 +41,10 @@ func ParseUnchecked(query string) (*Query, error) {
 }
 
 type parser struct {
-	lex   lexer
-	tok   token
-	depth int
+	lex      lexer
+	tok      token
+	depth    int
+	operands int
 }
 
 // The kinds of things a part of a query can be.
@@ -96,6 +100,17 @@ func (p *parser) enter() *Error {
 }
 
 func (p *parser) leave() { p.depth-- }
+
+// countOperand counts what stands outside of braces, parentheses aside.
+func (p *parser) countOperand() *Error {
+	if p.tok.is("(") {
+		return nil
+	}
+	if p.operands++; p.operands > MaxOperands {
+		return p.errorf(p.tok.pos, "conditions combined inside of one spanset do not count: { … || … }", "more than %d spansets and functions", MaxOperands)
+	}
+	return nil
+}
 
 func (p *parser) query() (*Query, *Error) {
 	if err := p.advance(); err != nil {
@@ -253,6 +268,9 @@ func (p *parser) seconds(n node) (node, *Error) {
 }
 
 func (p *parser) topK() (*MetricSecond, *Error) {
+	if err := p.countOperand(); err != nil {
+		return nil, err
+	}
 	s := &MetricSecond{Pos: p.tok.pos}
 	switch {
 	case p.tok.kind == tokWord && p.tok.text == "topk":

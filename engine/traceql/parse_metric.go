@@ -58,7 +58,9 @@ func (p *parser) quantile(m *MetricPipe) *Error {
 	if t.kind != tokLit || t.lit.Type != TypeInt && t.lit.Type != TypeFloat || t.lit.AsFloat() < 0 || t.lit.AsFloat() > 1 {
 		return p.errorf(t.pos, "", "expected a quantile from 0 to 1, found %s", t.describe())
 	}
-	m.Args = append(m.Args, t.lit.AsFloat())
+	if m.Args = append(m.Args, t.lit.AsFloat()); len(m.Args) > MaxListed {
+		return p.errorf(t.pos, "", "more than %d quantiles", MaxListed)
+	}
 	return p.advance()
 }
 

@@ -116,6 +116,9 @@ func (p *parser) operand() (node, *Error) {
 		return node{}, err
 	}
 	defer p.leave()
+	if err := p.countOperand(); err != nil {
+		return node{}, err
+	}
 	t := p.tok
 	switch {
 	case t.is("{"):
@@ -290,7 +293,9 @@ func (p *parser) attrs(after string) ([]*Attr, *Error) {
 		if err != nil {
 			return nil, err
 		}
-		attrs = append(attrs, a)
+		if attrs = append(attrs, a); len(attrs) > MaxListed {
+			return nil, p.errorf(a.Pos, "", "%s() lists more than %d attributes", after, MaxListed)
+		}
 		if !p.tok.is(",") {
 			return attrs, p.expect(")", "")
 		}
