@@ -120,15 +120,15 @@ func TestLongQuestionsStop(t *testing.T) {
 			if looks < tt.least {
 				t.Errorf("it looked only %d times", looks)
 			}
-			for i := range 8 {
-				ctx := &ends{Context: t.Context(), left: i * (looks - 1) / 7}
+			for i := range 5 {
+				ctx := &ends{Context: t.Context(), left: i * (looks - 1) / 4}
 				src := &watched{Memory: memory, ctx: ctx}
 				err := askLong(ctx, []query.Source{src}, tt.kind, tt.q)
 				if !errors.Is(err, context.Canceled) {
-					t.Errorf("after %d looks of %d: %v", i*(looks-1)/7, looks, err)
+					t.Errorf("after %d looks of %d: %v", i*(looks-1)/4, looks, err)
 				}
 				if src.late > 0 || ctx.after > 4 {
-					t.Errorf("after %d looks of %d: %d reads and %d looks more", i*(looks-1)/7, looks, src.late, ctx.after)
+					t.Errorf("after %d looks of %d: %d reads and %d looks more", i*(looks-1)/4, looks, src.late, ctx.after)
 				}
 			}
 		})

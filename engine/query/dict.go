@@ -120,7 +120,7 @@ func matchLiteral(d *Dict, m *matcher, set *codeSet, step func() error) error {
 			at++
 			continue
 		}
-		if m.re.Match(d.Bytes(e)) {
+		if m.re.match(d.Bytes(e)) {
 			set.add(uint32(e) + 1)
 		}
 		if tried++; tried&63 == 0 {

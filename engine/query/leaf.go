@@ -110,6 +110,12 @@ func (l *leaf) state(s *scan) (*leafState, error) {
 	if st, ok := s.leaves[l]; ok {
 		return st, nil
 	}
+	if err := s.ctx.Err(); err != nil { // there may be thousands of conditions
+		return nil, err
+	}
+	if l.m != nil {
+		l.m.re.during(s.ctx)
+	}
 	st := &leafState{share: 0.5}
 	var err error
 	switch l.way() {

@@ -13,7 +13,7 @@ import (
 type matcher struct {
 	op      traceql.Op
 	lit     value
-	re      *regexp.Regexp
+	re      *watched
 	literal []byte // every string that matches re contains it
 	// For integers: matches are those in [lo, hi], or outside when invert.
 	lo, hi int64
@@ -28,7 +28,7 @@ func newMatcher(op traceql.Op, s traceql.Static) (*matcher, error) {
 		if err != nil {
 			return nil, err
 		}
-		m.re, m.literal = re, requiredLiteral(s.Str)
+		m.re, m.literal = newWatched(re), requiredLiteral(s.Str)
 	}
 	if m.lit.typ != traceql.TypeString {
 		m.lo, m.hi, m.invert = intRange(op, m.lit)
@@ -108,7 +108,7 @@ func (m *matcher) str(s []byte) bool {
 }
 
 func (m *matcher) regex(s []byte) bool {
-	return (len(m.literal) == 0 || bytes.Contains(s, m.literal)) && m.re.Match(s)
+	return (len(m.literal) == 0 || bytes.Contains(s, m.literal)) && m.re.match(s)
 }
 
 func (m *matcher) int(n int64) bool { return (n >= m.lo && n <= m.hi) != m.invert }

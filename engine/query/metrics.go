@@ -267,7 +267,7 @@ func (p *MetricsPlan) Run(ctx context.Context, u *Unit) (*MetricsResult, error) 
 	}
 	res.Stats.Bytes, res.Stats.Reads = meter.Total()
 	outer.Add(res.Stats.Bytes)
-	return res, nil
+	return res, ctx.Err()
 }
 
 // Empty is the answer of a query that found nothing, for merging into.

@@ -128,6 +128,7 @@ func (s *scan) binaryGetter(f *traceql.Binary, within Bitmap) (getter, error) {
 		if err != nil {
 			return nil, err
 		}
+		m.re.during(s.ctx)
 		return func(row uint32) value { return boolValue(m.value(l(row))) }, nil
 	case op.Comparison():
 		return func(row uint32) value { return boolValue(compareValues(op, l(row), r(row))) }, nil

@@ -22,6 +22,7 @@ type SearchRequest struct {
 	Tenant      string
 	Tokens      []TokenRange // only traces with these tokens; nil = all
 	IDs         []IDRange    // only traces with these ids; nil = all
+	Young       []TokenRange // of sources of SideYoung: traces with these tokens, too
 	// SkipServices leaves out the counts per service, which look at all spans of the traces found.
 	SkipServices bool
 }
@@ -121,7 +122,7 @@ func (p *SearchPlan) MostRecent() bool { return p.mostRecent }
 
 // Units cuts the search into independent pieces, newest first.
 func (p *SearchPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
+	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, young: p.req.Young, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
 	return c.cut(ctx, sources)
 }
 
@@ -156,7 +157,7 @@ func (p *SearchPlan) Run(ctx context.Context, u *Unit) (*SearchResult, error) {
 	if err == nil && share > 0 {
 		err = p.evaluate(s, res)
 	}
-	if err != nil {
+	if err = cmp.Or(err, ctx.Err()); err != nil {
 		return nil, err
 	}
 	if share == 0 {
