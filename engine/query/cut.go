@@ -56,6 +56,7 @@ type cutting struct {
 	tenant     string
 	tokens     []TokenRange          // nil = every trace
 	ids        []IDRange             // nil = every trace
+	young      []TokenRange          // of pieces of SideYoung
 	start, end int64                 // only segments with a span in [start, end]; 0 = open
 	join       bool                  // put traces of several segments together; otherwise only count their spans once
 	candidates *candidates           // which traces can be in the answer; nil = not known
@@ -76,6 +77,7 @@ type piece struct {
 	traces *Traces
 	live   Bitmap
 	split  []splitTrace // its traces that other segments have parts of, by trace number
+	found  bool         // a trace that can be in the answer, when these were looked for
 }
 
 type splitTrace struct {
@@ -108,7 +110,9 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	takeSides(pieces, joint)
+	if err := c.takeSides(ctx, pieces, joint); err != nil {
+		return nil, err
+	}
 	for _, p := range pieces {
 		if err := p.dropRepeated(ctx, c.only); err != nil {
 			return nil, err
@@ -132,6 +136,9 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 		}
 	}
 	for _, p := range pieces {
+		if c.only != nil && !p.found {
+			continue
+		}
 		if p.live == nil || !p.live.Empty() {
 			units = append(units, &Unit{Source: p.source, info: *p.info, seg: p.seg, live: p.live})
 		}

@@ -281,7 +281,7 @@ func (p *MetricsPlan) Empty() *MetricsResult {
 
 func (p *MetricsPlan) runLeg(s *scan, l *leg, out *MetricsLeg) error {
 	rows := s.bitmap()
-	copy(rows, s.live)
+	copy(rows, s.rows())
 	st, err := l.pipe.run(s, state{rows: rows})
 	if err != nil || st.rows.Empty() {
 		return err

@@ -53,7 +53,7 @@ func (s *scan) nestedSets(within Bitmap, parts int) (*nestedSet, error) {
 // computeNested numbers the traces that have a row in within (nil = all).
 func (s *scan) computeNested(within Bitmap) (*nestedSet, error) {
 	if within == nil {
-		within = s.live
+		within = s.rows()
 	}
 	traces, err := s.tracesOf(within)
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *scan) computeNested(within Bitmap) (*nestedSet, error) {
 		if err := s.step(); err != nil {
 			return nil, err
 		}
-		rows = s.traceRows(i, s.live, rows[:0])
+		rows = s.traceRows(i, s.rows(), rows[:0])
 		ids, parents, kinds = ids[:0], parents[:0], kinds[:0]
 		for _, row := range rows {
 			ids = append(ids, uint64(id.at(row)))
@@ -121,7 +121,7 @@ func (s *scan) withTree() (*nestedSet, error) {
 		if err := s.step(); err != nil {
 			return nil, err
 		}
-		rows = s.traceRows(uint32(i), s.live, rows[:0])
+		rows = s.traceRows(uint32(i), s.rows(), rows[:0])
 		clear(at)
 		for _, row := range rows {
 			if n.left[row] > 0 {

@@ -69,7 +69,7 @@ func (c *candidates) ids(ctx context.Context, pieces []*piece) (ids map[trace.ID
 			continue
 		}
 		hit := s.bitmap()
-		if err := c.p.eval(&s, s.live, hit); err != nil {
+		if err := c.p.eval(&s, s.rows(), hit); err != nil {
 			return nil, false, err
 		}
 		traces, err := s.tracesOf(hit)
@@ -138,6 +138,7 @@ func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64
 			}
 			if i, ok := slices.BinarySearchFunc(t.IDs, id, compareIDs); ok {
 				places = append(places, place{id, p, order, uint32(i)})
+				p.found = true
 			}
 		}
 	}

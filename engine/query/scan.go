@@ -15,8 +15,11 @@ type scan struct {
 	seg  Segment
 	info *Info
 	n    int
-	live Bitmap // the rows that count
-	memo *memo  // of the segment; nil = nothing is remembered
+	memo *memo // of the segment; nil = nothing is remembered
+
+	given Bitmap // the rows that count, nil = all
+	live  Bitmap // the same, when asked for
+	own   Bitmap // memory of live
 
 	traces   *Traces
 	of       []uint32 // row → trace, when asked for
@@ -76,12 +79,22 @@ func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
 	s.traces, s.nested, s.sum, s.services, s.used = nil, nil, nil, nil, 0
 	s.of = s.of[:0]
 	s.tables = [2]*Table{}
-	s.live = s.bitmap()
-	if live == nil {
-		s.live.fill(s.n)
-	} else {
-		copy(s.live, live)
+	s.given, s.live = live, nil
+}
+
+// rows is the rows that count; the caller does not change it. Most segments of a search for something rare are never
+// asked for them.
+func (s *scan) rows() Bitmap {
+	if s.live == nil {
+		s.live = sized(s.own, (s.n+63)/64)
+		s.own = s.live
+		if s.given == nil {
+			s.live.fill(s.n)
+		} else {
+			copy(s.live, s.given)
+		}
 	}
+	return s.live
 }
 
 // bitmap is an empty set of rows that is valid until the next begin.
@@ -290,7 +303,7 @@ func (s *scan) rowsOf(traces Bitmap) (Bitmap, error) {
 			out.Set(row)
 		}
 	}
-	out.And(s.live)
+	out.And(s.rows())
 	return out, nil
 }
 

@@ -171,7 +171,7 @@ func (p *SearchPlan) Run(ctx context.Context, u *Unit) (*SearchResult, error) {
 
 func (p *SearchPlan) evaluate(s *scan, res *SearchResult) error {
 	rows := s.bitmap()
-	copy(rows, s.live)
+	copy(rows, s.rows())
 	out, err := p.pipe.run(s, state{rows: rows})
 	if err != nil || out.rows.Empty() {
 		return err

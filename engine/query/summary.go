@@ -82,7 +82,7 @@ func (s *scan) computeSummaries(sum *summary, traces Bitmap) error {
 			if t.Perm != nil {
 				row = t.Perm[k]
 			}
-			if !s.live.Has(row) {
+			if !s.rows().Has(row) {
 				continue
 			}
 			from := start.at(row)

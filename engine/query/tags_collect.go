@@ -133,7 +133,7 @@ func (c *valueCollector) column(s *scan, col Column, rows Bitmap) error {
 		return err
 	}
 	if rows == nil {
-		rows = s.live
+		rows = s.rows()
 	}
 	return c.vector(s, col.Type().Elem(), rows)
 }
@@ -311,7 +311,7 @@ func (c *valueCollector) byRow(s *scan, rows Bitmap) error {
 		return err
 	}
 	if rows == nil {
-		rows = s.live
+		rows = s.rows()
 	}
 	for row, ok := rows.Next(0); ok && !c.done(); row, ok = rows.Next(row + 1) {
 		if err := s.step(); err != nil {
@@ -332,7 +332,7 @@ func (c *valueCollector) traceLevel(s *scan, key string, rows Bitmap) error {
 		}
 	}
 	if rows == nil {
-		rows = s.live
+		rows = s.rows()
 	}
 	get, err := s.traceGetter(c.attr.Intrinsic)
 	if err != nil {

@@ -123,7 +123,7 @@ func (f *tagFilter) run(ctx context.Context, u *Unit, s *scan, st *Stats, visit 
 		return false, err
 	}
 	rows := s.bitmap()
-	copy(rows, s.live)
+	copy(rows, s.rows())
 	out, err := f.plan.pipe.run(s, state{rows: rows})
 	if err != nil || out.rows.Empty() {
 		return false, err
