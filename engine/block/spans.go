@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
 	"github.com/ringctl/ringctl/engine/query"
@@ -115,13 +116,48 @@ func (a *assembler) fixed(n int, c *Column, dict []int64) {
 
 // attr takes the values of an attribute column.
 func (a *assembler) attr(at Attr, c *Column, dict []int64) {
+	for _, x := range a.list(at, c, dict) {
+		a.spans[x.span].Attrs = append(a.spans[x.span].Attrs, x.attr)
+	}
+}
+
+// listed is an attribute of a span.
+type listed struct {
+	span int
+	attr trace.Attr
+}
+
+// list lists the values of an attribute column.
+func (a *assembler) list(at Attr, c *Column, dict []int64) (out []listed) {
 	key := []byte(at.Key)
 	a.each(c, func(i, e int) {
 		if c.Codes != nil && c.Codes[e] == 0 {
 			return
 		}
-		a.spans[i].Attrs = append(a.spans[i].Attrs, trace.Attr{Key: key, Value: valueAt(at.Type, c, e, dict)})
+		out = append(out, listed{i, trace.Attr{Key: key, Value: valueAt(at.Type, c, e, dict)}})
 	})
+	return out
+}
+
+// put takes lists of attributes, column by column.
+func (a *assembler) put(cols [][]listed) {
+	counts, all := make([]int, len(a.spans)), 0
+	for _, col := range cols {
+		for i := range col {
+			counts[col[i].span]++
+		}
+		all += len(col)
+	}
+	memory := make([]trace.Attr, all)
+	for i, n := range counts {
+		a.spans[i].Attrs, memory = memory[:0:n], memory[n:]
+	}
+	for _, col := range cols {
+		for i := range col {
+			s := &a.spans[col[i].span]
+			s.Attrs = append(s.Attrs, col[i].attr)
+		}
+	}
 }
 
 // overflow takes the attributes without a column.
@@ -223,22 +259,41 @@ func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(query.Raw
 	return a.visit(visit)
 }
 
-// assemble reads all columns of the spans: the fixed ones and those of attributes
-// fill different fields of the spans, so two goroutines share the work.
+// assemble reads all columns of the spans. Two goroutines share the work: one
+// reads attributes, the other one the fixed columns, which fill different fields
+// of the spans, and then attributes too.
 func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Traces, within func(int) query.Bitmap, near *regions) error {
-	var list OverflowList
-	attrs := make(chan error, 1)
-	go func() { attrs <- s.assembleAttrs(ctx, a, &list, within, near) }()
-	err := s.parentsOf(ctx, a, traces, within(ColSpanID), near)
-	if err == nil {
-		err = s.assembleFixed(ctx, a, within, near)
+	cols := make([][]listed, len(s.b.file.Leaves))
+	var next atomic.Int64
+	next.Store(FixedColumns)
+	attrs := func() error {
+		for n := int(next.Add(1)) - 1; n < len(cols); n = int(next.Add(1)) - 1 {
+			attr, ok := attrOf(s.leaf(n))
+			if !ok {
+				continue
+			}
+			if err := s.column(ctx, n, within, near, func(c *Column, ints []int64) { cols[n] = a.list(attr, c, ints) }); err != nil {
+				next.Store(int64(len(cols)))
+				return err
+			}
+		}
+		return nil
 	}
-	if other := <-attrs; err == nil {
-		err = other
+	other := make(chan error, 1)
+	go func() { other <- attrs() }()
+	var list OverflowList
+	err := s.assembleFixed(ctx, a, &list, traces, within, near)
+	if err == nil {
+		err = attrs()
+	}
+	next.Store(int64(len(cols)))
+	if also := <-other; err == nil {
+		err = also
 	}
 	if err != nil {
 		return err
 	}
+	a.put(cols)
 	if len(list.Key.Codes) != len(list.Value.Codes) {
 		return s.b.fault(s.part(ColOverflowValue), fmt.Errorf("%w: %d keys, %d values", pq.ErrDamaged, len(list.Key.Codes), len(list.Value.Codes)))
 	}
@@ -248,17 +303,25 @@ func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Trac
 	return s.checkTables(ctx, a)
 }
 
-// assembleFixed reads the fixed columns, without those that parentsOf has read.
-func (s *segment) assembleFixed(ctx context.Context, a *assembler, within func(int) query.Bitmap, near *regions) error {
-	for n := range ColOverflowKey {
-		c, sel := s.chunk(n), within(n)
-		if sel == nil || c.Nulls == c.Values || n == ColSpanID || n == ColNestedLeft || n == ColNestedParent {
-			continue
+// assembleFixed reads the fixed columns, and into list the attributes that have no
+// column.
+func (s *segment) assembleFixed(ctx context.Context, a *assembler, list *OverflowList, traces *query.Traces, within func(int) query.Bitmap, near *regions) error {
+	if err := s.parentsOf(ctx, a, traces, within(ColSpanID), near); err != nil {
+		return err
+	}
+	for n := range FixedColumns {
+		if n == ColSpanID || n == ColNestedLeft || n == ColNestedParent {
+			continue // parentsOf has read them
 		}
-		err := s.readNear(ctx, n, sel, near, func(r *raw) error {
-			col, ints := r.column()
-			a.fixed(n, col, ints)
-			return nil
+		err := s.column(ctx, n, within, near, func(c *Column, ints []int64) {
+			switch n {
+			case ColOverflowKey:
+				list.Key = own(c)
+			case ColOverflowValue:
+				list.Value = own(c)
+			default:
+				a.fixed(n, c, ints)
+			}
 		})
 		if err != nil {
 			return err
@@ -267,31 +330,17 @@ func (s *segment) assembleFixed(ctx context.Context, a *assembler, within func(i
 	return nil
 }
 
-// assembleAttrs reads the columns of attributes, and those of attributes without a
-// column into list.
-func (s *segment) assembleAttrs(ctx context.Context, a *assembler, list *OverflowList, within func(int) query.Bitmap, near *regions) error {
-	for n := ColOverflowKey; n < len(s.b.file.Leaves); n++ {
-		c, sel := s.chunk(n), within(n)
-		if sel == nil || c.Nulls == c.Values {
-			continue
-		}
-		err := s.readNear(ctx, n, sel, near, func(r *raw) error {
-			col, ints := r.column()
-			switch attr, ok := attrOf(r.leaf); {
-			case n == ColOverflowKey:
-				list.Key = own(col)
-			case n == ColOverflowValue:
-				list.Value = own(col)
-			case ok && n >= FixedColumns:
-				a.attr(attr, col, ints)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+// column reads a column for those who put spans together, unless it is empty or
+// not wanted.
+func (s *segment) column(ctx context.Context, n int, within func(int) query.Bitmap, near *regions, use func(*Column, []int64)) error {
+	c, sel := s.chunk(n), within(n)
+	if sel == nil || c.Nulls == c.Values {
+		return nil
 	}
-	return nil
+	return s.readNear(ctx, n, sel, near, func(r *raw) error {
+		use(r.column())
+		return nil
+	})
 }
 
 // checkTables makes sure that every span points into the tables.

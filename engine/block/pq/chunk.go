@@ -212,10 +212,11 @@ func (e *Encoder) strings(g *Group, ch *encoded, leaf *Leaf, c Chunk) error {
 	})
 }
 
-// Pages end after pageBytes of strings, and a dictionary beyond maxDict bytes is
-// not written as one: readers hold both in memory whole.
+// Pages end after pageBytes of strings: who wants one trace decompresses a page
+// of each column for it. A dictionary beyond maxDict bytes is not written as one:
+// readers hold it in memory whole.
 const (
-	pageBytes = 1 << 20
+	pageBytes = 128 << 10
 	maxDict   = 16 << 20
 )
 
