@@ -67,7 +67,8 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down fu
 	for _, i := range set.Instances {
 		a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_INGESTER, Copies: r.Config().ReplicationFactor > 1, Young: !k.partitioned(q.Tenant)}
 		if q.Once() {
-			if a.Tokens = shares[i.ID]; len(a.Tokens) == 0 {
+			a.Tokens = append([]query.TokenRange{}, shares[i.ID]...)
+			if len(a.Tokens) == 0 && q.Metrics != nil {
 				continue
 			}
 		}
@@ -191,18 +192,24 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 		if have := len(set.Instances); have < need && mine {
 			p.Missing = append(p.Missing, fmt.Sprintf("recent spans of partition %d: %d of its owners are healthy, %d are needed to have them all; see: ringctl partitions", set.Partition, have, need))
 		}
+		share := shares[set.Partition]
+		whole := q.Whole && q.Search != nil && mine
 		for _, i := range set.Instances {
 			if down(i.ID) {
 				continue
 			}
 			if !asked[i.ID] {
 				asked[i.ID] = true
-				share := shares[set.Partition]
-				p.Ask = append(p.Ask, querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: len(set.Instances) > 1, Tokens: share, Young: share != nil})
+				a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: len(set.Instances) > 1, Tokens: share, Young: share != nil || whole}
+				if whole {
+					a.Tokens = append([]query.TokenRange{}, share...)
+				}
+				p.Ask = append(p.Ask, a)
 			}
-			if q.Once() {
+			if q.Metrics != nil {
 				break // one owner counts the spans of the partition
 			}
+			share = nil // the other owners answer for what they hold
 		}
 	}
 	return func(failed func(id string) bool) bool {

@@ -35,11 +35,13 @@ type Question struct {
 	Border []string
 }
 
-// Once reports a question for which every trace is looked at by one keeper only,
-// together with the young blocks.
+// Once reports a question for which the young blocks are read by the keepers,
+// every trace of them by one. Metrics count each span at that keeper only; of a
+// search all keepers are asked, each for whatever it holds.
 func (q *Question) Once() bool { return q.Metrics != nil || q.Whole }
 
-// WithTokens is the question about the traces with these tokens; nil is all.
+// WithTokens is the question to the keeper that answers for these tokens; nil is
+// all.
 func (q *Question) WithTokens(tokens []query.TokenRange) *Question {
 	part := *q
 	if q.Metrics != nil {
@@ -48,7 +50,7 @@ func (q *Question) WithTokens(tokens []query.TokenRange) *Question {
 	}
 	if q.Search != nil {
 		s := *q.Search
-		s.Tokens, part.Search = tokens, &s
+		s.Young, part.Search = tokens, &s
 	}
 	return &part
 }

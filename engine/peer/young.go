@@ -19,7 +19,11 @@ type Opener interface {
 // block that cannot be opened is named in the answer.
 func AnswerRecent(ctx context.Context, q *Question, recent []query.Source, blocks Opener, threads int) (*Answer, error) {
 	var o Opening
-	recent = append(recent, o.Open(ctx, blocks, q.Tenant, q.Young, query.SideOwn)...)
+	young := query.SideOwn
+	if q.Search != nil {
+		young = query.SideYoung
+	}
+	recent = append(recent, o.Open(ctx, blocks, q.Tenant, q.Young, young)...)
 	recent = append(recent, o.Open(ctx, blocks, q.Tenant, q.Border, query.SideHelp)...)
 	a, err := Evaluate(ctx, q, recent, threads)
 	if err != nil {

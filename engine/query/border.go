@@ -2,7 +2,9 @@ package query
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"slices"
 
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -25,6 +27,8 @@ const (
 	SideShared
 	// SideOthers is not read: its traces are answered elsewhere.
 	SideOthers
+	// SideYoung is read for the traces that own sources have, and for those with the tokens of SearchRequest.Young.
+	SideYoung
 )
 
 // sided is a source with a side.
@@ -102,7 +106,7 @@ func inIDs(ranges []IDRange, id trace.ID) bool {
 }
 
 // takeSides leaves of every piece what this evaluation answers, when the split traces are known.
-func takeSides(pieces []*piece, joint int) {
+func (c *cutting) takeSides(ctx context.Context, pieces []*piece, joint int) error {
 	own, others := NewBitmap(joint), NewBitmap(joint)
 	sides := false
 	for _, p := range pieces {
@@ -113,12 +117,15 @@ func takeSides(pieces []*piece, joint int) {
 				others.Set(uint32(t.joint))
 			case SideOwn, SideShared:
 				own.Set(uint32(t.joint))
-			case SideHelp:
+			case SideHelp, SideYoung:
 			}
 		}
 	}
 	if !sides {
-		return
+		return nil
+	}
+	if err := c.takeYoung(ctx, pieces, own); err != nil {
+		return err
 	}
 	for _, p := range pieces {
 		switch p.side {
@@ -128,27 +135,74 @@ func takeSides(pieces []*piece, joint int) {
 			p.dropSplit(func(joint uint32) bool { return others.Has(joint) })
 		case SideOthers:
 			p.keepSplit(func(uint32) bool { return false })
-		case SideOwn:
+		case SideOwn, SideYoung:
 		}
 	}
+	return nil
 }
 
-// keepSplit leaves only the split traces for which keep says yes.
-func (p *piece) keepSplit(keep func(joint uint32) bool) {
-	live := NewBitmap(p.info.Rows)
-	left := p.split[:0]
-	var rows []uint32
-	for _, t := range p.split {
-		if !keep(uint32(t.joint)) {
+// takeYoung leaves of young pieces the traces that are in own, by joint number, and those of the tokens, which it adds.
+func (c *cutting) takeYoung(ctx context.Context, pieces []*piece, own Bitmap) error {
+	before := own.Clone()
+	for _, p := range pieces {
+		if p.side != SideYoung {
 			continue
 		}
-		left = append(left, t)
-		rows = p.appendRows(t.number, rows[:0])
+		t, err := p.load(ctx)
+		if err != nil {
+			return err
+		}
+		kept := NewBitmap(len(t.IDs))
+		for i, id := range t.IDs {
+			if inRanges(c.young, trace.Token(c.tenant, id)) {
+				kept.Set(uint32(i))
+			}
+		}
+		for _, x := range p.split {
+			switch {
+			case kept.Has(x.number):
+				own.Set(uint32(x.joint))
+			case before.Has(uint32(x.joint)):
+				kept.Set(x.number)
+			}
+		}
+		p.keep(kept)
+	}
+	return nil
+}
+
+// keep leaves only some traces, by their number in the piece.
+func (p *piece) keep(kept Bitmap) {
+	live := NewBitmap(p.info.Rows)
+	var rows []uint32
+	for t, ok := kept.Next(0); ok; t, ok = kept.Next(t + 1) {
+		rows = p.appendRows(t, rows[:0])
 		for _, row := range rows {
 			live.Set(row)
 		}
 	}
-	p.split, p.live = left, live
+	p.split = slices.DeleteFunc(p.split, func(t splitTrace) bool { return !kept.Has(t.number) })
+	p.live = live
+}
+
+// keepSplit leaves only the split traces for which keep says yes.
+func (p *piece) keepSplit(keep func(joint uint32) bool) {
+	kept := NewBitmap(p.numbers())
+	for _, t := range p.split {
+		if keep(uint32(t.joint)) {
+			kept.Set(t.number)
+		}
+	}
+	p.keep(kept)
+}
+
+// numbers is above the number of every split trace.
+func (p *piece) numbers() int {
+	n := 0
+	for _, t := range p.split {
+		n = max(n, int(t.number)+1)
+	}
+	return n
 }
 
 // dropSplit takes the split traces away for which drop says yes.
