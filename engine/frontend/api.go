@@ -132,6 +132,9 @@ func (f *Frontend) traceV1(w http.ResponseWriter, r *http.Request) error {
 	if wantsProtobuf(r) {
 		return write(w, typeProtobuf, a.Trace)
 	}
+	if err := roomForJSON(r.Context(), a.Trace); err != nil {
+		return err
+	}
 	b, err := trace.AppendJSON(nil, a.Trace, trace.JSONOptions{Base64IDs: true, EnumNames: true, Batches: true})
 	if err != nil {
 		return err
@@ -159,6 +162,9 @@ func (f *Frontend) traceV2(w http.ResponseWriter, r *http.Request) error {
 	}
 	if wantsProtobuf(r) {
 		return write(w, typeProtobuf, traceResponse(a))
+	}
+	if err := roomForJSON(r.Context(), a.Trace); err != nil {
+		return err
 	}
 	b, err := traceJSON(a)
 	if err != nil {

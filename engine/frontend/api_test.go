@@ -329,14 +329,14 @@ func TestPiecesHoldEveryBlockOnce(t *testing.T) {
 func TestPartsOfAnAnswer(t *testing.T) {
 	q := peer.Question{Search: &query.SearchRequest{}}
 	good := func() *peer.Answer { return &peer.Answer{Search: &query.SearchResult{}, Missing: []string{"m"}} }
-	a, err := gather(&q, []*peer.Answer{nil, good(), good()}, []error{status.Error(codes.Internal, "piece lost"), nil, nil}, false)
+	a, err := gather(t.Context(), &q, []*peer.Answer{nil, good(), good()}, []error{status.Error(codes.Internal, "piece lost"), nil, nil}, false)
 	if err != nil || fmt.Sprint(a.Missing) != "[m piece lost]" {
 		t.Errorf("%v %v", a, err)
 	}
-	if _, err := gather(&q, []*peer.Answer{nil, good()}, []error{status.Error(codes.ResourceExhausted, "bound"), nil}, false); status.Code(err) != codes.ResourceExhausted {
+	if _, err := gather(t.Context(), &q, []*peer.Answer{nil, good()}, []error{status.Error(codes.ResourceExhausted, "bound"), nil}, false); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("over a bound: %v", err)
 	}
-	if _, err := gather(&q, []*peer.Answer{nil}, []error{status.Error(codes.Internal, "lost")}, false); status.Code(err) != codes.Internal {
+	if _, err := gather(t.Context(), &q, []*peer.Answer{nil}, []error{status.Error(codes.Internal, "lost")}, false); status.Code(err) != codes.Internal {
 		t.Errorf("all lost: %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func (f *Frontend) ask(ctx context.Context, q peer.Question, w window) (*peer.An
 		wg.Go(func() { answers[i], errs[i] = f.answer(ctx, addrs, pieces[i]) })
 	}
 	wg.Wait()
-	a, err := gather(&q, answers, errs, f.cfg.Copies)
+	a, err := gather(ctx, &q, answers, errs, f.cfg.Copies)
 	if err == nil && left > 0 {
 		a.Missing = append(a.Missing, fmt.Sprintf("%d older blocks (read.max_blocks_per_tag_values_query)", left))
 	}
@@ -161,7 +161,7 @@ func (f *Frontend) answer(ctx context.Context, addrs []string, p *peer.Piece) (*
 // gather merges the answers of all pieces, which may have found copies of the
 // same spans. A piece that failed makes the answer
 // partial, unless the question itself is at fault or nothing could be answered.
-func gather(q *peer.Question, answers []*peer.Answer, errs []error, copies bool) (*peer.Answer, error) {
+func gather(ctx context.Context, q *peer.Question, answers []*peer.Answer, errs []error, copies bool) (*peer.Answer, error) {
 	var sum *peer.Answer
 	var missing []string
 	var failed error
@@ -178,7 +178,7 @@ func gather(q *peer.Question, answers []*peer.Answer, errs []error, copies bool)
 			sum = a
 			continue
 		}
-		if err := q.Merge(sum, a, copies && q.Search != nil); err != nil {
+		if err := q.Merge(ctx, sum, a, copies && q.Search != nil); err != nil {
 			return nil, err
 		}
 	}
@@ -211,7 +211,7 @@ func (f *Frontend) askAll(ctx context.Context, tenants []string, q peer.Question
 		}
 		if sum == nil {
 			sum = a
-		} else if err := one.Merge(sum, a, false); err != nil {
+		} else if err := one.Merge(ctx, sum, a, false); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
 )
 
@@ -73,6 +74,17 @@ func (f *Frontend) bounded(h handler) handler {
 		}
 		return h(w, r.WithContext(ctx))
 	}
+}
+
+// jsonPerByte is about how long the JSON of a trace is, per byte of the trace.
+const jsonPerByte = 5
+
+// roomForJSON takes the memory of a trace's JSON, which is made in one go.
+func roomForJSON(ctx context.Context, otlp []byte) error {
+	if err := roomOf(ctx).fits(jsonPerByte * len(otlp)); err != nil {
+		return peer.StatusOf(err)
+	}
+	return nil
 }
 
 // room is what the text of an answer may take. It is asked after each element.

@@ -63,7 +63,10 @@ func (f *Frontend) metricsQuery(r *http.Request, instant bool) (*query.MetricsAn
 	if err := roomOf(r.Context()).fits(int(plan.AnswerSize(a.Metrics))); err != nil {
 		return nil, nil, peer.StatusOf(err)
 	}
-	answer := plan.Answer(a.Metrics)
+	answer, err := plan.AnswerUntil(r.Context(), a.Metrics)
+	if err != nil {
+		return nil, nil, peer.StatusOf(err)
+	}
 	missing := append(a.Missing, answer.Partial...)
 	if len(missing) > 0 {
 		f.metrics.partial.WithLabelValues("metrics").Inc()

@@ -179,7 +179,7 @@ func each[R any](ctx context.Context, units []*query.Unit, threads int, w work[R
 // Merge adds another part of the answer to a. With replica, the two parts are
 // of keepers that hold copies of the same spans: what both counted is counted
 // once.
-func (q *Question) Merge(a, part *Answer, replica bool) error {
+func (q *Question) Merge(ctx context.Context, a, part *Answer, replica bool) error {
 	a.Missing = append(a.Missing, part.Missing...)
 	switch {
 	case q.Trace != nil:
@@ -189,11 +189,11 @@ func (q *Question) Merge(a, part *Answer, replica bool) error {
 	case q.Search != nil:
 		a.Search.Merge(part.Search, q.Search.Limit, q.Search.SpansPerSet)
 	case q.Metrics != nil:
-		a.Metrics.Merge(part.Metrics)
+		return StatusOf(a.Metrics.MergeUntil(ctx, part.Metrics))
 	case q.Tags != nil:
 		a.Tags.Merge(part.Tags)
 	case q.Values != nil:
-		a.Values.Merge(part.Values)
+		return StatusOf(a.Values.MergeUntil(ctx, part.Values))
 	}
 	return nil
 }

@@ -325,7 +325,7 @@ func FuzzReply(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := q.Merge(a, other, true); err != nil && q.Trace == nil {
+		if err := q.Merge(t.Context(), a, other, true); err != nil && q.Trace == nil {
 			t.Errorf("merge: %v", err)
 		}
 		if _, err := a.reply(); err != nil {

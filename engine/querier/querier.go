@@ -95,7 +95,7 @@ func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, erro
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	g := &gathering{q: &p.Question}
+	g := &gathering{ctx: ctx, q: &p.Question}
 	var wg sync.WaitGroup
 	var local []query.Source
 	young := false // a keeper of another process reads the young blocks
@@ -159,6 +159,7 @@ func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.S
 
 // gathering merges answers as they come. Safe for concurrent use.
 type gathering struct {
+	ctx     context.Context
 	q       *peer.Question
 	mu      sync.Mutex
 	sum     *peer.Answer
@@ -173,7 +174,7 @@ func (g *gathering) add(a *peer.Answer, copies bool) {
 	defer g.mu.Unlock()
 	if g.sum == nil {
 		g.sum = a
-	} else if err := g.q.Merge(g.sum, a, copies); err != nil {
+	} else if err := g.q.Merge(g.ctx, g.sum, a, copies); err != nil {
 		g.errs = append(g.errs, err)
 	}
 }

@@ -44,7 +44,7 @@ type round struct {
 }
 
 func (q *Querier) round(ctx context.Context, plan Plan, question *peer.Question) *round {
-	r := &round{own: gathering{q: question}, copies: map[peer.Role]*gathering{}, failed: map[string]error{}}
+	r := &round{own: gathering{ctx: ctx, q: question}, copies: map[peer.Role]*gathering{}, failed: map[string]error{}}
 	var wg sync.WaitGroup
 	for _, k := range plan.Ask {
 		wg.Go(func() {
@@ -67,7 +67,7 @@ func (r *round) copiesOf(role peer.Role) *gathering {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.copies[role] == nil {
-		r.copies[role] = &gathering{q: r.own.q}
+		r.copies[role] = &gathering{ctx: r.own.ctx, q: r.own.q}
 	}
 	return r.copies[role]
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
+	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -118,5 +119,25 @@ func TestChainsStopWithTheirContext(t *testing.T) {
 		if ctx.after > 5 {
 			t.Errorf("after %d looks it went on: %s", looks, fmt.Sprint(ctx.after, " more"))
 		}
+	}
+}
+
+func TestTracesTakeTheirMemory(t *testing.T) {
+	src := []query.Source{memory(t, storySpans(t)...)}
+	whole, _, err := query.FindTrace(t.Context(), src, trace.ID{15: 2})
+	if err != nil || len(whole) == 0 {
+		t.Fatal(err)
+	}
+	for _, most := range []int64{int64(len(whole)), 4 * int64(len(whole))} {
+		own := (*query.Budget)(nil).Query(most, "key")
+		got, _, err := query.FindTrace(query.WithBudget(t.Context(), own), src, trace.ID{15: 2})
+		var limit *query.LimitError
+		if refused := errors.As(err, &limit); refused != (most == int64(len(whole))) || own.Used() > most || !refused && len(got) != len(whole) {
+			t.Errorf("%d bytes of %d: %v, %d used", most, len(whole), err, own.Used())
+		}
+	}
+	ctx := &ends{Context: t.Context(), left: 1}
+	if _, _, err := query.FindTrace(ctx, src, trace.ID{15: 2}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
 	}
 }

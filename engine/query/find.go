@@ -8,9 +8,10 @@ import (
 )
 
 // FindTrace gathers all spans of a trace from all sources as OTLP bytes (TracesData), copies once. Nothing found is
-// no error: the bytes are empty. A source that fails is left out and named in partial; the end of ctx is an error.
+// no error: the bytes are empty. A source that fails is left out and named in partial; the end of ctx, and a trace that is
+// too large for the memory of the query, are errors.
 func FindTrace(ctx context.Context, sources []Source, id trace.ID) (otlp []byte, partial []string, err error) {
-	f := finder{}
+	f := finder{ctx: ctx, mem: BudgetFrom(ctx)}
 	var rows []uint32
 	for _, src := range sources {
 		for _, seg := range src.Segments() {
@@ -19,6 +20,9 @@ func FindTrace(ctx context.Context, sources []Source, id trace.ID) (otlp []byte,
 			}
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
+			}
+			if final(err) {
+				return nil, nil, err
 			}
 			partial = append(partial, fmt.Sprintf("%s: %v", src.Name(), err))
 		}
@@ -30,7 +34,11 @@ func FindTrace(ctx context.Context, sources []Source, id trace.ID) (otlp []byte,
 }
 
 // finder puts the spans of a trace together.
-type finder struct{ b trace.Builder }
+type finder struct {
+	ctx context.Context
+	mem *Budget
+	b   trace.Builder
+}
 
 func (f *finder) find(ctx context.Context, seg Segment, id trace.ID, rows []uint32) ([]uint32, error) {
 	rows, err := seg.Find(ctx, id, rows[:0])
@@ -54,6 +62,12 @@ func (f *finder) Scope(g *trace.Group) error {
 
 // Span implements trace.Visitor.
 func (f *finder) Span(raw []byte) error {
+	if err := f.ctx.Err(); err != nil {
+		return err
+	}
+	if err := f.mem.Take(2 * int64(len(raw))); err != nil { // here and in the answer
+		return err
+	}
 	_, err := f.b.Add(raw)
 	return err
 }

@@ -324,7 +324,7 @@ func (c *collector) run() error {
 			return err
 		}
 	}
-	acc, err := newAccumulator(c.l.m, c.p.v.n, len(c.l.m.By) == 0 && c.weight == nil, c.s.mem)
+	acc, err := newAccumulator(c.s, c.l.m, c.p.v.n, len(c.l.m.By) == 0 && c.weight == nil)
 	if err != nil {
 		return err
 	}

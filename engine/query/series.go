@@ -2,6 +2,7 @@ package query
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -99,6 +100,7 @@ func bucketRange(b uint16) (from, to float64) {
 
 // seriesAcc collects the values of one unit by series and step.
 type seriesAcc struct {
+	ctx     context.Context
 	fn      traceql.MetricFunc
 	steps   int
 	n       int // series so far
@@ -118,13 +120,16 @@ const (
 	maxDense     = 4 << 20
 )
 
-func newAccumulator(m *traceql.MetricPipe, steps int, single bool, mem *Budget) (*seriesAcc, error) {
-	a := &seriesAcc{fn: m.Func, steps: steps, mem: mem}
+func newAccumulator(s *scan, m *traceql.MetricPipe, steps int, single bool) (*seriesAcc, error) {
+	a := &seriesAcc{ctx: s.ctx, fn: m.Func, steps: steps, mem: s.mem}
 	if !a.histogram() {
 		return a, nil
 	}
 	a.buckets = make(map[uint64]uint64)
 	if single && steps*denseBuckets <= maxDense {
+		if err := a.mem.Take(4 * denseBuckets * int64(steps)); err != nil {
+			return nil, err
+		}
 		a.dense, a.n = make([]uint32, steps*denseBuckets), 1
 	}
 	return a, nil
@@ -150,6 +155,9 @@ func (a *seriesAcc) grow(series uint32) error {
 		cell = 16
 	}
 	if err := a.mem.Take(more * (sizeSeries + cell*int64(a.steps))); err != nil || a.histogram() {
+		return err
+	}
+	if err := a.ctx.Err(); err != nil { // a series may have thousands of values
 		return err
 	}
 	a.counts = extend(a.counts, a.n*a.steps)

@@ -187,6 +187,11 @@ func (v *TagValue) size() int64 { return sizeTagValue + int64(len(v.Str)) }
 
 // Merge adds another part of the answer; the memory of both is used afterwards.
 func (r *TagValuesResult) Merge(o *TagValuesResult) {
+	_ = r.MergeUntil(context.Background(), o) // which does not end
+}
+
+// MergeUntil is Merge unless ctx ends first; then it is its error, and r is of no use.
+func (r *TagValuesResult) MergeUntil(ctx context.Context, o *TagValuesResult) error {
 	r.Stats.add(o.Stats)
 	r.Partial = append(r.Partial, o.Partial...)
 	r.Limit, r.MaxBytes = tighter(r.Limit, o.Limit), tighter(r.MaxBytes, o.MaxBytes)
@@ -194,8 +199,9 @@ func (r *TagValuesResult) Merge(o *TagValuesResult) {
 	if all.over == nil || o.Next != nil && o.Next.Compare(*all.over) < 0 {
 		all.over = o.Next
 	}
-	_ = all.trim(context.Background()) // which does not end
+	err := all.trim(ctx)
 	r.Values, r.Next, r.Cut = all.list, all.over, all.cutByBytes()
+	return err
 }
 
 // smallest keeps the smallest of the values added, as many as the bounds allow: so the same ones are kept in whatever
