@@ -17,6 +17,7 @@ type Config struct {
 	MultiTenant  bool              `yaml:"multitenancy_enabled"` // take tenants from X-Scope-OrgID
 	Instance     InstanceConfig    `yaml:"instance"`
 	Server       ServerConfig      `yaml:"server"`
+	Memory       MemoryConfig      `yaml:"memory"`
 	Distributor  DistributorConfig `yaml:"distributor"`
 	Ingester     IngesterConfig    `yaml:"ingester"`
 	LiveStore    LiveStoreConfig   `yaml:"live_store"`
@@ -45,6 +46,14 @@ type ServerConfig struct {
 	GRPCPort    int    `yaml:"grpc_listen_port"`
 	LogLevel    string `yaml:"log_level"`  // debug, info, warn, error
 	LogFormat   string `yaml:"log_format"` // logfmt, json
+}
+
+// MemoryConfig bounds the memory of the process, softly. The variable GOMEMLIMIT
+// wins over it.
+type MemoryConfig struct {
+	Limit int64   `yaml:"limit"`                // bytes; 0: see Auto
+	Auto  bool    `yaml:"automemlimit_enabled"` // a part of the control group's limit, where there is one
+	Ratio float64 `yaml:"automemlimit_ratio"`   // that part
 }
 
 // DistributorConfig is the way in.

@@ -41,6 +41,9 @@ const (
 // log (64 MiB) with its tenant.
 const maxMessageBytes = 63 << 20
 
+// leastMemory is what an idle process has, about.
+const leastMemory = 32 << 20
+
 // Default is a configuration that is right for a laptop: all in one process,
 // one copy of each span, data under dataDir, reachable from this machine only.
 // A cluster sets memberlist.join_members, and its distributors keep three
@@ -50,6 +53,7 @@ func Default(target, dataDir string) Config {
 	c.Target = target
 	c.Instance.ID, _ = os.Hostname()
 	c.Server = ServerConfig{HTTPPort: 3200, GRPCPort: 9095, LogLevel: "info", LogFormat: "logfmt"}
+	c.Memory = MemoryConfig{Auto: true, Ratio: 0.8}
 	c.Distributor = defaultDistributor()
 	c.Ingester.Recent = defaultRecent()
 	c.Ingester.Lifecycler = defaultLifecycler()
@@ -150,6 +154,8 @@ func (c *Config) Validate() error {
 	p.port("server.grpc_listen_port", c.Server.GRPCPort)
 	p.oneOf("server.log_level", c.Server.LogLevel, "debug", "info", "warn", "error")
 	p.oneOf("server.log_format", c.Server.LogFormat, "logfmt", "json")
+	p.check(c.Memory.Limit == 0 || c.Memory.Limit >= leastMemory, "memory.limit is %d; at least %d bytes, or 0", c.Memory.Limit, leastMemory)
+	p.check(c.Memory.Ratio > 0 && c.Memory.Ratio <= 1, "memory.automemlimit_ratio is %v; above 0, at most 1", c.Memory.Ratio)
 	p.oneOf("distributor.write_path", c.Distributor.WritePath, PathReplicated, PathPartitions)
 	p.oneOf("distributor.carrier", c.Distributor.Carrier, "direct")
 	p.check(c.Distributor.Receivers.MaxMessageBytes >= 1<<10 && c.Distributor.Receivers.MaxMessageBytes <= maxMessageBytes,

@@ -24,7 +24,8 @@ const (
 // gcPercent trades a little CPU for much memory: heads and merges keep their
 // buffers, so there is little garbage, and collecting it at half the live heap
 // costs nothing that can be measured while the peak falls by a fifth. GOGC
-// overrides it, GOMEMLIMIT works as always.
+// overrides it. Near the bound of memory (see MemoryConfig) the collector works
+// more, whatever this says.
 const gcPercent = 50
 
 // Version, Revision and BuildDate are set by the release build.
@@ -61,6 +62,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := newLogger(o.config.Server, stderr)
+	boundMemory(o.config.Memory, os.Getenv("GOMEMLIMIT"), os.DirFS("/"), log)
 	e, err := Open(o.config, log)
 	if err != nil {
 		fmt.Fprintf(stderr, "tempod: %v\n%s", err, hint(err))

@@ -101,6 +101,58 @@ func TestWrongIDsAreRejectedAlone(t *testing.T) {
 	}
 }
 
+// TestTracesOverALimit sends a tenant's traces to a process with limits: what fits
+// is kept, and the sender is told of the rest in the way of its protocol.
+func TestTracesOverALimit(t *testing.T) {
+	overrides := filepath.Join(t.TempDir(), "overrides.yaml")
+	if err := os.WriteFile(overrides, []byte("overrides: {single-tenant: {ingestion: {max_traces_per_user: 2}, global: {max_bytes_per_trace: 5000}}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := single(t, t.TempDir(), calm+"overrides: {per_tenant_override_config: "+overrides+"}\n")
+	n.launch()
+	n.ready()
+	serial := byte(0)
+	spans := func(id byte, name string) *otlp.Span {
+		serial++
+		now := uint64(time.Now().UnixNano())
+		return &otlp.Span{TraceId: bytes.Repeat([]byte{id}, 16), SpanId: bytes.Repeat([]byte{serial}, 8), Name: name, StartTimeUnixNano: now, EndTimeUnixNano: now + 5}
+	}
+	client := dialOTLP(t, n.addr("otlp-grpc"))
+	resp, err := client.Export(t.Context(), export(spans(1, "a"), spans(2, "b"), spans(3, "c"), spans(3, "d"), spans(2, strings.Repeat("x", 6000))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Trace 2 is too large with its second span, so that trace 3 finds a place.
+	if p := resp.GetPartialSuccess(); p.GetRejectedSpans() != 2 || !strings.Contains(p.GetErrorMessage(), "TRACE_TOO_LARGE: 2 spans of 1 traces such as 0202") {
+		t.Errorf("partial success = %v", p)
+	}
+	_, err = client.Export(t.Context(), export(spans(4, "e")))
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "LIVE_TRACES_EXCEEDED") || len(status.Convert(err).Details()) != 1 {
+		t.Errorf("a trace too many over gRPC: %v", err)
+	}
+	body, err := proto.Marshal(export(spans(5, "f")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, text := postOTLP(t, n, "application/x-protobuf", body); code != http.StatusTooManyRequests || !strings.Contains(text, "LIVE_TRACES_EXCEEDED") {
+		t.Errorf("a trace too many over HTTP: %d %q", code, text)
+	}
+	if _, err := client.Export(t.Context(), export(spans(1, "g"))); err != nil {
+		t.Errorf("a span of a live trace: %v", err)
+	}
+	_, metrics, err := n.get("/metrics")
+	for _, want := range []string{`tempo_discarded_spans_total{reason="trace_too_large",tenant="single-tenant"} 2`, `tempo_discarded_spans_total{reason="live_traces_exceeded",tenant="single-tenant"} 2`} {
+		if err != nil || !strings.Contains(metrics, want) {
+			t.Errorf("the metrics have no %s (%v)", want, err)
+		}
+	}
+	for id, want := range map[int]int{1: http.StatusOK, 2: http.StatusNotFound, 3: http.StatusOK, 4: http.StatusNotFound, 5: http.StatusNotFound} {
+		if code, body, err := n.get(fmt.Sprintf("/api/traces/%032s", strings.Repeat(fmt.Sprintf("%02d", id), 16))); err != nil || code != want {
+			t.Errorf("trace %d: %d %.100s, want %d (%v)", id, code, body, want, err)
+		}
+	}
+}
+
 // TestLargeExportArrivesWhole sends one trace that is nearly as large as an
 // export may be, and kills the process that has it.
 func TestLargeExportArrivesWhole(t *testing.T) {

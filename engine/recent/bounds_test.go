@@ -87,11 +87,22 @@ func TestIdleTenant(t *testing.T) {
 	}
 	now = now.Add(2 * time.Minute)
 	s.turn(t.Context())
-	if state.spare != nil || cap(state.head.trace) > 0 {
+	if state.spare != nil || cap(state.head.trace) > 0 || s.writer != nil {
 		t.Error("an idle tenant keeps its memory")
 	}
-	if err := s.Push(t.Context(), "a", newGen(2).otlp(40)); err != nil || state.head.rows == 0 {
-		t.Error("push after a rest:", err)
+	for range 2 {
+		if err := s.Push(t.Context(), "a", newGen(2).otlp(20)); err != nil || state.head.rows == 0 {
+			t.Error("push after a rest:", err)
+		}
+	}
+	s.turn(t.Context())
+	if err := s.Push(t.Context(), "a", newGen(3).otlp(5)); err != nil || state.spare == nil || s.writer == nil {
+		t.Fatal("a busy tenant has no spare head, or nothing was written", err)
+	}
+	now = now.Add(20 * time.Second)
+	s.turn(t.Context())
+	if state.spare != nil || state.head.rows == 0 || s.writer != nil {
+		t.Error("an idle tenant with spans keeps more memory than for them")
 	}
 }
 

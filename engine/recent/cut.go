@@ -56,18 +56,50 @@ func (s *Store) turn(ctx context.Context) {
 		}
 		t.relax(s.cfg.Now().UnixNano())
 	}
+	if err := s.restWriter(s.cfg.Now().UnixNano()); err != nil {
+		s.failed("rest", "", err)
+	}
 }
 
-// idle is how long a tenant sends nothing before the memory of its heads goes.
+// idle is how long nothing is done before the memory for it goes.
 const idle = int64(10 * time.Second)
 
-// relax frees the heads of a tenant that sends nothing.
+// relax frees what a tenant that sends nothing has only for its next spans.
 func (t *tenantState) relax(now int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.head.rows == 0 && len(t.sealing) == 0 && now-t.pushed > idle && (t.spare != nil || cap(t.head.trace) > 0) {
-		t.head, t.spare, t.snap, t.past = newHead(), nil, nil, memory{}
+	if now-t.pushed <= idle || len(t.sealing) > 0 {
+		return
 	}
+	t.spare = nil
+	if t.head.rows == 0 && cap(t.head.trace) > 0 {
+		t.head, t.snap, t.past = newHead(), nil, memory{}
+	}
+}
+
+// writing is the writer of blocks, which is made when it is needed. The caller
+// holds sealMu.
+func (s *Store) writing() (*block.Writer, error) {
+	s.wrote = s.cfg.Now().UnixNano()
+	if s.writer != nil {
+		return s.writer, nil
+	}
+	var err error
+	s.writer, err = block.NewWriter(block.WriterOptions{Level: s.cfg.Level})
+	return s.writer, err
+}
+
+// restWriter frees the writer and its buffers, which are as large as the largest
+// block, when no block was written for a while.
+func (s *Store) restWriter(now int64) error {
+	s.sealMu.Lock()
+	defer s.sealMu.Unlock()
+	if s.writer == nil || now-s.wrote <= idle {
+		return nil
+	}
+	err := s.writer.Close()
+	s.writer = nil
+	return err
 }
 
 func (s *Store) failed(step, tenantID string, err error) {
@@ -246,7 +278,11 @@ func (s *Store) seal(tenantID string, c *sealing) (*localBlock, error) {
 	if err := os.RemoveAll(tmp); err != nil {
 		return nil, fmt.Errorf("seal block: %w", err)
 	}
-	m, err := s.writer.Seal(tmp, c.cols, block.SealOptions{Tenant: tenantID, ID: c.id, Created: s.cfg.Now()})
+	w, err := s.writing()
+	if err != nil {
+		return nil, fmt.Errorf("seal block: %w", err)
+	}
+	m, err := w.Seal(tmp, c.cols, block.SealOptions{Tenant: tenantID, ID: c.id, Created: s.cfg.Now()})
 	if err != nil {
 		return nil, err
 	}

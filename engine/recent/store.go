@@ -134,8 +134,9 @@ type Store struct {
 
 	work chan struct{} // a head is full
 
-	sealMu  sync.Mutex // one seal at a time
-	writer  *block.Writer
+	sealMu  sync.Mutex    // one seal at a time
+	writer  *block.Writer // nil until it is needed
+	wrote   int64         // when it was used last, Unix ns
 	shipMu  sync.Mutex
 	shipNow chan struct{}
 }
@@ -190,9 +191,6 @@ func Open(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Store, erro
 		return nil, fmt.Errorf("open recent store: %w", err)
 	}
 	if s.bucket, err = local.Open(s.blocksDir()); err != nil {
-		return nil, fmt.Errorf("open recent store: %w", err)
-	}
-	if s.writer, err = block.NewWriter(block.WriterOptions{Level: cfg.Level}); err != nil {
 		return nil, fmt.Errorf("open recent store: %w", err)
 	}
 	if s.wal, err = wal.Open(filepath.Join(cfg.Dir, "wal"), cfg.WAL); err != nil {
@@ -426,5 +424,12 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.m.unregister()
-	return errors.Join(s.wal.Close(), s.writer.Close())
+	err := s.wal.Close()
+	s.sealMu.Lock()
+	defer s.sealMu.Unlock()
+	if s.writer != nil {
+		err = errors.Join(err, s.writer.Close())
+		s.writer = nil
+	}
+	return err
 }
