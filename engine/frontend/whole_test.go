@@ -259,6 +259,30 @@ func TestWholeTracesInPieces(t *testing.T) {
 	}
 }
 
+// TestAnEmptyKeeperHidesNothing: what a keeper lost or has not got yet is found
+// with those that have copies, also when it answers for the tokens.
+func TestAnEmptyKeeperHidesNothing(t *testing.T) {
+	for seed := range int64(5) {
+		s := scatter(t, rand.New(rand.NewSource(seed)), querytest.Random(seed, 40))
+		req := query.SearchRequest{Query: "{ } > { }", Limit: 10000}
+		want, err := query.Search(t.Context(), s.sources(), req)
+		if err != nil || len(want.Traces) == 0 {
+			t.Fatal(err)
+		}
+		s.heads[seed%keepers] = built(t, &query.MemoryBuilder{})
+		got, err := s.frontend().ask(t.Context(), peer.Question{Search: &req}, window{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(foundText(got.Search), "\n")
+		for line := range strings.SplitSeq(foundText(want), "\n") {
+			if !slices.Contains(lines, line) {
+				t.Errorf("seed %d: %s is not found", seed, line)
+			}
+		}
+	}
+}
+
 func seriesOf(t *testing.T, req query.MetricsRequest, r *query.MetricsResult) string {
 	t.Helper()
 	p, err := query.PrepareMetrics(req)
