@@ -3,6 +3,7 @@ package query
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 
 	"github.com/ringctl/ringctl/engine/trace"
@@ -23,6 +24,61 @@ func (f *fingerprint) add(id uint64, kind int64) {
 	f.hash += h ^ h>>31
 }
 
+// members reads which spans a piece has of some of its traces.
+type members struct {
+	s        scan
+	id, kind *Vector
+	within   Bitmap // the rows of the traces
+	list     []uint32
+	found    []spanIdentity
+}
+
+// members prepares the traces of a set of numbers.
+func (p *piece) members(ctx context.Context, traces iter.Seq[uint32]) (*members, error) {
+	m := &members{}
+	m.s.begin(ctx, p.seg, p.live)
+	if _, err := m.s.loadTraces(); err != nil {
+		return nil, err
+	}
+	asked := NewBitmap(len(m.s.traces.IDs))
+	for t := range traces {
+		asked.Set(t)
+	}
+	var err error
+	if m.within, err = m.s.rowsOf(asked); err != nil {
+		return nil, err
+	}
+	if m.id, err = m.s.intrinsic(KeySpanID, m.within); err != nil {
+		return nil, err
+	}
+	m.kind, err = m.s.intrinsic(KeyKind, m.within)
+	return m, err
+}
+
+// numbers is the numbers of split traces.
+func numbers(list []splitTrace) iter.Seq[uint32] {
+	return func(yield func(uint32) bool) {
+		for _, t := range list {
+			if !yield(t.number) {
+				return
+			}
+		}
+	}
+}
+
+// of lists the live spans of a trace by row, until it is called again.
+func (m *members) of(number uint32) ([]spanIdentity, error) {
+	if err := m.s.step(); err != nil {
+		return nil, err
+	}
+	m.list = m.s.traceRows(number, m.within, m.list[:0])
+	m.found = m.found[:0]
+	for _, row := range m.list {
+		m.found = append(m.found, spanIdentity{uint64(m.id.at(row)), m.kind.at(row), row})
+	}
+	return m.found, nil
+}
+
 // dropRepeated masks the spans that a segment has more than once, of the traces in only (nil = all).
 func (p *piece) dropRepeated(ctx context.Context, only map[trace.ID]struct{}) error {
 	if p.info.Unique || only != nil && len(only) == 0 {
@@ -33,44 +89,26 @@ func (p *piece) dropRepeated(ctx context.Context, only map[trace.ID]struct{}) er
 		return err
 	}
 	p.ensureLive()
-	var s scan
-	s.begin(ctx, p.seg, p.live)
-	if _, err := s.loadTraces(); err != nil {
-		return err
-	}
-	traces := NewBitmap(len(t.IDs))
-	for i, id := range t.IDs {
-		if _, ok := only[id]; ok || only == nil {
-			traces.Set(uint32(i))
+	asked := func(yield func(uint32) bool) {
+		for i, id := range t.IDs {
+			if _, ok := only[id]; (ok || only == nil) && !yield(uint32(i)) {
+				return
+			}
 		}
 	}
-	rows, err := s.rowsOf(traces)
+	m, err := p.members(ctx, asked)
 	if err != nil {
 		return err
 	}
-	id, err := s.intrinsic(KeySpanID, rows)
-	if err != nil {
-		return err
-	}
-	kind, err := s.intrinsic(KeyKind, rows)
-	if err != nil {
-		return err
-	}
-	var list []uint32
-	var seen []spanIdentity
-	for i, ok := traces.Next(0); ok; i, ok = traces.Next(i + 1) {
-		if err := s.step(); err != nil {
+	for i := range asked {
+		spans, err := m.of(i)
+		if err != nil {
 			return err
 		}
-		list = s.traceRows(i, rows, list[:0])
-		seen = seen[:0]
-		for _, row := range list {
-			seen = append(seen, spanIdentity{uint64(id.at(row)), kind.at(row), row})
-		}
-		slices.SortFunc(seen, spanIdentity.compare)
-		for k := 1; k < len(seen); k++ {
-			if seen[k].id == seen[k-1].id && seen[k].kind == seen[k-1].kind {
-				p.live.Unset(seen[k].row) // the first received counts
+		slices.SortFunc(spans, spanIdentity.compare)
+		for k := 1; k < len(spans); k++ {
+			if spans[k].id == spans[k-1].id && spans[k].kind == spans[k-1].kind {
+				p.live.Unset(spans[k].row) // the first received counts
 			}
 		}
 	}
@@ -114,44 +152,26 @@ func dropEqual(ctx context.Context, pieces []*piece, joint int) error {
 
 func (p *piece) dropEqual(ctx context.Context, kept [][]fingerprint) error {
 	p.ensureLive()
-	var s scan
-	s.begin(ctx, p.seg, p.live)
-	if _, err := s.loadTraces(); err != nil {
-		return err
-	}
-	traces := NewBitmap(len(s.traces.IDs))
-	for _, t := range p.split {
-		traces.Set(t.number)
-	}
-	rows, err := s.rowsOf(traces)
-	if err != nil {
-		return err
-	}
-	id, err := s.intrinsic(KeySpanID, rows)
-	if err != nil {
-		return err
-	}
-	kind, err := s.intrinsic(KeyKind, rows)
+	m, err := p.members(ctx, numbers(p.split))
 	if err != nil {
 		return err
 	}
 	left := p.split[:0]
-	var list []uint32
 	for _, t := range p.split {
-		if err := s.step(); err != nil {
+		spans, err := m.of(t.number)
+		if err != nil {
 			return err
 		}
-		list = s.traceRows(t.number, rows, list[:0])
 		var f fingerprint
-		for _, row := range list {
-			f.add(uint64(id.at(row)), kind.at(row))
+		for _, x := range spans {
+			f.add(x.id, x.kind)
 		}
 		if f.spans == 0 {
 			continue
 		}
 		if slices.Contains(kept[t.joint], f) {
-			for _, row := range list {
-				p.live.Unset(row)
+			for _, x := range spans {
+				p.live.Unset(x.row)
 			}
 			continue
 		}

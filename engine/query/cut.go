@@ -328,47 +328,29 @@ func dropCopies(ctx context.Context, pieces []*piece) error {
 		if len(p.split) == 0 {
 			continue
 		}
-		if err := dropSeen(ctx, p, p.split, seen); err != nil {
+		if err := p.dropSeen(ctx, seen); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// dropSeen takes the spans of the traces that are in seen from the piece and adds the others to seen.
-func dropSeen(ctx context.Context, p *piece, split []splitTrace, seen map[copyKey]struct{}) error {
+// dropSeen takes the spans of split traces that are in seen from the piece and adds the others to seen.
+func (p *piece) dropSeen(ctx context.Context, seen map[copyKey]struct{}) error {
 	p.ensureLive()
-	var s scan
-	s.begin(ctx, p.seg, p.live)
-	if _, err := s.loadTraces(); err != nil {
-		return err
-	}
-	traces := NewBitmap(len(s.traces.IDs))
-	for _, t := range split {
-		traces.Set(t.number)
-	}
-	rows, err := s.rowsOf(traces)
+	m, err := p.members(ctx, numbers(p.split))
 	if err != nil {
 		return err
 	}
-	id, err := s.intrinsic(KeySpanID, rows)
-	if err != nil {
-		return err
-	}
-	kind, err := s.intrinsic(KeyKind, rows)
-	if err != nil {
-		return err
-	}
-	var list []uint32
-	for _, t := range split {
-		if err := s.step(); err != nil {
+	for _, t := range p.split {
+		spans, err := m.of(t.number)
+		if err != nil {
 			return err
 		}
-		list = s.traceRows(t.number, rows, list[:0])
-		for _, row := range list {
-			k := copyKey{t.joint, uint64(id.at(row)), kind.at(row)}
+		for _, x := range spans {
+			k := copyKey{t.joint, x.id, x.kind}
 			if _, dup := seen[k]; dup {
-				p.live.Unset(row)
+				p.live.Unset(x.row)
 			}
 			seen[k] = struct{}{}
 		}

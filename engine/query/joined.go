@@ -78,44 +78,30 @@ func newJoined(ctx context.Context, parts []part) (*joined, error) {
 
 // unseen lists the live rows of the part, ascending, without the spans in seen, and adds them to it.
 func (x *part) unseen(ctx context.Context, seen map[copyKey]struct{}) ([]joinedRow, error) {
+	m, err := x.p.members(ctx, numbers(x.traces))
+	if err != nil {
+		return nil, err
+	}
+	start, err := m.s.intrinsic(KeyStart, m.within)
+	if err != nil {
+		return nil, err
+	}
 	var rows []joinedRow
-	var list []uint32
-	within := NewBitmap(x.p.info.Rows)
 	for _, t := range x.traces {
-		list = x.p.appendRows(t.number, list[:0])
-		for _, row := range list {
-			within.Set(row)
-			rows = append(rows, joinedRow{row: row, joint: t.joint})
-		}
-	}
-	slices.SortFunc(rows, func(a, b joinedRow) int { return int(a.row) - int(b.row) })
-	var s scan
-	s.begin(ctx, x.p.seg, within)
-	id, err := s.intrinsic(KeySpanID, within)
-	if err != nil {
-		return nil, err
-	}
-	kind, err := s.intrinsic(KeyKind, within)
-	if err != nil {
-		return nil, err
-	}
-	start, err := s.intrinsic(KeyStart, within)
-	if err != nil {
-		return nil, err
-	}
-	kept := rows[:0]
-	for _, r := range rows {
-		if err := s.step(); err != nil {
+		spans, err := m.of(t.number)
+		if err != nil {
 			return nil, err
 		}
-		k := copyKey{r.joint, uint64(id.at(r.row)), kind.at(r.row)}
-		if _, dup := seen[k]; !dup {
-			seen[k] = struct{}{}
-			r.start = start.at(r.row)
-			kept = append(kept, r)
+		for _, y := range spans {
+			k := copyKey{t.joint, y.id, y.kind}
+			if _, dup := seen[k]; !dup {
+				seen[k] = struct{}{}
+				rows = append(rows, joinedRow{y.row, t.joint, start.at(y.row)})
+			}
 		}
 	}
-	return kept, nil
+	slices.SortFunc(rows, func(a, b joinedRow) int { return cmp.Compare(a.row, b.row) })
+	return rows, nil
 }
 
 // know adds what is known of a part.
