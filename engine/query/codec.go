@@ -59,7 +59,8 @@ func (e *encoder) attrs(list []Attribute) {
 		v := &list[i].Value
 		e.b = append(e.b, byte(v.Kind))
 		e.int(v.Int)
-		e.text(string(v.Bytes))
+		e.count(len(v.Bytes))
+		e.fixed(v.Bytes)
 	}
 }
 
@@ -67,6 +68,13 @@ func (e *encoder) attrs(list []Attribute) {
 type decoder struct {
 	b   []byte
 	bad bool
+
+	names    interner
+	sets     arena[SpanSet]
+	spans    arena[SpanResult]
+	shown    arena[Attribute]
+	bytes    arena[byte]
+	services arena[ServiceStats]
 }
 
 func (d *decoder) fail() {
@@ -91,6 +99,16 @@ func (d *decoder) count() int {
 		return 0
 	}
 	return int(n)
+}
+
+// items is count for items of at least size bytes, for which memory may be made at once.
+func (d *decoder) items(size int) int {
+	n := d.count()
+	if n > len(d.b)/size {
+		d.fail()
+		return 0
+	}
+	return n
 }
 
 func (d *decoder) int() int64 {
@@ -129,6 +147,14 @@ func (d *decoder) text() string {
 	return string(d.fixed(n))
 }
 
+// name is a text that occurs often.
+func (d *decoder) name() string {
+	if d.names == nil {
+		d.names = interner{}
+	}
+	return d.names.of(d.fixed(d.count()))
+}
+
 func (d *decoder) texts() []string {
 	var list []string
 	for range d.count() {
@@ -144,15 +170,20 @@ func (d *decoder) stats(s *Stats) {
 }
 
 func (d *decoder) attrs() []Attribute {
-	var list []Attribute
-	for range d.count() {
-		a := Attribute{Key: d.text()}
+	n := d.items(minAttribute)
+	if n == 0 {
+		return nil
+	}
+	list := d.shown.take(n)
+	for i := range list {
+		a := &list[i]
+		a.Key = d.name()
 		a.Value.Kind = trace.ValueKind(d.fixed(1)[0])
 		a.Value.Int = d.int()
-		if s := d.text(); s != "" {
-			a.Value.Bytes = []byte(s)
+		if b := d.fixed(d.count()); len(b) > 0 {
+			a.Value.Bytes = d.bytes.take(len(b))
+			copy(a.Value.Bytes, b)
 		}
-		list = append(list, a)
 	}
 	return list
 }
@@ -215,6 +246,15 @@ func (e *encoder) trace(t *TraceResult) {
 	}
 }
 
+// The least bytes that parts of an answer take.
+const (
+	minTrace     = 16 + 7
+	minSet       = 3
+	minSpan      = 8 + 4
+	minAttribute = 4
+	minService   = 3
+)
+
 // UnmarshalBinary implements encoding.BinaryUnmarshaler. Memory is bounded by a small multiple of the input.
 func (r *SearchResult) UnmarshalBinary(b []byte) error {
 	d := decoder{b: b}
@@ -224,31 +264,49 @@ func (r *SearchResult) UnmarshalBinary(b []byte) error {
 	*r = SearchResult{}
 	d.stats(&r.Stats)
 	r.Partial = d.texts()
-	for range d.count() {
-		r.Traces = append(r.Traces, d.trace())
+	n := d.items(minTrace)
+	d.sets.expect(n)
+	d.spans.expect(n)
+	d.shown.expect(n)
+	d.services.expect(4 * n)
+	d.bytes.next = min(16*n, 16<<10)
+	if n > 0 {
+		r.Traces = make([]TraceResult, n)
+	}
+	for i := range r.Traces {
+		d.trace(&r.Traces[i])
 	}
 	return d.end()
 }
 
-func (d *decoder) trace() TraceResult {
-	var t TraceResult
+func (d *decoder) trace(t *TraceResult) {
 	copy(t.ID[:], d.fixed(len(t.ID)))
 	t.HasRoot = d.bool()
-	t.RootService, t.RootName = d.text(), d.text()
+	t.RootService, t.RootName = d.name(), d.name()
 	t.Start, t.End = d.int(), d.int()
-	for range d.count() {
-		s := SpanSet{Matched: int(d.uvarint()), Attrs: d.attrs()}
-		for range d.count() {
-			var sp SpanResult
-			copy(sp.ID[:], d.fixed(len(sp.ID)))
-			sp.Name, sp.Start, sp.Duration = d.text(), d.int(), d.int()
-			sp.Attrs = d.attrs()
-			s.Spans = append(s.Spans, sp)
-		}
-		t.Sets = append(t.Sets, s)
+	if n := d.items(minSet); n > 0 {
+		t.Sets = d.sets.take(n)
 	}
-	for range d.count() {
-		t.Services = append(t.Services, ServiceStats{Name: d.text(), Spans: int(d.uvarint()), Errors: int(d.uvarint())})
+	for i := range t.Sets {
+		d.set(&t.Sets[i])
 	}
-	return t
+	if n := d.items(minService); n > 0 {
+		t.Services = d.services.take(n)
+	}
+	for i := range t.Services {
+		t.Services[i] = ServiceStats{Name: d.name(), Spans: int(d.uvarint()), Errors: int(d.uvarint())}
+	}
+}
+
+func (d *decoder) set(s *SpanSet) {
+	s.Matched, s.Attrs = int(d.uvarint()), d.attrs()
+	if n := d.items(minSpan); n > 0 {
+		s.Spans = d.spans.take(n)
+	}
+	for i := range s.Spans {
+		sp := &s.Spans[i]
+		copy(sp.ID[:], d.fixed(len(sp.ID)))
+		sp.Name, sp.Start, sp.Duration = d.name(), d.int(), d.int()
+		sp.Attrs = d.attrs()
+	}
 }

@@ -61,3 +61,32 @@ func FuzzSearchResult(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkSearchResult(b *testing.B) {
+	r := &SearchResult{}
+	for i := range 8192 {
+		t := sampleResult().Traces[0]
+		t.ID[3], t.ID[4] = byte(i), byte(i>>8)
+		r.Traces = append(r.Traces, t)
+	}
+	wire, err := r.MarshalBinary()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("marshal", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := r.MarshalBinary(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("unmarshal", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := new(SearchResult).UnmarshalBinary(wire); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
