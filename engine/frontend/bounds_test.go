@@ -145,3 +145,42 @@ func TestOneTenantDoesNotTakeTheOthersMemory(t *testing.T) {
 		t.Errorf("the first: %d; held at the end: %d, %+v", code, mem.All.Used(), mem.Tenants.Use())
 	}
 }
+
+// TestHostileQuestionsAreRefused holds before anybody is asked.
+func TestHostileQuestionsAreRefused(t *testing.T) {
+	s := says(nil, nil)
+	s.answer = func(context.Context, string, *peer.Piece) (*peer.Answer, error) {
+		t.Error("it was asked")
+		return nil, status.Error(codes.Internal, "")
+	}
+	m := mux(s, Config{})
+	search, series := "/api/search?q=", "/api/metrics/query_range?q="
+	for _, tt := range []struct {
+		path string
+		code int
+		says string
+	}{
+		{search + strings.Repeat("(", 10_000), 400, "nested deeper than 100"},
+		{search + "{}" + strings.Repeat("%26%3E%3E{}", 1000), 400, "more than 128 spansets and functions"},
+		{search + "{}|select(.a" + strings.Repeat(",.a", 5000) + ")", 400, "select() lists more than 100"},
+		{search + "{}|count()" + strings.Repeat("%2Bcount()", 5000) + "%3E0", 400, "more than 128 spansets and functions"},
+		{search + `{name=~"(a{1000}){1000}"}`, 400, "invalid repeat count"},
+		{search + `{name=~"(abcdefg){1000}"}`, 400, "9002 instructions, at most 5000"},
+		{search + "{.a" + strings.Repeat(" %2B .a", 10_000) + "%3E1}", 400, "more than 256 parts"},
+		{search + `{name="` + strings.Repeat("x", 1_000_000) + `"}`, 400, "1000009 bytes, at most 131072"},
+		{search + "{}&limit=1000000000", 400, "from 1 to 100"},
+		{search + "{}&spss=1000000000", 400, "from 1 to 100"},
+		{series + "{}|rate()&since=1h&step=1ns", 422, "more than 10000 steps"},
+		{series + "{}|rate()&step=1e-12", 400, "want a positive number"},
+		{series + "{}|rate()&step=2562047h", 422, "longer than 70 years"},
+		{series + "{}|rate()&start=9223372036854775000&end=9223372036854775807", 422, "the end too far away"},
+		{series + "{}|rate()by(.a" + strings.Repeat(",.a", 1000) + ")", 400, "by() lists more than 100"},
+		{series + "{}|quantile_over_time(duration" + strings.Repeat(",.5", 1000) + ")", 400, "more than 100 quantiles"},
+		{series + "{}|compare({},1000000)", 400, "from 1 to 1000"},
+	} {
+		w := call(m, http.MethodGet, strings.ReplaceAll(tt.path, " ", "+"))
+		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.says) || w.Body.Len() > 2000 {
+			t.Errorf("%.60s…: %d %.300s", tt.path, w.Code, w.Body)
+		}
+	}
+}

@@ -43,6 +43,9 @@ func (v *values) count(key string, otherwise, low, high int) int {
 	return n
 }
 
+// lastSecond is in the year 2242, and still a valid number of nanoseconds.
+const lastSecond = 1 << 33
+
 // seconds reads start and end as Unix seconds: both or neither.
 func (v *values) seconds() window {
 	start, end := v.Get("start"), v.Get("end")
@@ -55,8 +58,7 @@ func (v *values) seconds() window {
 	}
 	s, err1 := strconv.ParseInt(start, 10, 64)
 	e, err2 := strconv.ParseInt(end, 10, 64)
-	const last = 1 << 33 // the year 2242, and still a valid number of nanoseconds
-	if err1 != nil || err2 != nil || s < 0 || e < 0 || s > last || e > last {
+	if err1 != nil || err2 != nil || s < 0 || e < 0 || s > lastSecond || e > lastSecond {
 		v.fail(bad("start=%q end=%q: want Unix seconds", start, end))
 		return window{}
 	}
@@ -73,13 +75,15 @@ func parseInstant(text string) (int64, error) {
 		if len(text) > 10 {
 			return n, nil
 		}
-		return n * int64(time.Second), nil
+		if n <= lastSecond {
+			return n * int64(time.Second), nil
+		}
 	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f < 1<<33 {
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 0 && f < lastSecond {
 		return int64(f * float64(time.Second)), nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
+	if err != nil || t.Unix() < 0 || t.Unix() > lastSecond {
 		return 0, fmt.Errorf("%q is no time: want Unix seconds, nanoseconds or RFC 3339", text)
 	}
 	return t.UnixNano(), nil
@@ -132,7 +136,7 @@ func (v *values) step() time.Duration {
 	if text == "" {
 		return 0
 	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && f > 0 && f < 1e9 {
+	if f, err := strconv.ParseFloat(text, 64); err == nil && f >= 1e-9 && f < 1e9 {
 		return time.Duration(f * float64(time.Second))
 	}
 	d, err := time.ParseDuration(text)

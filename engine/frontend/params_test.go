@@ -35,7 +35,8 @@ func TestOldSearchParametersMeanTraceQL(t *testing.T) {
 func TestWrongParametersAreNamed(t *testing.T) {
 	for _, query := range []string{
 		"q={}&tags=a=b", "tags=novalue", `tags=a="open`, "minDuration=soon",
-		"start=1", "start=2&end=1", "start=x&end=y", "limit=0", "limit=ten", "spss=1000", "step=-1", "since=eternity", "end=tomorrow",
+		"start=1", "start=2&end=1", "start=x&end=y", "limit=0", "limit=ten", "spss=1000", "step=-1", "step=1e-12", "since=eternity", "end=tomorrow",
+		"end=9999-12-31T00:00:00Z", "end=9300000000", "end=9999999999999999999", "limit=1000000000000000000000",
 	} {
 		v := read(query)
 		v.searchQuery()

@@ -2,12 +2,14 @@ package query_test
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/query/querytest"
 )
 
 func bounds(all, one int64, tenants map[string]int64) query.Bounds {
@@ -100,5 +102,28 @@ func TestBoundsHoldForManyAtOnce(t *testing.T) {
 	wg.Wait()
 	if over.Load() || b.All.Used() != 0 || len(b.Tenants.Use()) != 0 {
 		t.Errorf("over the bound: %v; at the end %d, %+v", over.Load(), b.All.Used(), b.Tenants.Use())
+	}
+}
+
+func TestIntervalsDoNotOverflow(t *testing.T) {
+	const last, hour = math.MaxInt64, int64(3600e9)
+	for _, r := range []query.MetricsRequest{
+		{Start: last - hour, End: last}, {Start: last - hour, End: last, Step: last}, {Start: 1, End: 2, Step: last},
+		{Start: last - 2, End: last - 1, Step: 1 << 61}, {Start: hour, End: 2 * hour, Step: 1<<61 + 1}, {Start: 0, End: last, Step: 1},
+	} {
+		r.Query = "{ } | quantile_over_time(duration, .5)"
+		var limit *query.LimitError
+		if _, err := query.PrepareMetrics(r); !errors.As(err, &limit) {
+			t.Errorf("%d to %d by %d: %v", r.Start, r.End, r.Step, err)
+		}
+	}
+	src := []query.Source{memory(t, storySpans(t)...)}
+	for _, r := range []query.MetricsRequest{
+		{Start: querytest.Epoch, End: querytest.Epoch + hour, Step: 1 << 61}, {Start: 0, End: 1 << 62, Step: 1 << 60},
+	} {
+		r.Query = "{ } | quantile_over_time(duration, .5)"
+		if res, err := query.Metrics(t.Context(), src, r); err != nil || len(res.Legs[0].Series) != 1 {
+			t.Errorf("%d to %d by %d: %v", r.Start, r.End, r.Step, err)
+		}
 	}
 }

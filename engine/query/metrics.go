@@ -32,6 +32,7 @@ const (
 	// maxSeries bounds the groups of one metrics function, maxCells their values: a value takes 8 to 16 bytes.
 	maxSeries = 100_000
 	maxCells  = 8 << 20
+	maxStep   = 1 << 61 // ns, so that no time overflows
 )
 
 // DefaultStep is the step for a range: about 240 of them, a multiple of a round time.
@@ -68,6 +69,9 @@ func newIntervals(req MetricsRequest) (intervals, error) {
 	}
 	if step == 0 {
 		step = DefaultStep(req.Start, req.End)
+	}
+	if step > maxStep || req.End > math.MaxInt64-2*step {
+		return intervals{}, &LimitError{"the step is longer than 70 years, or the end too far away"}
 	}
 	if (req.End-req.Start)/step > MaxIntervals {
 		return intervals{}, &LimitError{"more than 10000 steps; ask for a longer step or a shorter range"}
