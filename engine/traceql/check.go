@@ -3,6 +3,7 @@ package traceql
 import (
 	"fmt"
 	"regexp/syntax"
+	"strconv"
 )
 
 // Limits of metrics queries.
@@ -167,7 +168,7 @@ func (c *checker) aggregate(a *Aggregate) *Error {
 		return err
 	}
 	if !t.Numeric() && t != TypeAttr || isParent(a.Expr) {
-		return c.errorf(fieldPos(a.Expr), "", "%s() needs numbers, not %s", a.Func, t)
+		return c.errorf(fieldPos(a.Expr), suggestNumber, "%s() needs numbers, not %s", a.Func, t)
 	}
 	if err := c.parts(a.Expr); err != nil {
 		return err
@@ -208,7 +209,11 @@ func (c *checker) unary(u *Unary) (Type, *Error) {
 	case u.Op == OpSub && (t.Numeric() || t == TypeAttr):
 		return t, nil
 	}
-	return t, c.errorf(u.Pos, "", "%q cannot be applied to %s", u.Op, t)
+	s := "- needs a number"
+	if u.Op == OpNot {
+		s = "! needs a condition, like !(.a = 1)"
+	}
+	return t, c.errorf(u.Pos, s, "%q cannot be applied to %s", u.Op, t)
 }
 
 func (c *checker) binary(b *Binary) (Type, *Error) {
@@ -240,14 +245,36 @@ func (c *checker) binary(b *Binary) (Type, *Error) {
 
 func suggestMatch(b *Binary, l, r Type) string {
 	_, ok := b.Left.(*Attr)
-	if lit, isLit := b.Right.(*Lit); ok && isLit && r == TypeString && (l == TypeStatus || l == TypeKind) {
+	lit, isLit := b.Right.(*Lit)
+	if ok && isLit && r == TypeString && (l == TypeStatus || l == TypeKind) {
 		return "write the word without quotes: " + clip(lit.Value.Str)
 	}
-	if l == TypeDuration && r == TypeString {
+	lOrR := func(t Type) bool { return l == t || r == t }
+	switch {
+	case l == TypeDuration && r == TypeString:
 		return "durations have no quotes: 100ms"
+	case b.Op.Boolean():
+		return "both sides are conditions, like .a = 1"
+	case b.Op.Arithmetic():
+		return "arithmetic needs numbers"
+	case b.Op.Regex():
+		return "other values are compared with ="
+	case lOrR(TypeStatus):
+		return "a status is ok, error or unset"
+	case lOrR(TypeKind):
+		return "a kind is unspecified, internal, server, client, producer or consumer"
+	case ok && isLit && l == TypeString:
+		return "strings have quotes: " + strconv.Quote(clip(lit.Value.String()))
+	case ok && isLit && r == TypeString:
+		return "write it without quotes"
 	}
-	return ""
+	return "compare values of the same type"
 }
+
+const (
+	suggestNumber = "for example duration, or an attribute like .bytes"
+	suggestRegex  = `the syntax is RE2: .* is any text, \. a dot, \( a bracket`
+)
 
 // operands checks that the operator is defined for the types.
 func (c *checker) operands(b *Binary, l, r Type) *Error {
@@ -263,7 +290,11 @@ func (c *checker) operands(b *Binary, l, r Type) *Error {
 		ok = (l == TypeBool || l == TypeAttr) && (r == TypeBool || r == TypeAttr)
 	}
 	if !ok {
-		return c.errorf(b.Pos, "", "%q is not defined for %s and %s", b.Op, l, r)
+		s := "use = or !="
+		if b.Op.Arithmetic() {
+			s = "arithmetic needs numbers"
+		}
+		return c.errorf(b.Pos, s, "%q is not defined for %s and %s", b.Op, l, r)
 	}
 	return nil
 }
@@ -291,18 +322,18 @@ func (c *checker) regex(b *Binary, l, r Type) *Error {
 		return c.errorf(b.Pos, "for example "+b.Op.String()+` ".*error.*"`, "%q needs a string on its right", b.Op)
 	}
 	if l != TypeString && l != TypeAttr {
-		return c.errorf(b.Pos, "", "%q needs a string on its left, not %s", b.Op, l)
+		return c.errorf(b.Pos, "other values are compared with =", "%q needs a string on its left, not %s", b.Op, l)
 	}
 	if len(lit.Value.Str) > MaxRegexBytes {
 		return c.errorf(lit.Pos, "", "regular expression has %d bytes, at most %d are allowed", len(lit.Value.Str), MaxRegexBytes)
 	}
 	re, err := syntax.Parse(lit.Value.Str, syntax.Perl)
 	if err != nil {
-		return c.errorf(lit.Pos, "", "invalid regular expression: %v", err)
+		return c.errorf(lit.Pos, suggestRegex, "invalid regular expression: %v", err)
 	}
 	prog, err := syntax.Compile(re.Simplify())
 	if err != nil {
-		return c.errorf(lit.Pos, "", "invalid regular expression: %v", err)
+		return c.errorf(lit.Pos, suggestRegex, "invalid regular expression: %v", err)
 	}
 	if len(prog.Inst) > maxRegexInstructions {
 		return c.errorf(lit.Pos, "repeat less: {n,m} counts n to m times", "regular expression is too complex: %d instructions, at most %d are allowed", len(prog.Inst), maxRegexInstructions)
@@ -323,7 +354,7 @@ func (c *checker) existence(b *Binary) *Error {
 		x = b.Right
 	}
 	if isNil(x) {
-		return c.errorf(b.Pos, "", "nil is compared with nil")
+		return c.errorf(b.Pos, "compare an attribute with nil", "nil is compared with nil")
 	}
 	a, ok := x.(*Attr)
 	if !ok || b.Op == OpNe || a.Parent {
@@ -333,7 +364,7 @@ func (c *checker) existence(b *Binary) *Error {
 		return c.errorf(b.Pos, "every span has it", "%s is never nil", a.Intrinsic)
 	}
 	if a.Scope == ScopeResource && a.Name == "service.name" {
-		return c.errorf(b.Pos, "", "resource.service.name is never nil")
+		return c.errorf(b.Pos, "every resource has it", "resource.service.name is never nil")
 	}
 	return nil
 }
@@ -354,7 +385,7 @@ func (c *checker) metric(m MetricExpr) *Error {
 	case *MetricOp:
 		for _, x := range [...]MetricExpr{m.Left, m.Right} {
 			if hasCompare(x) {
-				return c.errorf(m.Pos, "", "compare() cannot be part of arithmetic")
+				return c.errorf(m.Pos, "ask for it alone", "compare() cannot be part of arithmetic")
 			}
 			if err := c.metric(x); err != nil {
 				return err
@@ -362,7 +393,7 @@ func (c *checker) metric(m MetricExpr) *Error {
 		}
 	case *MetricSecond:
 		if hasCompare(m.Expr) && m.Op.Comparison() {
-			return c.errorf(m.Pos, "", "the series of compare() cannot be filtered by value")
+			return c.errorf(m.Pos, "its second argument says how many values are shown", "the series of compare() cannot be filtered by value")
 		}
 		return c.metric(m.Expr)
 	}
@@ -391,7 +422,7 @@ func (c *checker) metricPipe(m *MetricPipe) *Error {
 			return err
 		}
 		if !t.Numeric() && t != TypeAttr || isParent(m.Attr) {
-			return c.errorf(m.Attr.Pos, "", "%s() needs numbers, not %s", m.Func, t)
+			return c.errorf(m.Attr.Pos, suggestNumber, "%s() needs numbers, not %s", m.Func, t)
 		}
 	}
 	limit := MaxGroupBy
@@ -399,7 +430,7 @@ func (c *checker) metricPipe(m *MetricPipe) *Error {
 		limit--
 	}
 	if len(m.By) > limit {
-		return c.errorf(m.By[limit].Pos, "", "%s() groups by at most %d attributes", m.Func, limit)
+		return c.errorf(m.By[limit].Pos, "leave some out, or ask twice", "%s() groups by at most %d attributes", m.Func, limit)
 	}
 	if m.Selection != nil {
 		if err := c.filter(m.Selection); err != nil {

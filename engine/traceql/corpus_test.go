@@ -45,6 +45,9 @@ func corpusFile(t *testing.T, name string) {
 			t.Errorf("%s\n%s", text, explain(err))
 		}
 		if err != nil {
+			if err.(*Error).Suggestion == "" {
+				t.Errorf("%s\n%s\nno suggestion", text, explain(err))
+			}
 			out = append(out, "! "+strings.ReplaceAll(err.Error(), "\n", `\n`))
 			continue
 		}

@@ -123,7 +123,10 @@ func (l *lexer) strange(c byte) *Error {
 	case '\'':
 		return l.errorf(l.pos, `strings are written "…" or with backticks`, "unexpected '")
 	}
-	return l.errorf(l.pos, "", "unexpected %q", string(rune(c)))
+	if c == '#' {
+		return l.errorf(l.pos, "a comment begins with //", "unexpected #")
+	}
+	return l.errorf(l.pos, "brackets are { } and ( )", "unexpected %q", string(rune(c)))
 }
 
 // skipSpace skips white space and comments: // to the end of the line, and /* … */.

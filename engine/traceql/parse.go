@@ -160,6 +160,8 @@ func (p *parser) trailing() *Error {
 		s = "write || for or"
 	case t.is("{"):
 		s = "combine spansets with &&, ||, >, >> or ~"
+	case t.kind == tokWord:
+		s = "stages stand after a |"
 	}
 	return p.errorf(t.pos, s, "unexpected %s", t.describe())
 }
@@ -207,7 +209,7 @@ func (p *parser) stages(pos int, at node) (node, *Error) {
 			at.pipe.Pipeline = pipe
 			return p.seconds(node{kind: nodeMetric, pos: at.pos, metric: at.pipe})
 		default:
-			return node{}, p.errorf(at.pos, "", "%s cannot be a stage of a pipeline", nodeNames[at.kind])
+			return node{}, p.errorf(at.pos, "compare an aggregate with it, like count() > 2", "%s cannot be a stage of a pipeline", nodeNames[at.kind])
 		}
 		if !p.tok.is("|") {
 			return node{kind: nodeSpanset, pos: pos, stage: pipe}, nil
@@ -258,7 +260,7 @@ func (p *parser) seconds(n node) (node, *Error) {
 				return n, err
 			}
 			if value.kind != nodeNumber {
-				return n, p.errorf(value.pos, "", "series are compared with a number, not with %s", nodeNames[value.kind])
+				return n, p.errorf(value.pos, "divide series: ({ } | rate()) / ({ } | rate()) > 2", "series are compared with a number, not with %s", nodeNames[value.kind])
 			}
 			n.metric = &MetricSecond{Pos: pos, Expr: n.metric, Op: op, Value: value.number}
 		default:
@@ -283,7 +285,7 @@ func (p *parser) topK() (*MetricSecond, *Error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	if err := p.expect("(", ""); err != nil {
+	if err := p.expect("(", "write "+s.Op.String()+"(5)"); err != nil {
 		return nil, err
 	}
 	n, err := p.integer(1, 1<<20)
@@ -291,35 +293,37 @@ func (p *parser) topK() (*MetricSecond, *Error) {
 		return nil, err
 	}
 	s.N = int(n)
-	return s, p.expect(")", "")
+	return s, p.expect(")", s.Op.String()+"() takes one number")
 }
 
 func (p *parser) integer(lo, hi int64) (int64, *Error) {
 	t := p.tok
 	if t.kind != tokLit || t.lit.Type != TypeInt || t.lit.Int < lo || t.lit.Int > hi {
-		return 0, p.errorf(t.pos, "", "expected a whole number from %d to %d, found %s", lo, hi, t.describe())
+		return 0, p.errorf(t.pos, "for example 5", "expected a whole number from %d to %d, found %s", lo, hi, t.describe())
 	}
 	return t.lit.Int, p.advance()
 }
+
+const suggestHint = "hints are written with (name = value)"
 
 func (p *parser) hints() ([]Hint, *Error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	if err := p.expect("(", "hints are written with (name = value)"); err != nil {
+	if err := p.expect("(", suggestHint); err != nil {
 		return nil, err
 	}
 	var hints []Hint
 	for {
 		if p.tok.kind != tokWord {
-			return nil, p.errorf(p.tok.pos, "", "expected the name of a hint, found %s", p.tok.describe())
+			return nil, p.errorf(p.tok.pos, suggestHint, "expected the name of a hint, found %s", p.tok.describe())
 		}
 		h := Hint{Name: p.tok.text}
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
 		if p.tok.kind != tokOp || p.tok.op != OpEq {
-			return nil, p.errorf(p.tok.pos, "", "expected = after the hint %s, found %s", clip(h.Name), p.tok.describe())
+			return nil, p.errorf(p.tok.pos, suggestHint, "expected = after the hint %s, found %s", clip(h.Name), p.tok.describe())
 		}
 		if err := p.advance(); err != nil {
 			return nil, err
@@ -330,12 +334,12 @@ func (p *parser) hints() ([]Hint, *Error) {
 		}
 		lit, ok := f.(*Lit)
 		if !ok {
-			return nil, p.errorf(p.tok.pos, "", "the value of the hint %s is not a literal", clip(h.Name))
+			return nil, p.errorf(p.tok.pos, suggestHint, "the value of the hint %s is not a literal", clip(h.Name))
 		}
 		h.Value = lit.Value
 		hints = append(hints, h)
 		if !p.tok.is(",") {
-			return hints, p.expect(")", "")
+			return hints, p.expect(")", suggestHint)
 		}
 		if err := p.advance(); err != nil {
 			return nil, err

@@ -85,10 +85,10 @@ func (p *parser) primary() (Field, *Error) {
 			if err != nil {
 				return nil, err
 			}
-			return x, p.expect(")", "")
+			return x, p.expect(")", "a bracket is not closed")
 		}
 	}
-	return nil, p.errorf(t.pos, "", "unexpected %s, expected a value or an attribute", t.describe())
+	return nil, p.errorf(t.pos, `values are 5, 100ms, "text" and true, attributes .a, span.a and resource.a`, "unexpected %s, expected a value or an attribute", t.describe())
 }
 
 // keyword is the literal or intrinsic that a bare word stands for, or nil.

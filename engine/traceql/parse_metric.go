@@ -6,7 +6,7 @@ func (p *parser) metricFunc(f MetricFunc) (*MetricPipe, *Error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	if err := p.expect("(", ""); err != nil {
+	if err := p.expect("(", "write "+f.String()+"(…)"); err != nil {
 		return nil, err
 	}
 	if err := p.metricArgs(m); err != nil {
@@ -16,7 +16,7 @@ func (p *parser) metricFunc(f MetricFunc) (*MetricPipe, *Error) {
 		return m, nil
 	}
 	if f == Compare {
-		return nil, p.errorf(p.tok.pos, "", "compare() cannot be grouped")
+		return nil, p.errorf(p.tok.pos, "it looks at every attribute anyway", "compare() cannot be grouped")
 	}
 	if err := p.advance(); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (p *parser) metricArgs(m *MetricPipe) *Error {
 			}
 		}
 	}
-	return p.expect(")", "")
+	return p.expect(")", m.Func.String()+"() takes an attribute alone")
 }
 
 func (p *parser) quantile(m *MetricPipe) *Error {
@@ -56,7 +56,7 @@ func (p *parser) quantile(m *MetricPipe) *Error {
 	}
 	t := p.tok
 	if t.kind != tokLit || t.lit.Type != TypeInt && t.lit.Type != TypeFloat || t.lit.AsFloat() < 0 || t.lit.AsFloat() > 1 {
-		return p.errorf(t.pos, "", "expected a quantile from 0 to 1, found %s", t.describe())
+		return p.errorf(t.pos, "the 99th percentile is .99", "expected a quantile from 0 to 1, found %s", t.describe())
 	}
 	if m.Args = append(m.Args, t.lit.AsFloat()); len(m.Args) > MaxListed {
 		return p.errorf(t.pos, "", "more than %d quantiles", MaxListed)
@@ -99,9 +99,9 @@ func (p *parser) compareArgs(m *MetricPipe) *Error {
 	case n == 2:
 		return p.errorf(p.tok.pos, "give both in Unix nanoseconds", "compare() needs start and end together")
 	case n == 3 && args[1] >= args[2]:
-		return p.errorf(p.tok.pos, "", "compare() needs a start before its end")
+		return p.errorf(p.tok.pos, "give the earlier time first, in Unix nanoseconds", "compare() needs a start before its end")
 	case n > 0:
 		m.TopN, m.Start, m.End = int(args[0]), args[1], args[2]
 	}
-	return p.expect(")", "")
+	return p.expect(")", "compare({…}, top, start, end)")
 }

@@ -55,7 +55,21 @@ func (p *parser) combine(l node, op Op, pos int, r node) (node, *Error) {
 	case l.kind == nodeCompared || r.kind == nodeCompared:
 		return node{}, p.errorf(pos, "filter in one pipeline per side: ({…} | count() > 1) "+op.String()+" ({…})", "%q cannot combine a scalar filter with %s", op, nodeNames[other(l, r).kind])
 	}
-	return node{}, p.errorf(pos, "", "%q cannot combine %s and %s", op, nodeNames[l.kind], nodeNames[r.kind])
+	return node{}, p.errorf(pos, suggestCombine(l, op, r), "%q cannot combine %s and %s", op, nodeNames[l.kind], nodeNames[r.kind])
+}
+
+// suggestCombine says how two things are combined that an operator cannot combine as they are.
+func suggestCombine(l node, op Op, r node) string {
+	is := func(k nodeKind) bool { return l.kind == k || r.kind == k }
+	switch {
+	case is(nodeFunc), is(nodeMetric) && (is(nodeSpanset) || is(nodeScalar)):
+		return "put each metrics query into parentheses: ({ } | rate()) / ({ } | rate())"
+	case is(nodeMetric):
+		return "series know + - * /"
+	case is(nodeScalar):
+		return "compare the scalar first: ({ } | count() > 1) " + op.String() + " { }"
+	}
+	return "numbers stand in comparisons, like count() > 2"
 }
 
 func other(l, r node) node {
@@ -86,13 +100,13 @@ func (p *parser) fold(l node, op Op, pos int, r node) (node, *Error) {
 		return node{}, p.errorf(pos, "compare an aggregate, like count() > 3", "two numbers are compared with each other")
 	}
 	if op < OpAdd || op > OpDiv {
-		return node{}, p.errorf(pos, "", "%q cannot combine numbers here", op)
+		return node{}, p.errorf(pos, "numbers know + - * / here", "%q cannot combine numbers here", op)
 	}
 	if a.Type == TypeDuration || b.Type == TypeDuration {
 		return node{}, p.errorf(pos, "write the resulting duration", "there is no arithmetic on duration literals here")
 	}
 	if op == OpDiv && b.AsFloat() == 0 {
-		return node{}, p.errorf(pos, "", "division by zero")
+		return node{}, p.errorf(pos, "nothing can be divided by 0", "division by zero")
 	}
 	v := Static{Type: TypeFloat}
 	if a.Type == TypeInt && b.Type == TypeInt {
@@ -133,7 +147,7 @@ func (p *parser) operand() (node, *Error) {
 	case t.kind == tokWord:
 		return p.call()
 	}
-	s := ""
+	s := "for example { .a = 1 } or count() > 2"
 	if t.kind == tokAttr || t.kind == tokIntrinsic || t.kind == tokLit {
 		s = "conditions on spans go into braces: { " + clip(t.text) + " … }"
 	}
@@ -171,7 +185,7 @@ func (p *parser) parenthesis() (node, *Error) {
 	if err != nil {
 		return node{}, err
 	}
-	if err := p.expect(")", ""); err != nil {
+	if err := p.expect(")", "a bracket is not closed"); err != nil {
 		return node{}, err
 	}
 	n.pos, n.paren = pos, true
@@ -194,8 +208,14 @@ func (p *parser) filter() (*Filter, *Error) {
 }
 
 func (p *parser) closeFilter() *Error {
-	s := ""
+	s := "combine conditions with && or ||"
 	switch t := p.tok; {
+	case t.kind == tokWord && (t.text == "in" || t.text == "IN"):
+		s = `write .a = 1 || .a = 2, or .a =~ "x|y"`
+	case t.is(")"):
+		s = "there is no opening bracket for it"
+	case t.is("|"):
+		s = "write || for or; a pipeline goes on after the }"
 	case t.kind == tokWord && (t.text == "and" || t.text == "AND"):
 		s = "write && for and"
 	case t.kind == tokWord && (t.text == "or" || t.text == "OR"):
@@ -269,7 +289,7 @@ func (p *parser) group() (*Group, *Error) {
 	if g.Expr, err = p.field(0); err != nil {
 		return nil, err
 	}
-	return g, p.expect(")", "")
+	return g, p.expect(")", "by() takes one expression; one after the other: by(.a) | by(.b)")
 }
 
 func (p *parser) selectStage() (*Select, *Error) {
@@ -297,7 +317,7 @@ func (p *parser) attrs(after string) ([]*Attr, *Error) {
 			return nil, p.errorf(a.Pos, "", "%s() lists more than %d attributes", after, MaxListed)
 		}
 		if !p.tok.is(",") {
-			return attrs, p.expect(")", "")
+			return attrs, p.expect(")", "give attributes, separated by commas")
 		}
 		if err := p.advance(); err != nil {
 			return nil, err
@@ -313,7 +333,7 @@ func (p *parser) attr() (*Attr, *Error) {
 	}
 	a, ok := f.(*Attr)
 	if !ok {
-		return nil, p.errorf(p.tok.pos, "", "expected an attribute, not an expression")
+		return nil, p.errorf(p.tok.pos, "give an attribute alone, like duration or .bytes", "expected an attribute, not an expression")
 	}
 	return a, nil
 }
@@ -323,7 +343,7 @@ func (p *parser) aggregate(f AggregateFunc) (*Aggregate, *Error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	if err := p.expect("(", ""); err != nil {
+	if err := p.expect("(", "write "+f.String()+"(…)"); err != nil {
 		return nil, err
 	}
 	if f == Count {
@@ -333,5 +353,5 @@ func (p *parser) aggregate(f AggregateFunc) (*Aggregate, *Error) {
 	if a.Expr, err = p.field(0); err != nil {
 		return nil, err
 	}
-	return a, p.expect(")", "")
+	return a, p.expect(")", f.String()+"() takes one expression")
 }
