@@ -60,8 +60,7 @@ func split(blocks []Block, after int64) (young []string, old []Block) {
 }
 
 // piecesPerQuerier is more than one, so that a slow piece does not leave the
-// other queriers idle; blocksPerPiece keeps small questions in one piece, where
-// traces that lie in several blocks are seen whole.
+// other queriers idle; blocksPerPiece keeps small questions in one piece.
 const (
 	piecesPerQuerier = 2
 	blocksPerPiece   = 8
