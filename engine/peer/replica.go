@@ -12,20 +12,21 @@ import (
 // those that one of the two missed: the larger count stands, and the spans shown
 // are the union.
 func mergeReplica(r, o *query.SearchResult, req *query.SearchRequest) {
-	had := make(map[trace.ID]query.TraceResult, len(r.Traces))
-	for _, t := range r.Traces {
-		had[t.ID] = query.TraceResult{Sets: slices.Clone(t.Sets), Services: slices.Clone(t.Services)}
-	}
-	other := make(map[trace.ID]*query.TraceResult, len(o.Traces))
+	other := make(map[trace.ID]bool, len(o.Traces))
 	for i := range o.Traces {
-		other[o.Traces[i].ID] = &o.Traces[i]
+		other[o.Traces[i].ID] = true
+	}
+	had := map[trace.ID]query.TraceResult{}
+	for i := range r.Traces {
+		if t := &r.Traces[i]; other[t.ID] {
+			had[t.ID] = query.TraceResult{Sets: slices.Clone(t.Sets), Services: slices.Clone(t.Services)}
+		}
 	}
 	r.Merge(o, req.Limit, req.SpansPerSet)
 	for i := range r.Traces {
 		t := &r.Traces[i]
 		a, both := had[t.ID]
-		b := other[t.ID]
-		if !both || b == nil {
+		if !both {
 			continue
 		}
 		for s := range t.Sets {
