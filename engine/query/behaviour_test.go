@@ -287,12 +287,14 @@ func TestExemplars(t *testing.T) {
 			t.Errorf("layout %d: %q", seed, got)
 		}
 	}
-	a, err := answer(t, []query.Source{memory(t, querytest.Random(1, 60)...)}, query.MetricsRequest{Query: "{ } | rate()", Exemplars: 7, Start: querytest.Epoch, End: querytest.Epoch + 4000e9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(a.Series[0].Exemplars); n != 7 {
-		t.Errorf("%d exemplars of 7", n)
+	for hint, want := range map[string]int{"": 7, " with (exemplars = 9)": 9, " with (exemplars = false)": 0, " with (exemplars = true)": query.MaxExemplars, " with (exemplars = 1000)": query.MaxExemplars} {
+		a, err := answer(t, []query.Source{memory(t, querytest.Random(1, 60)...)}, query.MetricsRequest{Query: "{ } | rate()" + hint, Exemplars: 7, Start: querytest.Epoch, End: querytest.Epoch + 4000e9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(a.Series[0].Exemplars); n != want {
+			t.Errorf("%s: %d exemplars, want %d", hint, n, want)
+		}
 	}
 }
 

@@ -152,12 +152,7 @@ func (c *cutting) takeYoung(ctx context.Context, pieces []*piece, own Bitmap) er
 		if err != nil {
 			return err
 		}
-		kept := NewBitmap(len(t.IDs))
-		for i, id := range t.IDs {
-			if inRanges(c.young, trace.Token(c.tenant, id)) {
-				kept.Set(uint32(i))
-			}
-		}
+		kept := c.withTokens(t)
 		for _, x := range p.split {
 			switch {
 			case kept.Has(x.number):
@@ -169,6 +164,25 @@ func (c *cutting) takeYoung(ctx context.Context, pieces []*piece, own Bitmap) er
 		p.keep(kept)
 	}
 	return nil
+}
+
+// withTokens is the traces with the tokens of young pieces, of the candidates if these are known.
+func (c *cutting) withTokens(t *Traces) Bitmap {
+	kept := NewBitmap(len(t.IDs))
+	if c.only == nil {
+		for i, id := range t.IDs {
+			if inRanges(c.young, trace.Token(c.tenant, id)) {
+				kept.Set(uint32(i))
+			}
+		}
+		return kept
+	}
+	for id := range c.only {
+		if i, ok := slices.BinarySearchFunc(t.IDs, id, compareIDs); ok && inRanges(c.young, trace.Token(c.tenant, id)) {
+			kept.Set(uint32(i))
+		}
+	}
+	return kept
 }
 
 // keep leaves only some traces, by their number in the piece.

@@ -74,3 +74,93 @@ func TestLooksAtWholeTraces(t *testing.T) {
 		}
 	}
 }
+
+// byToken deals the spans of a trace to the head of its token and to blocks.
+type byToken struct {
+	r             *rand.Rand
+	heads, blocks [2]*query.MemoryBuilder
+}
+
+func (d *byToken) each(f func(*query.MemoryBuilder) error) error {
+	for _, b := range []*query.MemoryBuilder{d.heads[0], d.heads[1], d.blocks[0], d.blocks[1]} {
+		if err := f(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *byToken) Resource(g *trace.Group) error {
+	return d.each(func(b *query.MemoryBuilder) error { return b.Resource(g) })
+}
+
+func (d *byToken) Scope(g *trace.Group) error {
+	return d.each(func(b *query.MemoryBuilder) error { return b.Scope(g) })
+}
+
+func (d *byToken) Span(raw []byte) error {
+	var s trace.Span
+	if err := trace.DecodeSpan(raw, &s); err != nil {
+		return err
+	}
+	if d.r.Intn(3) > 0 {
+		return d.blocks[d.r.Intn(2)].Span(raw)
+	}
+	return d.heads[trace.Token("t", s.TraceID)>>31].Span(raw)
+}
+
+// TestYoungBlocksOfTwoKeepers: each of two keepers answers about what it holds and about the rest of its tokens.
+func TestYoungBlocksOfTwoKeepers(t *testing.T) {
+	hits := 0
+	for seed := range int64(12) {
+		r := rand.New(rand.NewSource(seed))
+		otlp := querytest.Random(seed, 40)
+		d := &byToken{r, [2]*query.MemoryBuilder{{}, {}}, [2]*query.MemoryBuilder{{}, {}}}
+		for _, m := range otlp {
+			if err := trace.Walk(m, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var heads, blocks [2]query.Source
+		for i := range 2 {
+			heads[i], blocks[i] = buildAll(t, d.heads[i]), buildAll(t, d.blocks[i])
+		}
+		for range 30 {
+			text := querytest.RandomQuery(r)
+			if !query.LooksAtWholeTraces(text) {
+				continue
+			}
+			req := query.SearchRequest{Query: text, Limit: 1000, Tenant: "t"}
+			rare := r.Intn(2) == 0
+			all, err := searchUnits([]query.Source{heads[0], heads[1], blocks[0], blocks[1]}, req, rare)
+			if err != nil {
+				continue // not supported
+			}
+			sum := &query.SearchResult{}
+			for i := range 2 {
+				req.Young = []query.TokenRange{{First: uint32(i) << 31, Last: uint32(i)<<31 + 1<<31 - 1}}
+				part, err := searchUnits([]query.Source{heads[i], query.WithSide(blocks[0], query.SideYoung), query.WithSide(blocks[1], query.SideYoung)}, req, rare)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum.Merge(part, 1000, 0)
+			}
+			if got, want := canonical(sum), canonical(all); got != want {
+				t.Fatalf("seed %d, rare %v: %s\nwant\n%s\ngot\n%s", seed, rare, text, want, got)
+			}
+			hits += len(all.Traces)
+		}
+	}
+	if hits < 1000 {
+		t.Errorf("only %d traces found", hits)
+	}
+}
+
+func buildAll(t *testing.T, b *query.MemoryBuilder) query.Source {
+	t.Helper()
+	m, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
