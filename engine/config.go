@@ -206,7 +206,8 @@ type StorageConfig struct {
 		WAL struct {
 			Path string `yaml:"path"`
 		} `yaml:"wal"`
-		Poll time.Duration `yaml:"blocklist_poll"`
+		Poll       time.Duration `yaml:"blocklist_poll"`
+		CacheBytes int64         `yaml:"cache_bytes"` // what blocks decode, kept; 0: an eighth of the memory
 	} `yaml:"trace"`
 }
 

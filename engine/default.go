@@ -155,6 +155,7 @@ func (c *Config) Validate() error {
 	p.oneOf("server.log_level", c.Server.LogLevel, "debug", "info", "warn", "error")
 	p.oneOf("server.log_format", c.Server.LogFormat, "logfmt", "json")
 	p.check(c.Memory.Limit == 0 || c.Memory.Limit >= leastMemory, "memory.limit is %d; at least %d bytes, or 0", c.Memory.Limit, leastMemory)
+	p.check(c.Storage.Trace.CacheBytes >= 0, "storage.trace.cache_bytes is %d; 0 for an eighth of the memory, or more", c.Storage.Trace.CacheBytes)
 	p.check(c.Memory.Ratio > 0 && c.Memory.Ratio <= 1, "memory.automemlimit_ratio is %v; above 0, at most 1", c.Memory.Ratio)
 	p.oneOf("distributor.write_path", c.Distributor.WritePath, PathReplicated, PathPartitions)
 	p.oneOf("distributor.carrier", c.Distributor.Carrier, "direct")

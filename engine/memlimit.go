@@ -81,3 +81,43 @@ func strictest(root fs.FS, mount, group, file string) int64 {
 		}
 	}
 }
+
+// The cache of what blocks decode takes an eighth of the memory unless the
+// configuration says otherwise, and something between these.
+const (
+	leastCache = 64 << 20
+	usualCache = 256 << 20 // where nobody tells how much memory there is
+	mostCache  = 4 << 30
+)
+
+// cacheBytes is the size of that cache: as configured, or by the soft limit of
+// the process (math.MaxInt64 for none), or by the memory of the machine.
+func cacheBytes(configured, softLimit int64, root fs.FS) int64 {
+	if configured > 0 {
+		return configured
+	}
+	memory := softLimit
+	if memory == math.MaxInt64 {
+		memory = machineMemory(root)
+	}
+	if memory == 0 {
+		return usualCache
+	}
+	return min(max(memory/8, leastCache), mostCache)
+}
+
+// machineMemory is the memory of the machine; 0 when the system does not tell it
+// this way.
+func machineMemory(root fs.FS) int64 {
+	info, err := fs.ReadFile(root, "proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(info)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "MemTotal: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	return 0
+}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"testing"
 	"testing/fstest"
 )
@@ -56,6 +57,31 @@ func TestMemoryLimit(t *testing.T) {
 		limit, from := memoryLimit(tt.c, tt.env, tt.root)
 		if limit != tt.limit || limit > 0 && from != tt.from {
 			t.Errorf("%s: %d from %q, want %d from %q", tt.name, limit, from, tt.limit, tt.from)
+		}
+	}
+}
+
+func TestCacheBytes(t *testing.T) {
+	machine := func(kib string) fstest.MapFS {
+		return files("proc/meminfo", "MemTotal:       "+kib+" kB\nMemFree: 1 kB\n")
+	}
+	for _, tt := range []struct {
+		name       string
+		configured int64
+		soft       int64
+		root       fstest.MapFS
+		want       int64
+	}{
+		{"an eighth of the machine", 0, math.MaxInt64, machine("16777216"), 2 << 30},
+		{"an eighth of the limit", 0, 1 << 30, machine("16777216"), 128 << 20},
+		{"small machine", 0, math.MaxInt64, machine("262144"), 64 << 20},
+		{"large machine", 0, math.MaxInt64, machine("268435456"), 4 << 30},
+		{"another system", 0, math.MaxInt64, files(), 256 << 20},
+		{"nonsense", 0, math.MaxInt64, machine("many"), 256 << 20},
+		{"configured", 10 << 20, 1 << 30, machine("16777216"), 10 << 20},
+	} {
+		if got := cacheBytes(tt.configured, tt.soft, tt.root); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -102,7 +103,10 @@ func (e *Engine) openStorage() (err error) {
 	if e.bucket, err = openBucket(e.cfg.Storage); err != nil {
 		return err
 	}
-	if e.catalog, err = catalog.Open(e.bucket, catalog.Config{Poll: e.cfg.Storage.Trace.Poll, FewReads: e.cfg.Storage.Trace.Backend != "local"}, e.log, e.reg); err != nil {
+	cfg := e.cfg.Storage.Trace
+	cache := cacheBytes(cfg.CacheBytes, debug.SetMemoryLimit(-1), os.DirFS("/"))
+	e.catalog, err = catalog.Open(e.bucket, catalog.Config{Poll: cfg.Poll, CacheBytes: cache, FewReads: cfg.Backend != "local"}, e.log, e.reg)
+	if err != nil {
 		return err
 	}
 	e.parts = append(e.parts, part{"catalog", e.catalog.Run})
