@@ -297,16 +297,20 @@ func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near
 			from = ch.Start // one read for dictionary and pages
 		}
 	}
-	sc.buf = sized(sc.buf, int(to-from))
-	if err := near.readAt(ctx, s.b, sc.buf, from); err != nil {
-		return s.b.fault(s.part(n), err)
+	buf := near.view(from, to)
+	if buf == nil {
+		sc.buf = sized(sc.buf, int(to-from))
+		buf = sc.buf
+		if err := s.b.readAt(ctx, DataName, buf, from); err != nil {
+			return s.b.fault(s.part(n), err)
+		}
 	}
 	if ch.HasDict() {
 		switch {
 		case d != nil:
 			r.dict, _ = d.(*query.Dict)
 		case from == ch.Start:
-			r.dict, err = s.decodeDict(n, sc.buf)
+			r.dict, err = s.decodeDict(n, buf)
 		default:
 			r.dict, err = s.readDict(ctx, n, near)
 		}
@@ -321,10 +325,10 @@ func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near
 	err = s.decode(sc, &r, n, l.pages, within, func(i int) (*pq.Body, error) {
 		p := &l.pages[i]
 		if keep == nil {
-			return sc.dec.Lend(ch, *p, sc.buf[p.At-from:])
+			return sc.dec.Lend(ch, *p, buf[p.At-from:])
 		}
 		var err error
-		keep[i], err = sc.dec.Body(ch, *p, sc.buf[p.At-from:])
+		keep[i], err = sc.dec.Body(ch, *p, buf[p.At-from:])
 		return &keep[i], err
 	}, use)
 	if err == nil && keep != nil {

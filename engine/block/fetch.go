@@ -73,15 +73,25 @@ type region struct {
 	buf []byte
 }
 
+// view is the bytes from at to end if they are in memory, else nil. They are
+// read-only.
+func (r *regions) view(at, end int64) []byte {
+	if r == nil {
+		return nil
+	}
+	for i := range r.list {
+		if g := &r.list[i]; at >= g.at && end <= g.end {
+			return g.buf[at-g.at : end-g.at]
+		}
+	}
+	return nil
+}
+
 // readAt fills p from memory when it is there, else from the bucket.
 func (r *regions) readAt(ctx context.Context, b *Block, p []byte, off int64) error {
-	if r != nil {
-		for i := range r.list {
-			if g := &r.list[i]; off >= g.at && off+int64(len(p)) <= g.end {
-				copy(p, g.buf[off-g.at:])
-				return nil
-			}
-		}
+	if v := r.view(off, off+int64(len(p))); v != nil {
+		copy(p, v)
+		return nil
 	}
 	return b.readAt(ctx, DataName, p, off)
 }
