@@ -53,7 +53,14 @@ func comparedAttrs(info *Info) []*traceql.Attr {
 	return out
 }
 
-func (c *comparing) run(s *scan, v intervals, rows Bitmap, out *MetricsLeg) error {
+// counting says what the spans of a unit add to which step.
+type counting struct {
+	steps  []int32 // by row
+	n      int
+	weight func(row uint32) float64
+}
+
+func (c *comparing) run(s *scan, v intervals, rows Bitmap, weighted bool, out *MetricsLeg) error {
 	start, err := s.intrinsic(KeyStart, rows)
 	if err != nil {
 		return err
@@ -76,11 +83,20 @@ func (c *comparing) run(s *scan, v intervals, rows Bitmap, out *MetricsLeg) erro
 	if err != nil {
 		return err
 	}
+	count := counting{steps, v.n, func(uint32) float64 { return 1 }}
+	if weighted {
+		switch weight, err := s.weights(inside); {
+		case err != nil:
+			return err
+		case weight != nil:
+			count.weight = weight
+		}
+	}
+	mark := s.used // what is read from here on is let go after each attribute
 	attrs := comparedAttrs(s.info)
 	keep := min(maxCompared, max(c.top, maxCells/(2*v.n*len(attrs)+1)))
 	for _, a := range attrs {
-		mark := s.used
-		if err := c.attribute(s, a, inside, selected, steps, v.n, keep, out); err != nil {
+		if err := c.attribute(s, a, inside, selected, count, keep, out); err != nil {
 			return err
 		}
 		s.used = mark
@@ -89,7 +105,8 @@ func (c *comparing) run(s *scan, v intervals, rows Bitmap, out *MetricsLeg) erro
 }
 
 // attribute counts the values of one attribute.
-func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, steps []int32, n, keep int, out *MetricsLeg) error {
+func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, in counting, keep int, out *MetricsLeg) error {
+	n := in.n
 	col, err := s.labelColumn(a, rows)
 	if err != nil {
 		return err
@@ -131,9 +148,10 @@ func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, s
 				continue
 			}
 			any = true
-			total.Counts[steps[row]]++
+			weight := in.weight(row)
+			total.Counts[in.steps[row]] += weight
 			if k, ok := place[value]; ok {
-				series[k].Counts[steps[row]]++
+				series[k].Counts[in.steps[row]] += weight
 			}
 		}
 		if !any {

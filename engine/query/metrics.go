@@ -291,7 +291,7 @@ func (p *MetricsPlan) runLeg(s *scan, l *leg, out *MetricsLeg) error {
 		return err
 	}
 	if l.cmp != nil {
-		return l.cmp.run(s, p.v, st.rows, out)
+		return l.cmp.run(s, p.v, st.rows, p.weighted, out)
 	}
 	c := &collector{s: s, p: p, l: l, out: out, rows: st.rows}
 	return c.run()
