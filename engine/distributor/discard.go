@@ -68,6 +68,28 @@ func (of discarded) explain(why peer.Reason, tenantID string, l tenant.Limits) s
 	return fmt.Sprintf("%s: %s of tenant %s", why, what, tenantID)
 }
 
+// spanCounter counts the spans of an export without a look into them.
+type spanCounter int
+
+// Resource implements trace.Visitor.
+func (*spanCounter) Resource(*trace.Group) error { return nil }
+
+// Scope implements trace.Visitor.
+func (*spanCounter) Scope(*trace.Group) error { return nil }
+
+// Span implements trace.Visitor.
+func (c *spanCounter) Span([]byte) error {
+	*c++
+	return nil
+}
+
+// countSpans is the number of spans of an export, up to where it stops being one.
+func countSpans(otlp []byte) int {
+	var c spanCounter
+	_ = trace.Walk(otlp, &c) // refused whatever it is
+	return int(c)
+}
+
 // jitter keeps senders that are delayed from coming back all at once.
 const jitter = 0.1
 

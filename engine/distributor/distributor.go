@@ -122,7 +122,7 @@ func (d *Distributor) Push(ctx context.Context, tenantID string, otlp []byte) (O
 	received := d.deps.Now()
 	limits := d.deps.Limits(tenantID)
 	d.metrics.bytes.WithLabelValues(tenantID).Add(float64(len(otlp)))
-	if err := d.admit(tenantID, limits, len(otlp)); err != nil {
+	if err := d.admit(tenantID, limits, otlp); err != nil {
 		return Outcome{}, err
 	}
 	defer d.inflight.release(int64(len(otlp)))
@@ -138,7 +138,11 @@ func (d *Distributor) Push(ctx context.Context, tenantID string, otlp []byte) (O
 	out := Outcome{Accepted: b.Spans(), Rejected: b.Rejected()}
 	if out.Rejected > 0 {
 		out.Message = rejectMessage(b)
-		d.metrics.discarded.WithLabelValues(tenantID, "invalid_id").Add(float64(out.Rejected))
+		for _, r := range []trace.Reason{trace.BadTraceID, trace.BadSpanID, trace.BadParentID, trace.TooManyAttributes} {
+			if n := b.RejectedFor(r); n > 0 {
+				d.metrics.discarded.WithLabelValues(tenantID, r.String()).Add(float64(n))
+			}
+		}
 	}
 	if out.Accepted == 0 {
 		return out, nil
@@ -188,9 +192,11 @@ func rejectMessage(b *trace.Batch) string {
 }
 
 // admit applies the limits that need only the size of an export.
-func (d *Distributor) admit(tenantID string, l tenant.Limits, size int) error {
+func (d *Distributor) admit(tenantID string, l tenant.Limits, otlp []byte) error {
+	size := len(otlp)
 	if err := d.rate.take(d.deps.Now(), tenantID, l, size, max(1, d.deps.Peers())); err != nil {
 		d.metrics.refused.WithLabelValues(tenantID, "rate_limited").Inc()
+		d.metrics.discarded.WithLabelValues(tenantID, "rate_limited").Add(float64(countSpans(otlp)))
 		if errors.Is(err, errNeverFits) {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}

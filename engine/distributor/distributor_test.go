@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -243,6 +244,7 @@ func TestLimits(t *testing.T) {
 		deps.Limits, deps.Now = func(string) tenant.Limits { return limits }, func() time.Time { return now }
 	})
 	small, _ := exportOf(rand.New(rand.NewPCG(1, 1)), 2, 10) // about a kilobyte
+	many, _ := exportOf(rand.New(rand.NewPCG(1, 1)), 2, 30)
 	for _, tt := range []struct {
 		name  string
 		after time.Duration
@@ -260,6 +262,12 @@ func TestLimits(t *testing.T) {
 		if _, err := d.Push(t.Context(), "t", tt.otlp); status.Code(err) != tt.code {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.code)
 		}
+	}
+	if _, err := d.Push(t.Context(), "t", many); status.Code(err) != codes.ResourceExhausted && status.Code(err) != codes.InvalidArgument {
+		t.Error(err)
+	}
+	if n := testutil.ToFloat64(d.metrics.discarded.WithLabelValues("t", "rate_limited")); n != 60 {
+		t.Errorf("%v spans are counted as rate_limited", n)
 	}
 }
 

@@ -90,7 +90,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	m := metrics{
 		spans:        counter("tempo_distributor_spans_received_total", "Spans of exports that are valid.", "tenant"),
 		bytes:        counter("tempo_distributor_bytes_received_total", "Bytes of exports before any check.", "tenant"),
-		discarded:    counter("tempo_discarded_spans_total", "Spans rejected for good.", "tenant", "reason"),
+		discarded:    counter("tempo_discarded_spans_total", "Spans that were not kept.", "tenant", "reason"),
 		refused:      counter("tempo_distributor_refused_exports_total", "Exports refused for now.", "tenant", "reason"),
 		truncated:    counter("tempo_distributor_attributes_truncated_total", "Attribute keys and values that were cut.", "tenant", "scope"),
 		pushFailures: counter("tempo_distributor_push_failures_total", "Pushes that a keeper did not store.", "keeper"),

@@ -5,6 +5,8 @@
 // leaves the file behind, and the next process takes it without anyone's help.
 // The file names the process that has it, for people; only the lock counts.
 //
+// On a file system without locks the folder is not kept: it works as before.
+//
 // The file is never removed: who opened it before the removal and who made it
 // anew would both have a lock.
 package folderlock

@@ -21,10 +21,10 @@ func lockFile(path string) (*os.File, error) {
 			break
 		}
 	}
-	if err == nil {
+	switch {
+	case err == nil, errors.Is(err, errors.ErrUnsupported), errors.Is(err, syscall.ENOLCK): // no locks here
 		return f, nil
-	}
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	case errors.Is(err, syscall.EWOULDBLOCK):
 		err = ErrHeld
 	}
 	return nil, errors.Join(err, f.Close())

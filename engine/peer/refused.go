@@ -74,7 +74,7 @@ func Refused(err error) map[trace.ID]Reason {
 		}
 		for _, v := range q.GetViolations() {
 			ids, err := hex.DecodeString(v.GetDescription())
-			if err != nil || len(ids)%len(trace.ID{}) != 0 || len(ids) > MaxRefused*len(trace.ID{}) {
+			if err != nil || v.GetSubject() == "" || len(ids)%len(trace.ID{}) != 0 || len(out)+len(ids)/len(trace.ID{}) > MaxRefused {
 				return nil // not understood: the push failed
 			}
 			for ; len(ids) > 0; ids = ids[len(trace.ID{}):] {

@@ -49,17 +49,39 @@ func TestRefusedTracesTravel(t *testing.T) {
 }
 
 func TestOtherErrorsRefuseNoTraces(t *testing.T) {
-	quota := func(text string) error {
-		st, err := status.New(codes.ResourceExhausted, "x").WithDetails(&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{Subject: "s", Description: text}}})
+	reasoned := func(reason, text string) error {
+		st, err := status.New(codes.ResourceExhausted, "x").WithDetails(&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{Subject: reason, Description: text}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return st.Err()
 	}
+	quota := func(text string) error { return reasoned("s", text) }
 	for name, err := range map[string]error{"none": nil, "plain": errors.New("x"), "status": status.Error(codes.ResourceExhausted, "full"),
-		"not hex": quota("zz"), "cut": quota("0102"), "empty": quota(""), "long": quota(strings.Repeat("00", 16*(MaxRefused+1)))} {
+		"not hex": quota("zz"), "cut": quota("0102"), "empty": quota(""), "no reason": reasoned("", strings.Repeat("01", 16)), "long": quota(strings.Repeat("00", 16*(MaxRefused+1)))} {
 		if got := Refused(err); got != nil {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+}
+
+// What another node says was refused is bounded, and ids are whole.
+func FuzzRefused(f *testing.F) {
+	f.Add("trace_too_large", strings.Repeat("01", 16))
+	f.Add("", "zz")
+	f.Add("x", strings.Repeat("00", 16*(MaxRefused+1)))
+	f.Fuzz(func(t *testing.T, reason, ids string) {
+		st, err := status.New(codes.ResourceExhausted, "x").WithDetails(&errdetails.QuotaFailure{Violations: []*errdetails.QuotaFailure_Violation{{Subject: reason, Description: ids}}})
+		if err != nil {
+			return // not text
+		}
+		if got := Refused(st.Err()); len(got) > MaxRefused || len(got)*32 > len(ids) {
+			t.Fatalf("%d traces of %d bytes", len(got), len(ids))
+		}
+		for _, why := range Refused(st.Err()) {
+			if why == "" {
+				t.Fatal("a trace is refused for nothing")
+			}
+		}
+	})
 }

@@ -196,7 +196,7 @@ func TestLimitsStory(t *testing.T) {
 // no trace grows over its bytes while it lives, no more traces live than may, and
 // nothing is refused that would have fit.
 func TestLimitsLaw(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		dice := rand.New(rand.NewPCG(seed, 5))
 		w := &limited{t: t, dir: t.TempDir(), disk: waltest.New(), now: time.Unix(1_700_000_000, 0), limits: Limits{Traces: 1 + dice.IntN(8), TraceBytes: int64(500 + dice.IntN(3000))}}
 		w.open()
