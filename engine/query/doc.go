@@ -10,7 +10,8 @@
 //
 // A span that several segments have, because it was replicated or sent twice, counts once: traces that are copies as a
 // whole are masked in all segments but one, traces whose parts differ are seen through a segment joined from several
-// (cut.go, copies.go, rare.go, joined.go).
+// (cut.go, copies.go, rare.go, joined.go). When several places share a question that [LooksAtWholeTraces], each looks at
+// its share of the trace ids ([DivideIDs]), or at its side of a border between sources ([Side]; border.go).
 //
 // Inside a unit a filter becomes a [Bitmap] of rows. A predicate on a dictionary-coded column is evaluated once per
 // dictionary entry; when no entry matches, no data page is read. What needs the tree of a trace uses the nested-set
