@@ -114,7 +114,7 @@ func (s *scan) bitmapOf(n int) Bitmap {
 
 // step is called in loops that work on single rows; it notices the end of the context.
 func (s *scan) step() error {
-	if s.steps++; s.steps&1023 != 0 {
+	if s.steps++; s.steps&255 != 0 {
 		return nil
 	}
 	return s.ctx.Err()
