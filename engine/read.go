@@ -280,9 +280,17 @@ func (e *Engine) openQuerier() error {
 	}
 	e.take()
 	rk := &recentKeepers{rings: keepers, own: e.keepers, self: e.rings.addr, limits: e.limits.limits, path: e.cfg.Distributor.WritePath, lookback: e.cfg.LiveStore.Recent.KeepBlocks}
-	e.querier = querier.New(querier.Config{Threads: queryThreads(), Concurrent: e.cfg.Querier.MaxConcurrent, AskTimeout: e.cfg.Querier.AskTimeout},
+	e.querier = querier.New(querier.Config{Threads: queryThreads(), Concurrent: e.cfg.Querier.MaxConcurrent, PerTenant: e.cfg.piecesPerTenant(), AskTimeout: e.cfg.Querier.AskTimeout},
 		rk, blocks{e.catalog}, e.peers, e.log)
 	return nil
+}
+
+// piecesPerTenant leaves a quarter of a querier's places to other tenants.
+func (c *Config) piecesPerTenant() int {
+	if !c.MultiTenant {
+		return c.Querier.MaxConcurrent
+	}
+	return max(1, c.Querier.MaxConcurrent*3/4)
 }
 
 func (e *Engine) answerer() peer.Answerer {

@@ -69,6 +69,7 @@ type Asker interface {
 type Config struct {
 	Threads    int           // goroutines that evaluate one piece
 	Concurrent int           // pieces answered at once; more wait
+	PerTenant  int           // of those, pieces of one tenant; 0 = all
 	AskTimeout time.Duration // for one keeper
 }
 
@@ -79,22 +80,20 @@ type Querier struct {
 	blocks  Blocks
 	asker   Asker
 	log     *slog.Logger
-	slots   chan struct{}
+	turns   *turns
 }
 
 // New makes a querier.
 func New(cfg Config, keepers Keepers, blocks Blocks, asker Asker, log *slog.Logger) *Querier {
-	return &Querier{cfg: cfg, keepers: keepers, blocks: blocks, asker: asker, log: log, slots: make(chan struct{}, max(1, cfg.Concurrent))}
+	return &Querier{cfg: cfg, keepers: keepers, blocks: blocks, asker: asker, log: log, turns: newTurns(cfg.Concurrent, cfg.PerTenant)}
 }
 
 // Answer answers a piece. What could not be asked is named in the answer.
 func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, error) {
-	select {
-	case q.slots <- struct{}{}:
-		defer func() { <-q.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := q.turns.take(ctx, p.Tenant); err != nil {
+		return nil, err
 	}
+	defer q.turns.put(p.Tenant)
 	g := &gathering{ctx: ctx, q: &p.Question}
 	var wg sync.WaitGroup
 	var local []query.Source
