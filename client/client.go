@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -25,8 +24,10 @@ const (
 	defaultPoll    = 5 * time.Second
 	// hedge is how long a seed may be silent before the next one is asked too.
 	hedge = time.Second
-	// parallelPulls bounds how many members are asked at once: a pull makes the member encode its whole state.
+	// parallelPulls bounds how many members are asked at once: a pull makes the member encode its whole state. Together
+	// the states that are read at once have at most pullBytes, unless a single one is larger.
 	parallelPulls = 16
+	pullBytes     = 8 << 20
 )
 
 // Config says where a cluster is and what is known about it. The zero value asks [DefaultSeed].
@@ -63,10 +64,11 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
-// Client asks and changes the rings of one cluster. It keeps no connection and no state between calls, and is
-// safe for concurrent use.
+// Client asks and changes the rings of one cluster. It keeps no connection and nothing that it was told between calls,
+// and is safe for concurrent use.
 type Client struct {
-	cfg Config
+	cfg    Config
+	memory memory
 }
 
 // New checks the configuration and returns a client. Nothing is dialed.
@@ -129,11 +131,12 @@ func (c *Client) snapshotLike(ctx context.Context, before *Snapshot) (*Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	view, err := c.firstView(ctx, seeds)
+	first, err := c.firstView(ctx, seeds)
 	if err != nil {
 		return nil, err
 	}
-	return c.build(view, Observe, before), nil
+	defer c.memory.give(first.memory)
+	return c.build(first.view, Observe, before), nil
 }
 
 // build judges a view as of the moment at which it arrived: others may take much longer to answer.
@@ -143,14 +146,25 @@ func (c *Client) build(v *gossip.View, mode Mode, before *Snapshot) *Snapshot {
 	return Build(v, o)
 }
 
+// pulled is the answer of one member. The values of the view lie in the memory, which may be given back when they are not
+// needed any more.
+type pulled struct {
+	addr   string
+	view   *gossip.View
+	memory []byte
+	err    error
+}
+
 // pull reads the view of one member, dated by the configured clock.
-func (c *Client) pull(ctx context.Context, addr string, timeout time.Duration) (*gossip.View, error) {
-	v, err := c.dialer(timeout).Pull(ctx, addr)
-	if err != nil {
-		return nil, err
+func (c *Client) pull(ctx context.Context, addr string, timeout time.Duration) pulled {
+	p := pulled{addr: addr}
+	p.view, p.memory, p.err = c.dialer(timeout).PullInto(ctx, addr, c.memory.take())
+	if p.err != nil {
+		c.memory.give(p.memory)
+		return pulled{addr: addr, err: p.err}
 	}
-	v.At = c.cfg.Now()
-	return v, nil
+	p.view.At = c.cfg.Now()
+	return p
 }
 
 // SnapshotFrom asks one particular member, by its gossip name or address.
@@ -172,11 +186,12 @@ func (c *Client) SnapshotFromLike(ctx context.Context, name string, before *Snap
 		}
 		addr = m.Addr
 	}
-	view, err := c.pull(ctx, addr, c.cfg.Timeout)
-	if err != nil {
-		return nil, noView(err)
+	p := c.pull(ctx, addr, c.cfg.Timeout)
+	if p.err != nil {
+		return nil, noView(p.err)
 	}
-	return c.build(view, Observe, before), nil
+	defer c.memory.give(p.memory)
+	return c.build(p.view, Observe, before), nil
 }
 
 func member(s *Snapshot, name string) (*Member, bool) {
@@ -217,14 +232,8 @@ func (c *Client) seeds(ctx context.Context) ([]string, error) {
 	return out, nil
 }
 
-type pulled struct {
-	addr string
-	view *gossip.View
-	err  error
-}
-
 // firstView hedges over the addresses and returns the first answer.
-func (c *Client) firstView(ctx context.Context, addrs []string) (*gossip.View, error) {
+func (c *Client) firstView(ctx context.Context, addrs []string) (pulled, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan pulled, len(addrs))
@@ -236,8 +245,7 @@ func (c *Client) firstView(ctx context.Context, addrs []string) (*gossip.View, e
 		addr := addrs[next]
 		next++
 		wg.Go(func() {
-			v, err := c.pull(ctx, addr, c.cfg.Timeout)
-			answers <- pulled{addr, v, err}
+			answers <- c.pull(ctx, addr, c.cfg.Timeout)
 		})
 	}
 	start()
@@ -248,11 +256,11 @@ func (c *Client) firstView(ctx context.Context, addrs []string) (*gossip.View, e
 		select {
 		case a := <-answers:
 			if a.err == nil {
-				return a.view, nil
+				return a, nil
 			}
 			errs = append(errs, a.err)
 			if len(errs) == len(addrs) {
-				return nil, noView(errors.Join(errs...))
+				return pulled{}, noView(errors.Join(errs...))
 			}
 			if next < len(addrs) {
 				start()
@@ -264,183 +272,4 @@ func (c *Client) firstView(ctx context.Context, addrs []string) (*gossip.View, e
 			}
 		}
 	}
-}
-
-// Unreached is the error of [Client.Views] when model.Some members gave no view. The views of the others are good.
-type Unreached struct {
-	// Members maps the name (or address) of a member to the reason.
-	Members map[string]error
-}
-
-// Error names how many members and one of them.
-func (u *Unreached) Error() string {
-	names := u.Names()
-	return fmt.Sprintf("no view from %s: %s: %v", model.Plural(len(names), "member"), names[0], u.Members[names[0]])
-}
-
-// Names are the members without a view, sorted.
-func (u *Unreached) Names() []string {
-	names := make([]string, 0, len(u.Members))
-	for n := range u.Members {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Views asks every member that the first seed holds for alive, and the other seeds. The snapshots are sorted
-// by the name of the member. When model.Some members do not answer, the views of the others are returned together
-// with an *[Unreached]; when none does, the error has [CodeNoView].
-func (c *Client) Views(ctx context.Context) ([]*Snapshot, error) { return c.ViewsLike(ctx, nil) }
-
-// ViewsLike is [Client.Views] for those who hold an earlier snapshot of the cluster, see [Options.Before].
-func (c *Client) ViewsLike(ctx context.Context, before *Snapshot) ([]*Snapshot, error) {
-	if len(c.cfg.HTTP) > 0 {
-		return c.httpViews(ctx)
-	}
-	views, failed, err := c.pullAll(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*Snapshot, len(views))
-	// Each view is built on its own; they are many when clusters are large.
-	var wg sync.WaitGroup
-	limit := make(chan struct{}, 4)
-	for i, v := range views {
-		wg.Go(func() {
-			limit <- struct{}{}
-			out[i] = c.build(v, Observe, before)
-			<-limit
-		})
-	}
-	wg.Wait()
-	slices.SortFunc(out, func(a, b *Snapshot) int { return strings.Compare(a.From, b.From) })
-	if len(failed) > 0 {
-		return out, &Unreached{Members: failed}
-	}
-	return out, nil
-}
-
-// pullAll asks the seeds for the members, then all members, and returns their views.
-func (c *Client) pullAll(ctx context.Context) ([]*gossip.View, map[string]error, error) {
-	return c.pullSome(ctx, func(addrs []string) []string { return addrs })
-}
-
-// pullSome asks the seeds for the members, then the chosen ones of them.
-func (c *Client) pullSome(ctx context.Context, choose func([]string) []string) ([]*gossip.View, map[string]error, error) {
-	seeds, err := c.seeds(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	first, err := c.firstView(ctx, seeds)
-	if err != nil {
-		return nil, nil, err
-	}
-	asked := &census{names: map[string]string{}}
-	got, failed := c.pullMembers(ctx, choose(asked.take(first)), first)
-	// A seed that is no member in the first view is a member behind a tunnel, or of another island: with several seeds,
-	// or when members cannot be reached at their own address, it is asked too, and so are the members it knows.
-	for _, s := range seeds {
-		if asked.known(s) || len(failed) == 0 && len(seeds) == 1 && len(got) > 0 {
-			continue
-		}
-		v := first
-		if s != first.From {
-			if v, err = c.pull(ctx, s, c.cfg.Timeout); err != nil {
-				failed[s] = err
-				continue
-			}
-		}
-		asked.names[s] = s
-		got = append(got, v)
-		more, lost := c.pullMembers(ctx, choose(asked.take(v)), v)
-		got = append(got, more...)
-		maps.Copy(failed, lost)
-	}
-	named := map[string]error{}
-	for addr, err := range failed {
-		if !asked.restarted(addr, got) {
-			named[or(asked.names[addr], addr)] = err
-		}
-	}
-	if len(got) == 0 {
-		return nil, nil, noView(&Unreached{Members: named})
-	}
-	return got, named, nil
-}
-
-// census is the members that were asked already: names by address.
-type census struct{ names map[string]string }
-
-func (c *census) known(addr string) bool { return c.names[addr] != "" }
-
-// restarted tells whether a member that gave no view gave one under the name that it has since it was started again. Others
-// go on listing the old name until they miss it.
-func (c *census) restarted(addr string, got []*gossip.View) bool {
-	name := c.names[addr]
-	if model.Stem(name) == name {
-		return false
-	}
-	return slices.ContainsFunc(got, func(v *gossip.View) bool {
-		other := c.names[v.From]
-		return other != name && model.Stem(other) == model.Stem(name)
-	})
-}
-
-// take returns the addresses of living members that are new here, and notes them.
-func (c *census) take(v *gossip.View) []string {
-	var out []string
-	for _, n := range v.Nodes {
-		if (n.State == gossip.NodeAlive || n.State == gossip.NodeSuspect) && !model.IsGuest(n.Name) && !c.known(n.Addr) {
-			c.names[n.Addr] = n.Name
-			out = append(out, n.Addr)
-		}
-	}
-	return out
-}
-
-// pullMembers asks all addresses, a few at a time. When the first ones all model.Fail it stops: the addresses are
-// then out of reach from here, and each attempt would cost a timeout.
-func (c *Client) pullMembers(ctx context.Context, addrs []string, first *gossip.View) ([]*gossip.View, map[string]error) {
-	var (
-		mu     sync.Mutex
-		wg     sync.WaitGroup
-		views  []*gossip.View
-		failed = map[string]error{}
-		limit  = make(chan struct{}, parallelPulls)
-	)
-	hopeless := func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(views) == 0 && len(failed) >= 2*parallelPulls
-	}
-	for _, addr := range addrs {
-		if addr == first.From {
-			mu.Lock()
-			views = append(views, first)
-			mu.Unlock()
-			continue
-		}
-		limit <- struct{}{}
-		if hopeless() || ctx.Err() != nil {
-			mu.Lock()
-			failed[addr] = errors.New("not tried: no other member could be reached at its own address")
-			mu.Unlock()
-			<-limit
-			continue
-		}
-		wg.Go(func() {
-			defer func() { <-limit }()
-			v, err := c.pull(ctx, addr, min(c.cfg.Timeout, 5*time.Second))
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				failed[addr] = err
-				return
-			}
-			views = append(views, v)
-		})
-	}
-	wg.Wait()
-	return views, failed
 }

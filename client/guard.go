@@ -69,16 +69,14 @@ type guard struct {
 // look asks the members once, those that could not be read for the plan too, and sends the removal where it is missing. A
 // look that gets no answer changes nothing: the next one is near.
 func (g *guard) look(ctx context.Context) {
-	pulled, _, err := g.client.pullSample(ctx, maxVerify)
+	views, _, err := g.client.sample(ctx, maxVerify, func(v *gossip.View, _ *Snapshot) *Snapshot {
+		s := model.Decode(v, g.client.options(Observe))
+		s.From = nameOf(v)
+		return s
+	})
 	if err != nil {
 		return
 	}
-	views := make([]*Snapshot, len(pulled))
-	for i, v := range pulled {
-		views[i] = model.Decode(v, g.client.options(Observe))
-		views[i].From = nameOf(v)
-	}
-	slices.SortFunc(views, func(a, b *Snapshot) int { return strings.Compare(a.From, b.From) })
 	g.holders = map[string][]string{}
 	clean := map[string]bool{}
 	for _, v := range views {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ringctl/ringctl/client/model"
@@ -31,18 +30,17 @@ func (c *Client) read(ctx context.Context) (*readings, error) {
 		return nil, model.Fail(CodeRefused, "change a ring", "use --seeds with a gossip address",
 			"changes go through gossip, where every member can be written to and read back")
 	}
-	views, failed, err := c.pullSample(ctx, maxVerify)
+	views, failed, err := c.sample(ctx, maxVerify, func(v *gossip.View, first *Snapshot) *Snapshot {
+		return c.build(v, Observe, first)
+	})
 	if err != nil {
 		return nil, err
 	}
-	r := &readings{failed: failed}
+	r := &readings{views: views, failed: failed}
 	newest := int64(0)
-	for _, v := range views {
-		s := c.build(v, Observe, nil)
-		r.views = append(r.views, s)
+	for _, s := range views {
 		newest = max(newest, s.NewestHeartbeat())
 	}
-	slices.SortFunc(r.views, func(a, b *Snapshot) int { return strings.Compare(a.From, b.From) })
 	for _, s := range r.views {
 		r.targets = append(r.targets, target{s.From, s.Addr})
 	}
@@ -212,9 +210,9 @@ func (r *readings) common(c *Client) []Check {
 	return out
 }
 
-// pullSample is pullAll with at most limit members, evenly chosen.
-func (c *Client) pullSample(ctx context.Context, limit int) ([]*gossip.View, map[string]error, error) {
-	return c.pullSome(ctx, func(addrs []string) []string {
+// sample is a survey of at most limit members, evenly chosen.
+func (c *Client) sample(ctx context.Context, limit int, build func(v *gossip.View, first *Snapshot) *Snapshot) ([]*Snapshot, map[string]error, error) {
+	return c.survey(ctx, func(addrs []string) []string {
 		if len(addrs) <= limit {
 			return addrs
 		}
@@ -224,5 +222,5 @@ func (c *Client) pullSample(ctx context.Context, limit int) ([]*gossip.View, map
 			out[i] = addrs[i*len(addrs)/limit]
 		}
 		return out
-	})
+	}, build)
 }

@@ -86,7 +86,10 @@ func (c *cluster) sample(ctx context.Context, last *client.Snapshot) ([]*client.
 		}
 		views = append(views, v)
 	}
-	return views, errors.Join(append([]error{sampled{n, len(last.Members)}}, errs...)...)
+	if n < len(alive) {
+		errs = append([]error{sampled{n, len(alive)}}, errs...)
+	}
+	return views, errors.Join(errs...)
 }
 
 func (c *cluster) Examine(views []*client.Snapshot) []Finding {

@@ -21,7 +21,7 @@ func largeModel(b *testing.B) *Model {
 	m.Update(tea.WindowSizeMsg{Width: 200, Height: 60})
 	m.Update(m.stream.take())
 	m.Update(m.stream.take())
-	m.Update(m.poll()())
+	polled(m)
 	return m
 }
 
@@ -32,6 +32,7 @@ func BenchmarkFrame(b *testing.B) {
 		b.Run(tab.name, func(b *testing.B) {
 			m.enter(tab.name)
 			for b.Loop() {
+				m.drawn = false
 				m.View()
 			}
 		})

@@ -94,6 +94,12 @@ func still(t testing.TB) *Model {
 	for range src.shots {
 		m.Update(m.stream.take())
 	}
-	m.Update(m.poll()())
+	polled(m)
 	return m
+}
+
+// polled runs a round of views in place of the one that the first snapshot began.
+func polled(m *Model) {
+	m.polling = false
+	m.Update(m.poll()())
 }

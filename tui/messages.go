@@ -82,9 +82,10 @@ func (m *Model) pollAfter(d time.Duration) tea.Cmd {
 }
 
 // A round of views makes every member encode its whole state: rounds are spaced
-// so that they move at most a megabyte a second, and come at least now and then.
+// so that they move at most a quarter of a megabyte a second, and come at least
+// now and then.
 const (
-	pollBytesPerSecond = 1 << 20
+	pollBytesPerSecond = 1 << 18
 	pollAtLeast        = 10 * time.Minute
 	// pollSoon is when members are asked again after views disagreed or health
 	// changed: both are about to change once more.

@@ -27,6 +27,11 @@ type Model struct {
 	about  About
 	stream *stream
 
+	// frame is what View gave last, if drawn; canvas is where it was drawn.
+	frame  tea.View
+	drawn  bool
+	canvas widget.Canvas
+
 	theme         *widget.Theme
 	dark          bool
 	colors        widgetColors
@@ -114,9 +119,14 @@ func New(ctx context.Context, o Options) *Model {
 // Close ends the stream of snapshots.
 func (m *Model) Close() { m.stream.close() }
 
-// Init starts the stream, the second hand and the rounds of views.
+// Init starts the stream and the second hand. The first snapshot starts the
+// rounds of views, which share with it what they have in common; a recording has
+// no such snapshot.
 func (m *Model) Init() tea.Cmd {
-	return tea.Batch(m.take(), tick(), m.poll(), tea.RequestBackgroundColor)
+	if m.about.Recorded {
+		return tea.Batch(m.take(), tick(), m.poll(), tea.RequestBackgroundColor)
+	}
+	return tea.Batch(m.take(), tick(), tea.RequestBackgroundColor)
 }
 
 // setTheme picks the theme for what is asked for and what the terminal can do.

@@ -15,6 +15,7 @@ import (
 // Update routes a message to its handler.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.now = m.opts.Now()
+	m.drawn = m.drawn && m.quiet(msg)
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
@@ -74,6 +75,20 @@ func (m *Model) onProfile(p colorprofile.Profile) tea.Cmd {
 	return nil
 }
 
+// quiet tells whether a message changes no more on the screen than ages, which
+// move with the next second anyway.
+func (m *Model) quiet(msg tea.Msg) bool {
+	switch msg := msg.(type) {
+	case frameMsg:
+		return msg.err == nil && !msg.changed && m.live != nil && m.lost == nil && m.live.Snap.Note == msg.scene.Snap.Note &&
+			!m.about.Recorded && !m.stale()
+	case pollDueMsg:
+		return true
+	default:
+		return false
+	}
+}
+
 // onFrame takes in the next snapshot, or the news that there is none.
 func (m *Model) onFrame(msg frameMsg) tea.Cmd {
 	switch {
@@ -108,6 +123,9 @@ func (m *Model) onFrame(msg frameMsg) tea.Cmd {
 	}
 	if m.about.Recorded {
 		return m.take()
+	}
+	if m.pollGen == 0 {
+		return tea.Batch(m.takeLater(), m.poll())
 	}
 	if msg.changed && m.lastPoll != nil {
 		return tea.Batch(m.takeLater(), m.pollAfter(min(pollSoon, m.opts.PollEvery)-m.now.Sub(m.lastPoll.At)))

@@ -18,8 +18,16 @@ const (
 	minHeight = 24
 )
 
-// View draws the whole screen.
+// View draws the whole screen, or gives what was drawn last when nothing that
+// is worth a frame has happened since.
 func (m *Model) View() tea.View {
+	if !m.drawn {
+		m.frame, m.drawn = m.view(), true
+	}
+	return m.frame
+}
+
+func (m *Model) view() tea.View {
 	v := tea.NewView(m.draw())
 	v.AltScreen = true
 	v.WindowTitle = "ringctl " + string(m.verdict()) + " " + m.about.Name
@@ -30,7 +38,8 @@ func (m *Model) View() tea.View {
 }
 
 func (m *Model) draw() string {
-	c := widget.NewCanvas(m.width, m.height, m.theme)
+	m.canvas = m.canvas.Anew(m.width, m.height, m.theme)
+	c := m.canvas
 	if m.tooSmall() {
 		screen.Notice(c, m.theme.Warn, "a little more room, please",
 			fmt.Sprintf("the window is %d by %d; %d by %d is needed", m.width, m.height, minWidth, minHeight))
@@ -123,6 +132,10 @@ func modeWords(m client.Mode) string {
 	}
 }
 
+// ageStep is how the age of a live view is told: a whole screen is not drawn
+// anew each second to say that all is as it was.
+const ageStep = 5 * time.Second
+
 // freshness is the age of what is shown, always there.
 func (m *Model) freshness() (string, widget.Style) {
 	t := m.theme
@@ -145,7 +158,7 @@ func (m *Model) freshness() (string, widget.Style) {
 	case m.stale():
 		return t.Glyph.Warn + " stale  " + old + " old", t.Warn
 	default:
-		return t.Glyph.Good + " live  " + old + " old", t.Good
+		return t.Glyph.Good + " live  <" + shortAge(m.now.Sub(at).Truncate(ageStep)+ageStep) + " old", t.Good
 	}
 }
 

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"bytes"
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -48,6 +50,7 @@ type contents struct {
 	nodes      []gossip.Node
 	rings      map[string]*ring.Desc
 	partitions map[string]*partition.Desc
+	prints     map[string]Fingerprint // of the values as they were received
 	configs    map[string]ring.Config
 	options    Options
 }
@@ -55,7 +58,7 @@ type contents struct {
 func newContents(v *gossip.View, o Options) *contents {
 	o.Before, o.Values = nil, nil
 	return &contents{nodes: v.Nodes, options: o, rings: map[string]*ring.Desc{},
-		partitions: map[string]*partition.Desc{}, configs: map[string]ring.Config{}}
+		partitions: map[string]*partition.Desc{}, prints: map[string]Fingerprint{}, configs: map[string]ring.Config{}}
 }
 
 // Build makes a snapshot of what one member answered. It is a pure function: the same view and options give
@@ -129,7 +132,8 @@ func (s *Snapshot) decode(pairs []gossip.Pair, values map[string]Value, reuse re
 		s.StateBytes += v.Bytes + len(p.Key)
 		var err error
 		if !known {
-			err = reuse.decode(p, &v)
+			s.contents.prints[p.Key] = FingerprintOf(p.Value)
+			err = reuse.decode(p, s.contents.prints[p.Key], &v)
 		}
 		switch {
 		case v.Ring != nil:
@@ -146,6 +150,7 @@ func (s *Snapshot) decode(pairs []gossip.Pair, values map[string]Value, reuse re
 				o.Error = err.Error()
 			}
 			s.Opaque = append(s.Opaque, o)
+			p.Value = bytes.Clone(p.Value) // the view's memory may be used again
 		}
 		s.contents.pairs = append(s.contents.pairs, p)
 	}
@@ -210,29 +215,29 @@ const MaxSkew = 10 * time.Second
 // ahead of now count only when several agree to within half a minute: a single one is more likely poisoned
 // than right.
 func (c *contents) newestHeartbeat(now time.Time) int64 {
-	var all []int64
+	limit := now.Add(MaxSkew).Unix()
+	var ahead []int64
+	var newest [3]int64 // that are not ahead, newest first
 	for _, d := range c.rings {
 		for _, i := range d.Instances {
-			if i.State != ring.Left && i.Timestamp > 0 {
-				all = append(all, i.Timestamp)
+			switch t := i.Timestamp; {
+			case i.State == ring.Left || t <= 0:
+			case t > limit:
+				ahead = append(ahead, t)
+			case t > newest[2]:
+				newest[2] = t
+				slices.SortFunc(newest[:], func(a, b int64) int { return cmp.Compare(b, a) })
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b int64) int {
-		if a > b {
-			return -1
-		} else if a < b {
-			return 1
-		}
-		return 0
-	})
-	limit := now.Add(MaxSkew).Unix()
-	for i, t := range all {
-		if t <= limit || i+2 < len(all) && t-all[i+2] <= 30 {
+	slices.SortFunc(ahead, func(a, b int64) int { return cmp.Compare(b, a) })
+	all := append(ahead, newest[:]...)
+	for i, t := range all[:len(ahead)] {
+		if all[i+2] > 0 && t-all[i+2] <= 30 {
 			return t
 		}
 	}
-	return 0
+	return newest[0]
 }
 
 func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile, reuse reuse) {
@@ -240,7 +245,11 @@ func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile, reuse reuse) {
 	r.HeartbeatTimeout = Duration(p.HeartbeatTimeout)
 	r.States = map[string]int{}
 	old := reuse.ring(s, r, p)
-	for _, id := range idsOf(d, old) {
+	ids := idsOf(d, old)
+	if old != nil && len(old.Instances) > 0 {
+		r.Instances = make([]Instance, 0, len(old.Instances))
+	}
+	for _, id := range ids {
 		i := d.Instances[id]
 		if i.State == ring.Left {
 			r.Tombstones = append(r.Tombstones, Tombstone{ID: id, At: Unix(i.Timestamp), Addr: i.Addr, Zone: i.Zone})

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"hash/crc32"
 	"reflect"
 	"slices"
 
@@ -13,12 +14,37 @@ import (
 // only heartbeats move that is nearly everything: tokens, shares, quorums and partitions.
 type reuse struct{ before *Snapshot }
 
+// Fingerprint tells apart values of one key.
+type Fingerprint struct {
+	size             int
+	castagnoli, ieee uint32
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// FingerprintOf is ten times as fast as decoding. Nobody forges values to be taken for older ones: who can send values can
+// send the older ones. By chance, two have the same fingerprint once in 2⁶⁴ times.
+func FingerprintOf(value []byte) Fingerprint {
+	return Fingerprint{len(value), crc32.Checksum(value, castagnoli), crc32.ChecksumIEEE(value)}
+}
+
 // decode reads a pair into v. The value is shared with the snapshot before, where it is the same.
-func (u reuse) decode(p gossip.Pair, v *Value) (err error) {
+func (u reuse) decode(p gossip.Pair, print Fingerprint, v *Value) (err error) {
 	var rings *ring.Desc
 	var partitions *partition.Desc
 	if u.before != nil && u.before.contents != nil {
-		rings, partitions = u.before.contents.rings[p.Key], u.before.contents.partitions[p.Key]
+		c := u.before.contents
+		rings, partitions = c.rings[p.Key], c.partitions[p.Key]
+		if before, ok := c.prints[p.Key]; ok && before == print {
+			switch {
+			case p.Codec == ring.Codec && rings != nil:
+				v.Ring = rings
+				return nil
+			case p.Codec == partition.Codec && partitions != nil:
+				v.Partitions = partitions
+				return nil
+			}
+		}
 	}
 	switch p.Codec {
 	case ring.Codec:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/ringctl/ringctl/client"
@@ -21,6 +22,7 @@ const topGCPercent = 50
 // top opens the dashboard on a cluster, or on a recording.
 func top(ctx context.Context, t command.Top) error {
 	debug.SetGCPercent(topGCPercent)
+	runtime.GOMAXPROCS(1) // a dashboard has no work for two, and waking another thread costs more than what it would do
 	about := tui.About{Name: t.Name}
 	if t.ReadOnly {
 		about.ReadOnly = "the context is read-only"

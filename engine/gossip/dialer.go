@@ -52,21 +52,33 @@ type View struct {
 // Pull reads the whole view of the member at addr ("host:port") in one exchange. It announces no node and no state,
 // so nothing changes at the other side. On a damaged state it returns what could be read together with the error.
 func (d Dialer) Pull(ctx context.Context, addr string) (*View, error) {
+	view, _, err := d.PullInto(ctx, addr, nil)
+	return view, err
+}
+
+// PullInto is [Dialer.Pull] for somebody who asks often: the state is read into memory, where that is large enough, and
+// the values of the view's pairs lie in it. It returns the memory, perhaps a larger one, for the next time; the view's
+// values are void then.
+func (d Dialer) PullInto(ctx context.Context, addr string, memory []byte) (*View, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout())
 	defer cancel()
 	start := time.Now()
 	conn, err := d.open(ctx, addr, wire.AppendPull(nil))
 	if err != nil {
-		return nil, fmt.Errorf("pull from %s: %w", addr, err)
+		return nil, memory, fmt.Errorf("pull from %s: %w", addr, err)
 	}
 	defer conn.Close()
-	view, err := d.answer(conn)
+	defer interruptible(ctx, conn)()
+	view, state, err := d.answer(conn, memory)
+	if state != nil {
+		memory = state
+	}
 	if view != nil {
 		view.From, view.At = addr, time.Now()
 		view.Took = view.At.Sub(start)
 	}
 	if err == nil {
-		return view, nil
+		return view, memory, nil
 	}
 	err = d.explain(ctx, err)
 	if errors.Is(err, ErrWrongLabel) || errors.Is(err, ErrTimeout) {
@@ -74,7 +86,7 @@ func (d Dialer) Pull(ctx context.Context, addr string) (*View, error) {
 			err = other
 		}
 	}
-	return view, fmt.Errorf("pull from %s: %w", addr, err)
+	return view, memory, fmt.Errorf("pull from %s: %w", addr, err)
 }
 
 // probeTimeout is for one question after a failed exchange.
@@ -130,6 +142,7 @@ func (d Dialer) Send(ctx context.Context, addr string, p Pair) error {
 		return fmt.Errorf("send to %s: %w", addr, err)
 	}
 	defer conn.Close()
+	defer interruptible(ctx, conn)()
 	// The member closes when it has read the message; an error answer or a reset arrives here, too.
 	if err := d.confirm(conn); err != nil {
 		return fmt.Errorf("send to %s: %w", addr, d.explain(ctx, err))
@@ -166,6 +179,12 @@ func (d Dialer) open(ctx context.Context, addr string, msg []byte) (net.Conn, er
 		return nil, d.explain(ctx, err)
 	}
 	return conn, nil
+}
+
+// interruptible ends what waits for the connection when ctx ends, until the returned function is called. The deadline alone
+// would let somebody wait who needs no answer any more.
+func interruptible(ctx context.Context, conn net.Conn) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { conn.Close() })
 }
 
 // dialStream opens a TCP or TLS connection whose deadline is that of ctx.
@@ -209,28 +228,29 @@ func tlsFor(conf *tls.Config, addr string) *tls.Config {
 	return conf
 }
 
-func (d Dialer) answer(conn net.Conn) (*View, error) {
+// answer reads what a member knows, its state into memory where that is large enough.
+func (d Dialer) answer(conn net.Conn, memory []byte) (view *View, state []byte, err error) {
 	body, err := wire.Sieve{Limit: d.limit()}.Stream(conn, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kind := make([]byte, 1)
 	if _, err := io.ReadFull(body, kind); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	switch kind[0] {
 	case wire.MsgPushPull:
 	case wire.MsgError:
-		return nil, fmt.Errorf("the member refused: %w", wire.ReadError(body))
+		return nil, nil, fmt.Errorf("the member refused: %w", wire.ReadError(body))
 	default:
-		return nil, notGossip(kind[0])
+		return nil, nil, notGossip(kind[0])
 	}
-	nodes, state, err := wire.ReadPushPull(body, d.limit())
+	nodes, state, err := wire.ReadPushPull(body, d.limit(), memory)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	pairs, err := wire.DecodeState(state)
-	return &View{Nodes: nodes, Pairs: pairs, Bytes: len(state)}, err
+	pairs, err := wire.DecodeStateInPlace(state)
+	return &View{Nodes: nodes, Pairs: pairs, Bytes: len(state)}, state, err
 }
 
 // confirm waits until the member closes the connection, which it does once it has read a user message.
@@ -278,6 +298,8 @@ func (d Dialer) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: try without TLS (%w)", ErrNoTLS, err)
 	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(context.Cause(ctx), context.Canceled):
+		return context.Canceled
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &record) && record.Timeout(), ctx.Err() != nil:
 		return fmt.Errorf("%w (%s): is the address right and the port open? a big state over a slow line needs a longer timeout (%w)",
 			ErrTimeout, d.timeout(), err)

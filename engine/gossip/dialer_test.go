@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ringctl/ringctl/engine/gossip/wire"
@@ -262,4 +264,22 @@ func TestTLSCluster(t *testing.T) {
 			t.Error("a TLS member answered in plain")
 		}
 	}
+}
+
+// TestPullIsInterrupted: who needs no answer any more does not wait for one until the deadline.
+func TestPullIsInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, theirs) }() // reads the question, never answers
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		d := Dialer{Timeout: time.Minute, Dial: func(context.Context, string) (net.Conn, error) { return ours, nil }}
+		if _, err := d.Pull(ctx, "10.0.0.1:1"); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
 }

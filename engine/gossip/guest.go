@@ -36,7 +36,8 @@ type GuestConfig struct {
 // their attempts to reach it would hold up other messages.
 var ErrUnreachable = errors.New("members cannot reach this program at the advertised address")
 
-// Event is something that a guest has heard: a pair, or a member that came, changed or went.
+// Event is something that a guest has heard: a pair, or a member that came, changed or went. The value of a pair lies in
+// the memory of the whole message: who keeps it copies it. What gossip repeats within a few seconds is one event.
 type Event struct {
 	At   time.Time
 	Pair *Pair // a change, or with Full one key of a full state
@@ -53,6 +54,7 @@ type Guest struct {
 	missed atomic.Int64
 	queue  *queue
 	roster *roster
+	recent *recent
 
 	mu     sync.Mutex
 	closed bool
@@ -60,7 +62,10 @@ type Guest struct {
 	err    error
 }
 
-const guestLeave = 5 * time.Second
+const (
+	guestLeave    = 5 * time.Second
+	guestExchange = 2 * time.Minute
+)
 
 // JoinAsGuest checks that members can reach us, and joins. Nothing is announced before that check has passed; whatever
 // fails afterwards, the guest leaves again. Always call Leave.
@@ -84,10 +89,12 @@ func joinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger, nw netw
 	if err := checkReachable(ctx, t, conf, seeds); err != nil {
 		return nil, errors.Join(fmt.Errorf("join as guest: %w", err), t.Shutdown())
 	}
-	g := &Guest{name: conf.NodeName, queue: newQueue(), events: make(chan Event, conf.ProcessedMessagesQueueSize)}
+	g := &Guest{name: conf.NodeName, queue: newQueue(), recent: newRecent(), events: make(chan Event, conf.ProcessedMessagesQueueSize)}
 	mc := memberConfig(conf, conf.NodeName, t, guestDelegate{g}, log)
 	g.roster = newRoster(func(n Node) { g.emit(Event{Node: &n}) })
 	mc.Events = g.roster
+	// A full exchange brings the guest back when members have lost it. For the state itself they send theirs often enough.
+	mc.PushPullInterval = guestExchange
 	// Never probe: a guest that cannot reach a member would have it declared dead for all. Not 0 either: then every
 	// suspicion heard would become a death at once.
 	mc.ProbeInterval = 24 * time.Hour
@@ -120,6 +127,7 @@ func guestSettings(cfg GuestConfig) (Config, error) {
 	if cfg.Buffer <= 0 {
 		c.ProcessedMessagesQueueSize = 4096
 	}
+	c.ReceivedMessagesQueueSize = c.ProcessedMessagesQueueSize
 	c.NodeName, c.RandomizeNodeName = cfg.Name, false
 	if cfg.Name == "" {
 		host, err := os.Hostname()
@@ -291,15 +299,18 @@ func (d guestDelegate) GetBroadcasts(overhead, limit int) [][]byte {
 
 // NotifyMsg implements memberlist.Delegate.
 func (d guestDelegate) NotifyMsg(b []byte) {
+	if d.g.recent.again(b, time.Now()) {
+		return
+	}
 	var p Pair
-	if p.UnmarshalBinary(b) == nil {
+	if p.UnmarshalInPlace(b) == nil { // nothing writes into a packet or stream once it has been read
 		d.g.emit(Event{Pair: &p})
 	}
 }
 
 // MergeRemoteState implements memberlist.Delegate. The pairs before a damage count.
 func (d guestDelegate) MergeRemoteState(b []byte, _ bool) {
-	pairs, _ := wire.DecodeState(b)
+	pairs, _ := wire.DecodeStateInPlace(b)
 	for _, p := range pairs {
 		d.g.emit(Event{Pair: &p, Full: true})
 	}

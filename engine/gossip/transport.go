@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -26,14 +27,14 @@ type network interface {
 // tcp is the network itself.
 type tcp struct{}
 
-// Listen implements network.
+// Listen implements network. Connections have deadlines: to have them probed, too, would double the system calls of each.
 func (tcp) Listen(ctx context.Context, addr string) (net.Listener, error) {
-	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	return (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", addr)
 }
 
 // Dial implements network.
 func (tcp) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	return (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", addr)
 }
 
 // maxServed is how many connections are read at the same time; the rest waits in the kernel. Each has a deadline.
@@ -41,6 +42,9 @@ const maxServed = 1024
 
 // maxPacket bounds one received packet. The dskit family sends up to its buffer size of 10 MiB in one.
 const maxPacket = 12 << 20
+
+// maxScratch is the largest memory kept for reading the next packet.
+const maxScratch = 1 << 20
 
 // transport carries memberlist's packets and streams over TCP or TLS, one connection each, told apart by their first
 // byte. Labels, checksums and compression are dealt with here, so that memberlist sees bare messages.
@@ -56,6 +60,7 @@ type transport struct {
 
 	listeners []net.Listener
 	bindIP    net.IP
+	scratch   sync.Pool // of *bytes.Buffer, to read packets into
 	packets   chan *memberlist.Packet
 	streams   chan net.Conn
 
@@ -198,10 +203,20 @@ func (t *transport) stream(conn net.Conn, accepted bool) *streamConn {
 
 // receive reads one packet to its end and passes the bare message on.
 func (t *transport) receive(conn net.Conn) error {
-	b, err := io.ReadAll(io.LimitReader(conn, maxPacket+1))
-	if err != nil {
+	scratch, ok := t.scratch.Get().(*bytes.Buffer)
+	if !ok {
+		scratch = new(bytes.Buffer)
+	}
+	defer func() {
+		if scratch.Cap() <= maxScratch {
+			t.scratch.Put(scratch)
+		}
+	}()
+	scratch.Reset()
+	if _, err := scratch.ReadFrom(io.LimitReader(conn, maxPacket+1)); err != nil {
 		return err
 	}
+	b := scratch.Bytes()
 	if len(b) > maxPacket {
 		return fmt.Errorf("packet is larger than %d bytes", maxPacket)
 	}
@@ -215,7 +230,7 @@ func (t *transport) receive(conn net.Conn) error {
 		return fmt.Errorf("from %s: %w", p.From, err)
 	}
 	// memberlist answers pings to this address when the ping names none, so it must be the advertised one.
-	in := &memberlist.Packet{Buf: msg, From: address(p.From), Timestamp: time.Now()}
+	in := &memberlist.Packet{Buf: bytes.Clone(msg), From: address(p.From), Timestamp: time.Now()}
 	select {
 	case t.packets <- in:
 		return nil

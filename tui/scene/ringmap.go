@@ -64,6 +64,9 @@ func (a *Arc) Margin() int { return a.Healthy - a.Need }
 // same health is taken over as it is; one of the same placement lends its
 // tokens, which are the dear part.
 func buildMap(r *client.Ring, prev *Map) *Map {
+	if r.Tokens == 0 {
+		return nil
+	}
 	health := healthOf(r)
 	if prev != nil && prev.hash == r.Hash && prev.health == health {
 		return prev

@@ -34,6 +34,18 @@ func NewCanvas(w, h int, t *Theme) Canvas {
 	return Canvas{cells: make([]cell, w*h), stride: w, W: w, H: h, Theme: t}
 }
 
+// Anew makes a blank canvas of w × h cells in the memory of c, where that is large
+// enough. Nothing may be drawn on c, or on its parts, afterwards.
+func (c Canvas) Anew(w, h int, t *Theme) Canvas {
+	w, h = max(w, 0), max(h, 0)
+	if w*h > cap(c.cells) {
+		return NewCanvas(w, h, t)
+	}
+	cells := c.cells[:w*h]
+	clear(cells)
+	return Canvas{cells: cells, stride: w, W: w, H: h, Theme: t}
+}
+
 // Sub cuts the rectangle at (x, y) of size w × h, clipped to the canvas.
 func (c Canvas) Sub(x, y, w, h int) Canvas {
 	x, y = min(max(x, 0), c.W), min(max(y, 0), c.H)

@@ -107,7 +107,7 @@ func FuzzStream(f *testing.F) {
 		}
 		switch kind[0] {
 		case MsgPushPull:
-			_, state, err := ReadPushPull(r, 1<<16)
+			_, state, err := ReadPushPull(r, 1<<16, nil)
 			if err == nil && len(state) > 1<<16 {
 				t.Fatalf("%d bytes of state", len(state))
 			}

@@ -139,7 +139,7 @@ func (w *Message) inspectPushPull(r io.Reader, b []byte, limit int) (err error) 
 	if w.Fields, err = fieldMap(bytes.NewReader(b), maxHeader); err != nil {
 		return err
 	}
-	w.Nodes, w.Raw, err = ReadPushPull(r, limit)
+	w.Nodes, w.Raw, err = ReadPushPull(r, limit, nil)
 	return err
 }
 

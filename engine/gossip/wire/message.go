@@ -117,8 +117,8 @@ func AppendLabel(b []byte, label string) []byte {
 	return append(append(b, msgLabel, byte(len(label))), label...)
 }
 
-// ReadPushPull reads a push/pull message after its type byte.
-func ReadPushPull(r io.Reader, maxState int) (nodes []Node, state []byte, err error) {
+// ReadPushPull reads a push/pull message after its type byte. The state is read into memory where that is large enough.
+func ReadPushPull(r io.Reader, maxState int, memory []byte) (nodes []Node, state []byte, err error) {
 	var count, size int
 	err = (&mpReader{r: r, left: maxHeader}).fields(func(name string, v any) {
 		switch name {
@@ -146,7 +146,7 @@ func ReadPushPull(r io.Reader, maxState int) (nodes []Node, state []byte, err er
 		nodes = append(nodes, n)
 	}
 	body := &mpReader{r: r, left: size}
-	state, err = body.take(size)
+	state, err = body.takeInto(memory, size)
 	if err != nil {
 		return nodes, nil, fmt.Errorf("push/pull: %d bytes of state: %w", size, err)
 	}

@@ -23,28 +23,38 @@ type mpReader struct {
 }
 
 func (m *mpReader) take(n int) ([]byte, error) {
-	if n > m.left {
-		return nil, fmt.Errorf("%w: message is longer than the limit", errMsgpack)
-	}
-	b := m.buf[:min(n, len(m.buf))]
-	if n > len(m.buf) {
-		b = make([]byte, 0, min(n, 64<<10))
-		// Grow with the data, so that an announced length alone costs little: what has arrived is worth sixteen times as much.
-		for len(b) < n {
-			if len(b) == cap(b) {
-				b = slices.Grow(b, min(n, 16*cap(b))-len(b))
-			}
-			step := min(n-len(b), 64<<10)
-			b = append(b, make([]byte, step)...)
-			if _, err := io.ReadFull(m.r, b[len(b)-step:]); err != nil {
-				return nil, noEOF(err)
-			}
+	if n <= len(m.buf) {
+		if n > m.left {
+			return nil, errTooLong
+		}
+		b := m.buf[:n]
+		if _, err := io.ReadFull(m.r, b); err != nil {
+			return nil, noEOF(err)
 		}
 		m.left -= n
 		return b, nil
 	}
-	if _, err := io.ReadFull(m.r, b); err != nil {
-		return nil, noEOF(err)
+	return m.takeInto(nil, n)
+}
+
+var errTooLong = fmt.Errorf("%w: message is longer than the limit", errMsgpack)
+
+// takeInto reads n bytes into the memory of b where it is large enough. Otherwise it grows with the data, so that an
+// announced length alone costs little: what has arrived is worth sixteen times as much.
+func (m *mpReader) takeInto(b []byte, n int) ([]byte, error) {
+	if n > m.left {
+		return nil, errTooLong
+	}
+	b = b[:0]
+	for len(b) < n {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, min(n, max(64<<10, 16*cap(b)))-len(b))
+		}
+		at := len(b)
+		b = b[:min(n, cap(b))]
+		if _, err := io.ReadFull(m.r, b[at:]); err != nil {
+			return nil, noEOF(err)
+		}
 	}
 	m.left -= n
 	return b, nil

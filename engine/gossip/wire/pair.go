@@ -52,6 +52,17 @@ func appendBytesField(b []byte, n protowire.Number, v []byte) []byte {
 // UnmarshalBinary reads the protobuf form. Unknown fields are skipped; Value does not alias b.
 func (p *Pair) UnmarshalBinary(b []byte) error {
 	var out Pair
+	if err := out.UnmarshalInPlace(b); err != nil {
+		return err
+	}
+	out.Value = append([]byte(nil), out.Value...)
+	*p = out
+	return nil
+}
+
+// UnmarshalInPlace is [Pair.UnmarshalBinary] without a copy: Value aliases b.
+func (p *Pair) UnmarshalInPlace(b []byte) error {
+	var out Pair
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -82,7 +93,7 @@ func (p *Pair) field(num protowire.Number, typ protowire.Type, b []byte) (int, e
 		case 1:
 			p.Key = string(v)
 		case 2:
-			p.Value = append([]byte(nil), v...)
+			p.Value = v
 		case 3:
 			p.Codec = string(v)
 		}
@@ -126,8 +137,17 @@ func AppendState(b []byte, pairs ...Pair) []byte {
 }
 
 // DecodeState reads a push/pull user state. A broken length or pair ends the reading: the pairs before it are returned
-// together with the error.
+// together with the error. Their values do not alias b.
 func DecodeState(b []byte) ([]Pair, error) {
+	pairs, err := DecodeStateInPlace(b)
+	for i := range pairs {
+		pairs[i].Value = append([]byte(nil), pairs[i].Value...)
+	}
+	return pairs, err
+}
+
+// DecodeStateInPlace is [DecodeState] without copies: the values alias b.
+func DecodeStateInPlace(b []byte) ([]Pair, error) {
 	var pairs []Pair
 	for len(b) > 0 {
 		if len(b) < 4 {
@@ -139,7 +159,7 @@ func DecodeState(b []byte) ([]Pair, error) {
 			return pairs, fmt.Errorf("state: pair of %d bytes, %d left", n, len(b))
 		}
 		var p Pair
-		if err := p.UnmarshalBinary(b[:n]); err != nil {
+		if err := p.UnmarshalInPlace(b[:n]); err != nil {
 			return pairs, fmt.Errorf("state: pair %d: %w", len(pairs), err)
 		}
 		pairs = append(pairs, p)
