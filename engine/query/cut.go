@@ -163,6 +163,9 @@ func (c *cutting) mask(ctx context.Context, p *piece) error {
 	}
 	p.live = NewBitmap(p.info.Rows)
 	for i, id := range t.IDs {
+		if i&255 == 0 && ctx.Err() != nil { // there may be many ranges
+			return ctx.Err()
+		}
 		if !inIDs(c.ids, id) || c.tokens != nil && !inRanges(c.tokens, trace.Token(c.tenant, id)) {
 			continue
 		}
@@ -288,7 +291,7 @@ func shareIDs(ctx context.Context, pieces []*piece, joint int) (int, error) {
 			}
 		}
 	}
-	return numberShared(places, joint), nil
+	return numberShared(ctx, places, joint)
 }
 
 func bitOf(id *trace.ID, shift int) uint32 {
@@ -297,8 +300,11 @@ func bitOf(id *trace.ID, shift int) uint32 {
 }
 
 // numberShared numbers the traces that are in several places, by ascending id.
-func numberShared(places []place, joint int) int {
-	slices.SortFunc(places, func(a, b place) int { return cmp.Or(compareIDs(a.id, b.id), cmp.Compare(a.order, b.order)) })
+func numberShared(ctx context.Context, places []place, joint int) (int, error) {
+	err := sortUntil(ctx, places, func(a, b place) int { return cmp.Or(compareIDs(a.id, b.id), cmp.Compare(a.order, b.order)) })
+	if err != nil {
+		return 0, err
+	}
 	for i := 0; i < len(places); {
 		end := i + 1
 		for end < len(places) && places[end].id == places[i].id {
@@ -312,7 +318,7 @@ func numberShared(places []place, joint int) int {
 		}
 		i = end
 	}
-	return joint
+	return joint, nil
 }
 
 type copyKey struct {

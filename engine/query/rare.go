@@ -142,5 +142,6 @@ func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64
 			}
 		}
 	}
-	return numberShared(places, 0), found, nil
+	joint, err = numberShared(ctx, places, 0)
+	return joint, found, err
 }
