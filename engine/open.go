@@ -98,7 +98,7 @@ func (e *Engine) openStorage() (err error) {
 	if e.limits, err = openOverrides(e.cfg.Overrides, e.log, e.reg); err != nil {
 		return err
 	}
-	e.parts = append(e.parts, part{"overrides", e.limits.run})
+	e.parts = append(e.parts, part{"memory at rest", giveBack}, part{"overrides", e.limits.run})
 	e.memory = queryMemory(&e.cfg, e.limits, e.reg)
 	if e.bucket, err = openBucket(e.cfg.Storage); err != nil {
 		return err
