@@ -9,8 +9,8 @@ import (
 
 // mergeReplica adds the answer of a keeper that holds copies of the spans that
 // r was made from. A trace that both found is in both with the same spans, save
-// those that one of the two missed: the larger count stands, and the spans shown
-// are the union.
+// those that one of the two missed: the spans shown are the union, and the larger
+// count stands, unless more spans than that are shown.
 func mergeReplica(r, o *query.SearchResult, req *query.SearchRequest) {
 	other := make(map[trace.ID]bool, len(o.Traces))
 	for i := range o.Traces {
@@ -32,7 +32,7 @@ func mergeReplica(r, o *query.SearchResult, req *query.SearchRequest) {
 		for s := range t.Sets {
 			if sum := t.Sets[s].Matched; s < len(a.Sets) {
 				before := a.Sets[s].Matched
-				t.Sets[s].Matched = max(before, sum-before)
+				t.Sets[s].Matched = max(before, sum-before, len(t.Sets[s].Spans))
 			}
 		}
 		for s := range t.Services {

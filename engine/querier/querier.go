@@ -97,16 +97,17 @@ func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, erro
 	g := &gathering{ctx: ctx, q: &p.Question}
 	var wg sync.WaitGroup
 	var local []query.Source
-	young := false // a keeper of another process reads the young blocks
+	young := false  // a keeper of another process reads the young blocks
+	copies := false // keepers may hold copies of what is in the blocks
 	if p.Recent {
 		plan := q.keepers.Plan(&p.Question, func(string) bool { return false })
 		local = plan.Local
 		for _, k := range plan.Ask {
-			young = young || k.Young
+			young, copies = young || k.Young, copies || k.Copies
 		}
 		wg.Go(func() { q.recent(ctx, plan, g) })
 	}
-	q.evaluate(ctx, p, q.open(ctx, p, local, young, g), g)
+	q.evaluate(ctx, p, q.open(ctx, p, local, young, g), copies, g)
 	wg.Wait()
 	return g.answer(ctx)
 }
@@ -143,8 +144,9 @@ func without(list, other []string) []string {
 	return out
 }
 
-// evaluate answers from sources, together.
-func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.Source, g *gathering) {
+// evaluate answers from sources, together. The keepers' answer, which may be there
+// already, is about copies of the same spans if copies says so.
+func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.Source, copies bool, g *gathering) {
 	if len(sources) == 0 {
 		return
 	}
@@ -153,7 +155,7 @@ func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.S
 		g.fail("blocks", err)
 		return
 	}
-	g.add(a, false)
+	g.add(a, copies && p.Search != nil)
 }
 
 // gathering merges answers as they come. Safe for concurrent use.

@@ -46,6 +46,8 @@ type cluster struct {
 	sources map[string]query.Source // by address
 	errs    map[string]error
 	hang    chan struct{}
+	open    func() // called before a block is opened
+	reply   func() // called before a keeper answers
 
 	mu    sync.Mutex
 	asked []string
@@ -54,6 +56,9 @@ type cluster struct {
 func (c *cluster) Plan(_ *peer.Question, down func(id string) bool) Plan { return c.plan(down) }
 
 func (c *cluster) Open(_ context.Context, _, id string) (query.Source, error) {
+	if c.open != nil {
+		c.open()
+	}
 	if src := c.sources[id]; src != nil {
 		return src, nil
 	}
@@ -71,6 +76,9 @@ func (c *cluster) Ask(ctx context.Context, addr string, _ peer.Role, q *peer.Que
 	if c.hang != nil {
 		<-ctx.Done()
 		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+	if c.reply != nil {
+		c.reply()
 	}
 	if err := c.errs[addr]; err != nil {
 		return nil, err
@@ -106,6 +114,21 @@ func TestCopiesCountOnce(t *testing.T) {
 	a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true})
 	if err != nil || matched(t, a) != 5 || len(a.Missing) != 0 {
 		t.Errorf("%v %+v", err, a)
+	}
+}
+
+// TestCopiesInBlocksCountOnce whichever is read first, the block or the keepers.
+func TestCopiesInBlocksCountOnce(t *testing.T) {
+	later := func() { <-time.After(time.Second) }
+	for name, c := range map[string]*cluster{"keepers first": {open: later}, "blocks first": {reply: later}} {
+		synctest.Test(t, func(t *testing.T) {
+			c.sources = map[string]query.Source{"b1": spans(t, 3), "k1": spans(t, 5), "k2": spans(t, 4)}
+			c.plan = always(Plan{Ask: []Keeper{keeper("k1", true), keeper("k2", true)}})
+			a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true, Blocks: []string{"b1"}})
+			if err != nil || matched(t, a) != 5 {
+				t.Errorf("%s: %v %+v", name, err, a)
+			}
+		})
 	}
 }
 
