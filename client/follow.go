@@ -48,6 +48,7 @@ type follower struct {
 	grown  map[string]bool // rings whose size is not that of the value any more
 	// scratch are copies of partition rings to try a merge on. They equal the values until a merge changes something.
 	scratch map[string]*partition.Desc
+	was     *ring.Desc // the entries that the last merge met
 	// merged are values that were merged already: full exchanges bring the same large partition ring again and again.
 	merged map[string]model.Fingerprint
 	bytes  int // of the last whole view
@@ -328,7 +329,11 @@ func (f *follower) mergeRing(in gossip.Pair, v Value) (news bool) {
 	if !f.own[in.Key] {
 		v.Ring, f.own[in.Key] = v.Ring.Clone(), true
 	}
-	was := &ring.Desc{Instances: make(map[string]ring.Instance, len(entries.Instances))}
+	if f.was == nil {
+		f.was = ring.NewDesc()
+	}
+	was := f.was
+	clear(was.Instances)
 	for id := range entries.Instances {
 		if i, ok := v.Ring.Instances[id]; ok {
 			was.Instances[id] = i

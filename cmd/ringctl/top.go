@@ -17,7 +17,7 @@ import (
 // dashboard stays open for days beside other programs: it should be small
 // rather than quick, and what it holds is mostly tokens, which cost the
 // collector next to nothing.
-const topGCPercent = 50
+const topGCPercent = 75
 
 // top opens the dashboard on a cluster, or on a recording.
 func top(ctx context.Context, t command.Top) error {

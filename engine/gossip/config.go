@@ -64,6 +64,8 @@ type Config struct {
 	TLS        TLS  `yaml:",inline"`
 
 	Family FamilyConfig `yaml:",inline"` // read, but not offered
+
+	listensOnly bool // a guest
 }
 
 // DefaultConfig returns the settings of a full member: gossip to 3 nodes every 200 ms, a full exchange with one node

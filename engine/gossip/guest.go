@@ -113,7 +113,7 @@ func guestSettings(cfg GuestConfig) (Config, error) {
 	if t := cfg.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil {
 		return c, fmt.Errorf("%w: they connect over TLS and we have no certificate to show", ErrUnreachable)
 	}
-	c.ClusterLabel, c.AllowUnlabelled = cfg.Label, true
+	c.ClusterLabel, c.AllowUnlabelled, c.listensOnly = cfg.Label, true, true
 	c.BindPort, c.AdvertiseAddr, c.AdvertisePort = cfg.BindPort, cfg.AdvertiseAddr, cfg.AdvertisePort
 	if cfg.BindAddr != "" {
 		c.BindAddr = []string{cfg.BindAddr}

@@ -60,6 +60,7 @@ type transport struct {
 
 	listeners []net.Listener
 	bindIP    net.IP
+	parse     func([]byte) (wire.Packet, error)
 	scratch   sync.Pool // of *bytes.Buffer, to read packets into
 	packets   chan *memberlist.Packet
 	streams   chan net.Conn
@@ -90,6 +91,9 @@ func newTransport(cfg Config, conf *tls.Config, nw network, log *slog.Logger, m 
 		packets:  make(chan *memberlist.Packet, cfg.ReceivedMessagesQueueSize),
 		streams:  make(chan net.Conn), writers: make(chan struct{}, cfg.MaxConcurrentWrites),
 		ctx: ctx, stop: stop, failing: map[string]bool{}, writing: map[string]int{},
+	}
+	if t.parse = wire.ParseFrame; cfg.listensOnly {
+		t.parse = wire.ParseFrameOnce
 	}
 	addrs := cfg.BindAddr
 	if len(addrs) == 0 {
@@ -221,7 +225,7 @@ func (t *transport) receive(conn net.Conn) error {
 		return fmt.Errorf("packet is larger than %d bytes", maxPacket)
 	}
 	t.metrics.packetsReceivedBytes.Add(float64(len(b)))
-	p, err := wire.ParseFrame(b)
+	p, err := t.parse(b)
 	if err != nil {
 		return err
 	}

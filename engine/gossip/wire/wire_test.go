@@ -194,3 +194,30 @@ func TestAddressesHaveOneForm(t *testing.T) {
 		t.Errorf("three bytes: %s", got)
 	}
 }
+
+// TestFrameOnce: a listener finds a damaged packet by the checksum inside, and by that of the frame where there is none.
+func TestFrameOnce(t *testing.T) {
+	sieve := Sieve{Labels: []string{"c"}, Limit: 1 << 20}
+	for _, checksum := range []bool{true, false} {
+		msg := []byte{MsgUser, 1, 2, 3}
+		if checksum {
+			msg = append([]byte{msgHasCRC, 0, 0, 0, 0}, msg...)
+		}
+		frame := AppendFrame(nil, Packet{From: "10.0.0.1:1", Payload: Outgoing(msg, "c", "")[0]})[1:]
+		open := func(b []byte) ([]byte, error) {
+			p, err := ParseFrameOnce(b)
+			if err != nil {
+				return nil, err
+			}
+			return sieve.Packet(p.Payload)
+		}
+		if got, err := open(frame); err != nil || !bytes.Equal(got, []byte{MsgUser, 1, 2, 3}) {
+			t.Errorf("checksum %v: % x, %v", checksum, got, err)
+		}
+		damaged := bytes.Clone(frame)
+		damaged[len(damaged)-17] ^= 1 // the last byte of the message
+		if got, err := open(damaged); err == nil {
+			t.Errorf("checksum %v: damage gave % x", checksum, got)
+		}
+	}
+}
