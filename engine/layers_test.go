@@ -69,9 +69,9 @@ var layers = map[string]string{
 	"engine/ring/vectorcheck": "*",
 	"cmd/tempod":              "engine",
 	"bench/gen":               "",
-	"bench/e2e":               "bench/gen engine/block/pq", // what the columns of a block weigh
-	"bench/stop":              "",
-	"docs":                    "", // a test only
+	"bench/e2e":               "bench/gen engine/block/pq",                     // what the columns of a block weigh
+	"bench/stop":              "engine/query engine/block engine/bucket/local", // how often a question looks up
+	"docs":                    "",                                              // a test only
 	// asking
 	"client/model":         "engine/ring engine/partition engine/gossip", // words: what a view means; client keeps the same names as aliases
 	"client":               "client/model engine/ring engine/partition engine/ringapi engine/gossip",

@@ -5,5 +5,9 @@
 //
 //	go run ./bench/stop -addr http://127.0.0.1:3200 -runs 20
 //
+// With -blocks it evaluates the questions itself, on one thread, and prints the
+// longest processor time between two looks at the context: that does not depend
+// on what else the machine does.
+//
 // Nobody else may ask that tempod at the same time. Fill it first: bench/e2e.
 package main

@@ -363,7 +363,7 @@ func (c *collector) countByCode(acc *seriesAcc) error {
 		series[i] = -1
 	}
 	at := indexer{v: c.p.v, lo: math.MaxInt64}
-	codes, starts, steps := col.codes, c.start.Ints, acc.steps
+	codes, starts := col.codes, c.start.Ints
 	for w, word := range c.rows {
 		if word != 0 && w&127 == 0 && c.s.ctx.Err() != nil {
 			return c.s.ctx.Err()
@@ -384,7 +384,7 @@ func (c *collector) countByCode(acc *seriesAcc) error {
 					return err
 				}
 			}
-			acc.counts[int(k)*steps+step]++
+			acc.counts[k][step]++
 		}
 	}
 	return nil

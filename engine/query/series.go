@@ -105,8 +105,9 @@ type seriesAcc struct {
 	steps   int
 	n       int // series so far
 	mem     *Budget
-	counts  []float64
-	values  []float64
+	counts  [][]float64       // by series and step
+	values  [][]float64       // the same
+	room    []float64         // for the next ones
 	dense   []uint32          // counts by step and bucket, of a single series; see denseFrom
 	buckets map[uint64]uint64 // by series, step and bucket
 	rest    float64           // of weights, what was not yet put into a bucket
@@ -157,22 +158,28 @@ func (a *seriesAcc) grow(series uint32) error {
 	if err := a.mem.Take(more * (sizeSeries + cell*int64(a.steps))); err != nil || a.histogram() {
 		return err
 	}
-	if err := a.ctx.Err(); err != nil { // a series may have thousands of values
-		return err
-	}
-	a.counts = extend(a.counts, a.n*a.steps)
-	if a.fn != traceql.Rate && a.fn != traceql.CountOverTime {
-		a.values = extend(a.values, a.n*a.steps)
+	for len(a.counts) < a.n {
+		if err := a.ctx.Err(); err != nil { // a series may have thousands of values
+			return err
+		}
+		a.counts = append(a.counts, a.cells())
+		if a.fn != traceql.Rate && a.fn != traceql.CountOverTime {
+			a.values = append(a.values, a.cells())
+		}
 	}
 	return nil
 }
 
-func extend(s []float64, n int) []float64 {
-	if n <= cap(s) {
-		return s[:n]
+// cellsAtOnce is how many values room is made for, at least.
+const cellsAtOnce = 1 << 13
+
+// cells is room for the values of a series.
+func (a *seriesAcc) cells() []float64 {
+	if len(a.room) < a.steps {
+		a.room = make([]float64, max(1, min(cellsAtOnce/a.steps, a.n))*a.steps)
 	}
-	out := make([]float64, n, 2*n)
-	copy(out, s)
+	out := a.room[:a.steps:a.steps]
+	a.room = a.room[a.steps:]
 	return out
 }
 
@@ -182,7 +189,7 @@ func (a *seriesAcc) count(series uint32, step int, weight float64) error {
 			return err
 		}
 	}
-	a.counts[int(series)*a.steps+step] += weight
+	a.counts[series][step] += weight
 	return nil
 }
 
@@ -223,14 +230,14 @@ func (a *seriesAcc) add(series uint32, step int, v, weight float64) error {
 		}
 		return nil
 	}
-	i := int(series)*a.steps + step
-	first := a.counts[i] == 0
-	a.counts[i] += weight
+	count, value := &a.counts[series][step], &a.values[series][step]
+	first := *count == 0
+	*count += weight
 	switch {
 	case a.fn == traceql.SumOverTime || a.fn == traceql.AvgOverTime:
-		a.values[i] += v * weight
-	case first || a.fn == traceql.MinOverTime && v < a.values[i] || a.fn == traceql.MaxOverTime && v > a.values[i]:
-		a.values[i] = v
+		*value += v * weight
+	case first || a.fn == traceql.MinOverTime && v < *value || a.fn == traceql.MaxOverTime && v > *value:
+		*value = v
 	}
 	return nil
 }
@@ -244,12 +251,11 @@ func (a *seriesAcc) finish(s *scan, out *MetricsLeg, labels *labeler) error {
 		}
 		p := &out.Series[i]
 		p.Labels = labels.shown(uint32(i))
-		from, to := i*a.steps, (i+1)*a.steps
 		if a.counts != nil {
-			p.Counts = a.counts[from:to:to]
+			p.Counts = a.counts[i]
 		}
 		if a.values != nil {
-			p.Values = a.values[from:to:to]
+			p.Values = a.values[i]
 		}
 	}
 	for i, n := range a.dense {
