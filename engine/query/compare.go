@@ -211,6 +211,9 @@ func topCompared(ctx context.Context, series []Series, top int) ([]Series, error
 			totals[i] += v
 		}
 		l := series[i].Labels
+		if len(l) < 2 {
+			continue // of a node that speaks differently
+		}
 		kind := string(l[0].Value.Bytes)
 		g := group{kind, l[1].Key}
 		if len(l) > 2 {

@@ -96,11 +96,10 @@ func (x *indexer) of(t int64) int {
 	if t > x.lo && t <= x.hi {
 		return x.last
 	}
-	d := t - x.v.start - 1
-	if d < 0 || t > x.v.start+int64(x.v.n)*x.v.step {
+	if t <= x.v.start || t > x.v.start+int64(x.v.n)*x.v.step {
 		return -1
 	}
-	x.last = int(d / x.v.step)
+	x.last = int((t - x.v.start - 1) / x.v.step)
 	x.lo = x.v.start + int64(x.last)*x.v.step
 	x.hi = x.lo + x.v.step
 	return x.last

@@ -141,11 +141,11 @@ func (l *lexer) skipSpace() *Error {
 				n = len(rest)
 			}
 		case strings.HasPrefix(rest, "/*"):
-			end := strings.Index(rest, "*/")
-			if end < 2 {
+			end := strings.Index(rest[2:], "*/")
+			if end < 0 {
 				return l.errorf(l.pos, "end it with */", "a comment is not closed")
 			}
-			n = end + len("*/")
+			n = end + len("/**/")
 		default:
 			return nil
 		}
