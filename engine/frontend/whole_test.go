@@ -224,9 +224,9 @@ func foundText(r *query.SearchResult) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestWholeTracesInPieces: a question about whole traces has the same answer
-// however its traces are scattered over heads and blocks, and however many
-// queriers share the work.
+// TestWholeTracesInPieces: a search, also one that looks at whole traces, has the
+// same answer however its traces are scattered over heads and blocks, and however
+// many queriers share the work.
 func TestWholeTracesInPieces(t *testing.T) {
 	hits := 0
 	for seed := range int64(12) {
@@ -236,9 +236,6 @@ func TestWholeTracesInPieces(t *testing.T) {
 		f := s.frontend()
 		for range 25 {
 			text := querytest.RandomQuery(r)
-			if !query.LooksAtWholeTraces(text) {
-				continue
-			}
 			req := query.SearchRequest{Query: text, Limit: 10000}
 			want, err := query.Search(t.Context(), s.sources(), req)
 			if err != nil {
