@@ -35,10 +35,13 @@ func (r *Receiver) httpServer() *http.Server {
 		TLSConfig:         r.cfg.HTTPTLS,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      answerTime,
 		IdleTimeout:       2 * time.Minute,
 	}
 }
+
+// answerTime is how long a sender has to read its answer.
+const answerTime = 30 * time.Second
 
 // httpExport serves POST /v1/traces.
 type httpExport struct {
@@ -68,6 +71,8 @@ func (h *httpExport) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	buf.Reset()
 	defer h.buffers.Put(buf)
 	out, err := h.take(req, contentType, buf)
+	// The time of the push is not the sender's: without an answer it would send again what is stored.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) //nolint:errcheck // who has no deadlines needs none
 	if err != nil {
 		writeError(w, contentType, err)
 		return

@@ -1,16 +1,19 @@
 package receiver
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -237,5 +240,54 @@ func TestOpenNamesAPortInUse(t *testing.T) {
 	_, err := Open(Config{HTTPEndpoint: r.HTTPAddr().String()}, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err == nil || !strings.Contains(err.Error(), "otlp HTTP endpoint") || !strings.Contains(err.Error(), r.HTTPAddr().String()) {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// pipe is a listener with one connection.
+type pipe chan net.Conn
+
+func (p pipe) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (p pipe) Close() error   { return nil }
+func (p pipe) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestHTTPAnswerAfterALongTime: an export that took long (the disk was slow, the
+// tenant is delayed) is answered, or its sender would send what is stored again.
+func TestHTTPAnswerAfterALongTime(t *testing.T) {
+	for _, err := range []error{nil, status.Error(codes.Unavailable, "no quorum")} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := func(context.Context, string, []byte) (Outcome, error) {
+				<-time.After(time.Minute)
+				return Outcome{Accepted: 1}, err
+			}
+			r := &Receiver{cfg: Config{MaxMessage: 1 << 20}, sink: slow, metrics: newMetrics(prometheus.NewRegistry())}
+			srv := r.httpServer()
+			ours, theirs := net.Pipe()
+			l := make(pipe, 1)
+			l <- theirs
+			done := make(chan error)
+			go func() { done <- srv.Serve(l) }()
+			go io.WriteString(ours, "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") //nolint:errcheck // seen by the answer
+			resp, readErr := http.ReadResponse(bufio.NewReader(ours), nil)
+			want := http.StatusOK
+			if err != nil {
+				want = httpCode(err)
+			}
+			if readErr != nil || resp.StatusCode != want {
+				t.Errorf("%v: %v, want %d (%v)", err, resp, want, readErr)
+			}
+			ours.Close()
+			close(l)
+			if err := <-done; !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+			if err := srv.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
