@@ -54,7 +54,7 @@ func (s *Store) turn(ctx context.Context) {
 		if err := s.sealAll(t); err != nil {
 			s.failed("seal", t.id, err)
 		}
-		t.relax(s.cfg.Now().UnixNano())
+		t.relax(s.cfg.Now().UnixNano(), s.liveSince())
 	}
 	if err := s.restWriter(s.cfg.Now().UnixNano()); err != nil {
 		s.failed("rest", "", err)
@@ -64,8 +64,9 @@ func (s *Store) turn(ctx context.Context) {
 // idle is how long nothing is done before the memory for it goes.
 const idle = int64(10 * time.Second)
 
-// relax frees what a tenant that sends nothing has only for its next spans.
-func (t *tenantState) relax(now int64) {
+// relax frees what a tenant that sends nothing has only for its next spans, and
+// what is known of its traces when none of them lives any more.
+func (t *tenantState) relax(now, since int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now-t.pushed <= idle || len(t.sealing) > 0 {
@@ -73,7 +74,10 @@ func (t *tenantState) relax(now int64) {
 	}
 	t.spare = nil
 	if t.head.rows == 0 && cap(t.head.trace) > 0 {
-		t.head, t.snap, t.past = newHead(), nil, memory{}
+		t.head, t.snap = newHead(), nil
+	}
+	if t.pushed <= since {
+		t.past = memory{}
 	}
 }
 
@@ -199,7 +203,7 @@ func (s *Store) take(t *tenantState, id block.ID, held []trace.ID, after uint64)
 	if t.head == nil {
 		t.head = newHead()
 	}
-	t.past = t.past.after(old, held, s.cfg.Limits(t.id).Traces > 0, s.liveSince())
+	t.past = t.past.after(old, held, s.cfg.Limits(t.id).Traces > 0, s.liveSince(), int64(s.cfg.HoldBack))
 	clear(t.held)
 	if len(held) > 0 {
 		otlp, err := c.hold(held)

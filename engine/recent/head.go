@@ -31,7 +31,8 @@ type head struct {
 	rows    int
 	trace   []uint32
 	ids     []trace.ID
-	touched []int64 // last arrival for each trace, Unix ns
+	came    []int64 // first arrival for each trace, Unix ns
+	touched []int64 // last arrival
 	sizes   []int64 // bytes of the spans of each trace
 	largest int64   // of sizes
 	slots   []uint32
@@ -97,7 +98,7 @@ func newHead() *head {
 // reset empties the head. Columns without a value in the last round are given up.
 func (h *head) reset() {
 	h.rows, h.bytes, h.known, h.largest = 0, 0, known{}, 0
-	h.trace, h.ids, h.touched, h.sizes = h.trace[:0], h.ids[:0], h.touched[:0], h.sizes[:0]
+	h.trace, h.ids, h.came, h.touched, h.sizes = h.trace[:0], h.ids[:0], h.came[:0], h.touched[:0], h.sizes[:0]
 	clear(h.slots)
 	for _, s := range []*[]int64{&h.start, &h.duration, &h.span, &h.parent} {
 		*s = (*s)[:0]
@@ -210,7 +211,7 @@ func (h *head) add(otlp []byte, now int64) (spans, rejected int, err error) {
 func (h *head) append(w *walker, s *trace.Span) {
 	row := uint32(h.rows)
 	if s.TraceID != w.last {
-		w.last, w.lastNo = s.TraceID, h.traceNo(s.TraceID)
+		w.last, w.lastNo = s.TraceID, h.traceNo(s.TraceID, w.now)
 	}
 	h.touched[w.lastNo] = w.now
 	h.trace = append(h.trace, w.lastNo)
@@ -259,8 +260,8 @@ func (c *column) number(row, v uint32) {
 	}
 }
 
-// traceNo returns the number of a trace.
-func (h *head) traceNo(id trace.ID) uint32 {
+// traceNo returns the number of a trace, which may come now.
+func (h *head) traceNo(id trace.ID, now int64) uint32 {
 	if 2*len(h.ids) >= len(h.slots) {
 		h.growTraces()
 	}
@@ -269,7 +270,7 @@ func (h *head) traceNo(id trace.ID) uint32 {
 		n := h.slots[at]
 		if n == 0 {
 			h.ids = append(h.ids, id)
-			h.touched, h.sizes = append(h.touched, 0), append(h.sizes, 0)
+			h.came, h.touched, h.sizes = append(h.came, now), append(h.touched, now), append(h.sizes, 0)
 			h.slots[at] = uint32(len(h.ids))
 			return uint32(len(h.ids) - 1)
 		}

@@ -81,7 +81,7 @@ func (s *Store) within(t *tenantState, otlp []byte) ([]byte, *RefusedError, erro
 	if err := b.Reset(otlp); err != nil {
 		return nil, nil, err
 	}
-	refused, keep := t.judge(l, b, s.liveSince())
+	refused, keep := t.judge(l, b, s.liveSince(), int64(s.cfg.HoldBack))
 	if refused == nil {
 		return otlp, nil, nil
 	}
@@ -104,8 +104,9 @@ func (t *tenantState) surelyWithin(l Limits, n int) bool {
 }
 
 // judge looks at each trace of an export: which are refused, nil for none, and
-// which are kept.
-func (t *tenantState) judge(l Limits, b *trace.Batch, since int64) (refused *RefusedError, keep []bool) {
+// which are kept. A trace lives for hold after its last span, so now for those that
+// got one since a time.
+func (t *tenantState) judge(l Limits, b *trace.Batch, since, hold int64) (refused *RefusedError, keep []bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	live := 0
@@ -116,7 +117,7 @@ func (t *tenantState) judge(l Limits, b *trace.Batch, since int64) (refused *Ref
 	keep = make([]bool, b.Traces())
 	for i := range keep {
 		id := b.TraceID(i)
-		size, last := t.knownOf(id)
+		size, last := t.knownOf(id, since, hold)
 		switch {
 		case l.TraceBytes > 0 && size+int64(b.TraceBytes(i)) > l.TraceBytes:
 			e.TooLarge = append(e.TooLarge, id)
@@ -136,12 +137,11 @@ func (t *tenantState) judge(l Limits, b *trace.Batch, since int64) (refused *Ref
 }
 
 // knownOf is the size of a trace and when its last span came.
-func (t *tenantState) knownOf(id trace.ID) (size, last int64) {
-	p := t.past.traces[id]
+func (t *tenantState) knownOf(id trace.ID, since, hold int64) (size, last int64) {
 	if no, ok := t.head.findTrace(id); ok {
-		return p.bytes + t.head.sizes[no], t.head.touched[no]
+		return t.past.lived(id, t.head.came[no]-hold) + t.head.sizes[no], t.head.touched[no]
 	}
-	return p.bytes, p.last
+	return t.past.lived(id, since), t.past.traces[id].last
 }
 
 // liveTraces counts the traces that got a span since a time.
@@ -172,10 +172,19 @@ type past struct{ bytes, last int64 }
 // are never many of them.
 const notable = 64 << 10
 
+// lived is the bytes of a trace in earlier heads, if it got a span since a time:
+// later it begins anew.
+func (m memory) lived(id trace.ID, since int64) int64 {
+	if p := m.traces[id]; p.last > since {
+		return p.bytes
+	}
+	return 0
+}
+
 // after is the memory when a head is cut. Traces without a span since a time are
 // forgotten; with all, every live trace is remembered, for its number. The spans
 // of held traces go to the next head and count there.
-func (m memory) after(h *head, held []trace.ID, all bool, since int64) memory {
+func (m memory) after(h *head, held []trace.ID, all bool, since, hold int64) memory {
 	out := memory{traces: map[trace.ID]past{}}
 	note := func(id trace.ID, p past) {
 		if p.last > since && (all || p.bytes >= notable) {
@@ -187,16 +196,16 @@ func (m memory) after(h *head, held []trace.ID, all bool, since int64) memory {
 			note(id, p)
 		}
 	}
-	for no, id := range h.ids {
-		if at := h.touched[no]; at > since {
-			note(id, past{m.traces[id].bytes + h.sizes[no], at})
-		}
-	}
+	stays := make(map[trace.ID]bool, len(held))
 	for _, id := range held {
-		delete(out.traces, id)
-		if p, ok := m.traces[id]; ok {
-			note(id, p)
+		stays[id] = true
+	}
+	for no, id := range h.ids {
+		p := past{m.lived(id, h.came[no]-hold), h.touched[no]}
+		if !stays[id] {
+			p.bytes += h.sizes[no]
 		}
+		note(id, p)
 	}
 	return out
 }

@@ -116,6 +116,13 @@ func (w *limited) do(line string) string {
 		w.now = w.now.Add(d)
 		w.s.turn(w.t.Context())
 		return ""
+	case "lives":
+		d, err := time.ParseDuration(f[1])
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.s.cfg.HoldBack = d
+		return ""
 	case "cut", "hold":
 		t, err := w.s.tenant("t")
 		if err == nil {
@@ -200,7 +207,8 @@ func TestLimitsLaw(t *testing.T) {
 		dice := rand.New(rand.NewPCG(seed, 5))
 		w := &limited{t: t, dir: t.TempDir(), disk: waltest.New(), now: time.Unix(1_700_000_000, 0), limits: Limits{Traces: 1 + dice.IntN(8), TraceBytes: int64(500 + dice.IntN(3000))}}
 		w.open()
-		size, last := map[trace.ID]int64{}, map[trace.ID]time.Time{}
+		// Bytes in the head, and in earlier ones: those count as long as the trace lives.
+		head, past, last := map[trace.ID]int64{}, map[trace.ID]int64{}, map[trace.ID]time.Time{}
 		alive := func(id trace.ID) bool {
 			at, ok := last[id]
 			return ok && w.now.Sub(at) < 5*time.Second
@@ -208,13 +216,11 @@ func TestLimitsLaw(t *testing.T) {
 		for range 120 {
 			switch dice.IntN(12) {
 			case 0:
-				cut := len(w.s.tenants) > 0 && w.s.tenants["t"].head.rows > 0 // an empty head is not
 				w.do("cut")
-				for id := range size { // what no longer lives is forgotten with its head
-					if cut && !alive(id) {
-						delete(size, id)
-					}
+				for id, n := range head {
+					past[id] += n
 				}
+				clear(head)
 			case 1, 2:
 				w.now = w.now.Add(time.Duration(dice.IntN(4000)) * time.Millisecond)
 			}
@@ -243,10 +249,14 @@ func TestLimitsLaw(t *testing.T) {
 			}
 			for i := range b.Traces() {
 				id := b.TraceID(i)
-				large := size[id]+int64(b.TraceBytes(i)) > w.limits.TraceBytes
+				if head[id] == 0 && !alive(id) {
+					past[id] = 0
+				}
+				size := head[id] + past[id]
+				large := size+int64(b.TraceBytes(i)) > w.limits.TraceBytes
 				many := !large && !alive(id) && live >= w.limits.Traces
 				if slices.Contains(refused.TooLarge, id) != large || slices.Contains(refused.TooMany, id) != many {
-					t.Fatalf("seed %d: trace %c has %d bytes and gets %d of %d; %d of %d live; refused %v", seed, id[0], size[id], b.TraceBytes(i), w.limits.TraceBytes, live, w.limits.Traces, refused)
+					t.Fatalf("seed %d: trace %c has %d bytes and gets %d of %d; %d of %d live; refused %v", seed, id[0], size, b.TraceBytes(i), w.limits.TraceBytes, live, w.limits.Traces, refused)
 				}
 				if large || many {
 					continue
@@ -254,7 +264,7 @@ func TestLimitsLaw(t *testing.T) {
 				if !alive(id) {
 					live++
 				}
-				size[id] += int64(b.TraceBytes(i))
+				head[id] += int64(b.TraceBytes(i))
 				last[id] = w.now
 			}
 		}
