@@ -194,17 +194,18 @@ func rejectMessage(b *trace.Batch) string {
 // admit applies the limits that need only the size of an export.
 func (d *Distributor) admit(tenantID string, l tenant.Limits, otlp []byte) error {
 	size := len(otlp)
+	if !d.inflight.take(int64(size)) {
+		d.metrics.refused.WithLabelValues(tenantID, "inflight").Inc()
+		return d.retryLater(l, codes.ResourceExhausted, fmt.Sprintf("distributor has %d bytes of exports under way, the most it takes at once", d.cfg.MaxInflight))
+	}
 	if err := d.rate.take(d.deps.Now(), tenantID, l, size, max(1, d.deps.Peers())); err != nil {
+		d.inflight.release(int64(size))
 		d.metrics.refused.WithLabelValues(tenantID, "rate_limited").Inc()
 		d.metrics.discarded.WithLabelValues(tenantID, "rate_limited").Add(float64(countSpans(otlp)))
 		if errors.Is(err, errNeverFits) {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		return d.retryLater(l, codes.ResourceExhausted, err.Error())
-	}
-	if !d.inflight.take(int64(size)) {
-		d.metrics.refused.WithLabelValues(tenantID, "inflight").Inc()
-		return d.retryLater(l, codes.ResourceExhausted, fmt.Sprintf("distributor has %d bytes of exports under way, the most it takes at once", d.cfg.MaxInflight))
 	}
 	return nil
 }

@@ -271,6 +271,35 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// An export that is refused because too much is under way has not used up the
+// tenant's rate.
+func TestInflightIsBeforeTheRate(t *testing.T) {
+	limits := tenant.DefaultLimits()
+	limits.Ingestion.RateLimitBytes, limits.Ingestion.BurstSizeBytes = 1, 1000
+	r := ring.New(instances(1, 1), ring.Config{ReplicationFactor: 1, HeartbeatTimeout: time.Minute})
+	d := newDistributor(t, r, &keepers{spans: map[string]map[trace.ID]int{}}, func(c *Config, deps *Deps) {
+		c.MaxInflight = 1000
+		deps.Limits = func(string) tenant.Limits { return limits }
+	})
+	otlp, _ := exportOf(rand.New(rand.NewPCG(1, 1)), 1, 10)
+	if len(otlp) < 501 || len(otlp) > 1000 {
+		t.Fatalf("%d bytes", len(otlp))
+	}
+	d.inflight.take(500)
+	for range 3 {
+		if _, err := d.Push(t.Context(), "t", otlp); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "under way") {
+			t.Error(err)
+		}
+	}
+	d.inflight.release(500)
+	if out, err := d.Push(t.Context(), "t", otlp); err != nil || out.Accepted != 10 {
+		t.Errorf("%+v %v", out, err)
+	}
+	if _, err := d.Push(t.Context(), "t", otlp); !strings.Contains(fmt.Sprint(err), "RATE_LIMITED") || d.inflight.used.Load() != 0 {
+		t.Errorf("%v; %d bytes under way", err, d.inflight.used.Load())
+	}
+}
+
 func TestInflightBound(t *testing.T) {
 	f := inflight{limit: 10}
 	if !f.take(6) || f.take(6) {
