@@ -5,7 +5,7 @@
 // leaves the file behind, and the next process takes it without anyone's help.
 // The file names the process that has it, for people; only the lock counts.
 //
-// On a file system without locks the folder is not kept: it works as before.
+// On a file system without locks the folder is not kept, and [Lock.Kept] says so.
 //
 // The file is never removed: who opened it before the removal and who made it
 // anew would both have a lock.
@@ -45,13 +45,16 @@ func (e *HeldError) Error() string {
 func (e *HeldError) Unwrap() error { return ErrHeld }
 
 // Lock is a taken folder.
-type Lock struct{ file *os.File }
+type Lock struct {
+	file *os.File
+	kept bool
+}
 
 // Take takes a folder, which must exist, for this process. The error is a
 // [*HeldError] when it has an owner, which may be this process itself.
 func Take(dir string) (*Lock, error) {
 	path := filepath.Join(dir, Name)
-	f, err := lockFile(path)
+	f, kept, err := lockFile(path)
 	if errors.Is(err, ErrHeld) {
 		shown := dir
 		if abs, err := filepath.Abs(dir); err == nil {
@@ -62,19 +65,17 @@ func Take(dir string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock folder %s: %w", dir, err)
 	}
-	if err := sign(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock folder %s: %w", dir, err), f.Close())
-	}
-	return &Lock{f}, nil
+	sign(f)
+	return &Lock{f, kept}, nil
 }
 
-// sign writes who has the lock.
-func sign(f *os.File) error {
+// sign writes who has the lock, if it can: on a full disk the lock counts as well,
+// and its owner cannot be told.
+func sign(f *os.File) {
 	if err := f.Truncate(0); err != nil {
-		return err
+		return
 	}
-	_, err := f.WriteAt([]byte("pid "+strconv.Itoa(os.Getpid())+"\n"), 0)
-	return err
+	f.WriteAt([]byte("pid "+strconv.Itoa(os.Getpid())+"\n"), 0) //nolint:errcheck // see above
 }
 
 // maxOwner is more than a signature has.
@@ -97,6 +98,10 @@ func owner(path string) int {
 	}
 	return pid
 }
+
+// Kept is false where the file system has no locks: somebody else may have the
+// folder too.
+func (l *Lock) Kept() bool { return l.kept }
 
 // File is the open file. On Unix a process that inherits it holds the lock too,
 // until all who have it are gone.

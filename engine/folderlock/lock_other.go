@@ -6,4 +6,7 @@ import "os"
 
 // lockFile only opens the file: these systems have no lock that ends with the
 // open file.
-func lockFile(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644) }
+func lockFile(path string) (f *os.File, kept bool, err error) {
+	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	return f, false, err
+}

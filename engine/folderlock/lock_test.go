@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -31,10 +32,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// other starts a process that takes the folder and returns what it said.
-func other(t *testing.T, dir string) (*exec.Cmd, string) {
+// other starts a process that takes the folder and returns what it said. before is
+// a command that starts it, none for as it is.
+func other(t *testing.T, dir string, before ...string) (*exec.Cmd, string) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	args := append(before, os.Args[0])
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "FOLDERLOCK_TAKE="+dir)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -75,6 +78,9 @@ func TestOneOwnerInOneProcess(t *testing.T) {
 	if l, err = Take(dir); err != nil {
 		t.Fatalf("after Close: %v", err)
 	}
+	if !l.Kept() {
+		t.Error("the folder for temporary files has no locks")
+	}
 	l.Close()
 	if _, err := Take(filepath.Join(dir, "missing")); !errors.Is(err, os.ErrNotExist) || errors.Is(err, ErrHeld) {
 		t.Errorf("a folder that is not there: %v", err)
@@ -101,6 +107,23 @@ func TestAnotherProcessAndItsCrash(t *testing.T) {
 		t.Fatalf("after a crash of the owner: %v", err)
 	}
 	l.Close()
+}
+
+// On a full disk a folder can be taken: who starts there may be the one that makes
+// space.
+func TestFullDisk(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs ulimit")
+	}
+	dir := t.TempDir()
+	_, said := other(t, dir, "sh", "-c", `ulimit -f 0; exec "$0"`)
+	if said != "taken" {
+		t.Fatal(said)
+	}
+	var held *HeldError
+	if _, err := Take(dir); !errors.As(err, &held) || held.PID != 0 {
+		t.Errorf("%v; nobody could write who has it", err)
+	}
 }
 
 func TestOwnerOfAnUnreadableFile(t *testing.T) {

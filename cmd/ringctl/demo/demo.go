@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options) error {
 	if n, err := removeDead(os.TempDir()); err != nil {
 		fmt.Fprintln(o.Out, err) // untidy, and no reason not to go on
 	} else if n > 0 {
-		fmt.Fprintf(o.Out, "removed %d folders that demos left which were killed\n", n)
+		fmt.Fprintf(o.Out, "demos that were killed and are tidied up: %d\n", n)
 	}
 	c, err := newCluster(tempod)
 	if err != nil {

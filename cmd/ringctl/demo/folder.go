@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ringctl/ringctl/engine/folderlock"
 )
@@ -31,27 +32,39 @@ func makeFolder() (string, *folderlock.Lock, error) {
 // alone, and holds what a demo writes; it is dead when nobody has its lock. A
 // demo that is just starting has not written its configuration yet.
 func removeDead(tmp string) (int, error) {
-	found, err := filepath.Glob(filepath.Join(tmp, folderPrefix+"*"))
+	found, err := os.ReadDir(tmp)
 	if err != nil {
 		return 0, fmt.Errorf("look for folders of earlier demos: %w", err)
 	}
 	removed := 0
 	var errs []error
-	for _, dir := range found {
-		if !isDemo(dir) {
+	for _, f := range found {
+		dir := filepath.Join(tmp, f.Name())
+		if !strings.HasPrefix(f.Name(), folderPrefix) || !isDemo(dir) {
 			continue
 		}
-		lock, err := folderlock.Take(dir)
-		if err != nil {
-			continue // alive
+		dead, err := isDead(dir)
+		if dead && err == nil {
+			err = os.RemoveAll(dir)
 		}
-		if err := errors.Join(lock.Close(), os.RemoveAll(dir)); err != nil {
+		switch {
+		case err != nil:
 			errs = append(errs, fmt.Errorf("remove the folder of an earlier demo: %w", err))
-			continue
+		case dead:
+			removed++
 		}
-		removed++
 	}
 	return removed, errors.Join(errs...)
+}
+
+// isDead tells whether nobody has a demo's folder. Where that cannot be told, the
+// demo may live.
+func isDead(dir string) (bool, error) {
+	lock, err := folderlock.Take(dir)
+	if err != nil {
+		return false, nil //nolint:nilerr // alive
+	}
+	return lock.Kept(), lock.Close()
 }
 
 // isDemo tells whether a folder is one that makeFolder made for this user.
