@@ -172,6 +172,7 @@ const (
 	sizeTagValue  = 40
 	sizeCode      = 128 // a value that stands for a dictionary code
 	sizeRow       = 48  // columns and sets of rows of a unit that is evaluated
+	sizeJoined    = 128 // a span of several parts of a trace that are put together
 )
 
 func attributesSize(list []Attribute) int64 {

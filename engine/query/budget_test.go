@@ -141,3 +141,28 @@ func TestTracesTakeTheirMemory(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+// What a segment needed is given back before the next one: tags of many segments need no more than those of a few.
+func TestTagsGiveBackTheMemoryOfEachSegment(t *testing.T) {
+	src := make([]query.Source, 20)
+	for i := range src {
+		src[i] = memory(t, querytest.Random(int64(i), 20)...)
+	}
+	for _, q := range []string{"{ }", "{ duration > 1ns } | by(span:id)", "{ } | by(name) | count() > 0", "{ } >> { } | by(name)"} {
+		used := func(src []query.Source) int64 {
+			own := (*query.Budget)(nil).Query(0, "key")
+			ctx := query.WithBudget(t.Context(), own)
+			if r, err := query.TagValues(ctx, src, query.TagValuesRequest{Tag: "status", Query: q}); err != nil || len(r.Values) == 0 {
+				t.Fatal(r, err)
+			}
+			return own.Used()
+		}
+		most := int64(0)
+		for i := range src {
+			most = max(most, used(src[i:i+1]))
+		}
+		if all := used(src); all > 2*most {
+			t.Errorf("%s: at most %d bytes for one segment, %d for %d", q, most, all, len(src))
+		}
+	}
+}

@@ -38,7 +38,7 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 	if u.seg != nil {
 		return u.seg, nil
 	}
-	parts := u.parts
+	parts, rows := u.parts, u.info.Rows
 	if u.later != nil {
 		wanted, err := u.later.c.find(ctx, u.later.pieces, u.later.joint)
 		if err != nil {
@@ -46,7 +46,10 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 		}
 		var all Unit
 		all.collect(u.later.pieces, make([]int, len(u.later.pieces)), wanted, uint32(u.later.joint))
-		parts = all.parts
+		parts, rows = all.parts, all.info.Rows
+	}
+	if err := BudgetFrom(ctx).Take(sizeJoined * int64(rows)); err != nil {
+		return nil, err
 	}
 	return newJoined(ctx, parts)
 }

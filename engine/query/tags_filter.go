@@ -67,7 +67,9 @@ func (f *tagFilter) each(ctx context.Context, sources []Source, st *Stats, visit
 	}
 	var s scan
 	for _, u := range units {
-		done, err := f.run(ctx, u, &s, st, visit)
+		own := BudgetFrom(ctx).Part()
+		done, err := f.run(WithBudget(ctx, own), u, &s, st, visit)
+		own.Release()
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()

@@ -1,0 +1,52 @@
+package query
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"github.com/ringctl/ringctl/engine/trace"
+)
+
+// A trace with many spans in two places is not put together before there is memory for it.
+func TestJoiningTakesItsMemoryFirst(t *testing.T) {
+	const spans = 1000
+	var src []Source
+	for part := range 2 {
+		var b MemoryBuilder
+		var otlp trace.Builder
+		otlp.SetResource(&trace.Group{})
+		otlp.SetScope(&trace.Group{})
+		for i := range spans {
+			s := trace.Span{TraceID: trace.ID{1}, Name: []byte("a"), Start: 5e9, End: 6e9}
+			binary.BigEndian.PutUint64(s.SpanID[:], uint64(1+part*spans+i))
+			otlp.AddSpan(&s)
+		}
+		if err := trace.Walk(otlp.Append(nil), &b); err != nil {
+			t.Fatal(err)
+		}
+		m, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		src = append(src, m)
+	}
+	for _, q := range []string{"{ } | count() > 1", "{ name = `a` } >> { name = `a` } || { }"} {
+		p, err := Prepare(SearchRequest{Query: q})
+		if err != nil {
+			t.Fatal(err)
+		}
+		units, err := p.Units(t.Context(), src)
+		if err != nil || len(units) != 1 {
+			t.Fatal(units, err)
+		}
+		for most, enough := range map[int64]bool{sizeJoined * 2 * spans: true, sizeJoined*2*spans - 1: false} {
+			own := (*Budget)(nil).Query(most, "key")
+			_, err := units[0].segment(WithBudget(t.Context(), own))
+			var limit *LimitError
+			if errors.As(err, &limit) == enough || enough && err != nil {
+				t.Errorf("%s, %d bytes: %v", q, most, err)
+			}
+		}
+	}
+}
