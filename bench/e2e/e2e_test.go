@@ -38,7 +38,7 @@ func TestSmall(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
 			var out, progress bytes.Buffer
-			c := config{tempod: os.Args[0], env: []string{asTempod + "=1"}, spans: 6000, seed: 3, transport: transport, conns: 2, runs: 5, verify: 50,
+			c := config{tempod: os.Args[0], env: []string{asTempod + "=1"}, spans: 6000, seed: 3, transport: transport, conns: 2, runs: 5, recent: true, verify: 50,
 				dir: t.TempDir(), age: time.Second, block: 2000}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()

@@ -24,6 +24,7 @@ type config struct {
 	transport string
 	conns     int
 	runs      int
+	recent    bool // ask before blocks settle, too
 	verify    int
 	dir       string
 	age       time.Duration // of a head before it is cut into a block
@@ -39,6 +40,7 @@ func main() {
 	flag.StringVar(&c.transport, "transport", "grpc", "grpc or http")
 	flag.IntVar(&c.conns, "conns", 4, "connections that send")
 	flag.IntVar(&c.runs, "runs", 7, "runs of each query, of which the median counts")
+	flag.BoolVar(&c.recent, "recent", false, "ask before the blocks are settled too; the peak of memory then contains these questions")
 	flag.IntVar(&c.verify, "verify", 300, "traces to look up")
 	flag.StringVar(&c.dir, "dir", "", "keep load and data in `DIR`")
 	flag.DurationVar(&c.age, "age", 20*time.Second, "max_block_duration of the keepers")
@@ -99,6 +101,7 @@ type table struct {
 	complete       [2]int        // traces right after the ack, and when settled
 	checked        int
 	blocks         blocks
+	recent         []answer // before blocks were settled
 	answers        []answer
 }
 
@@ -124,6 +127,11 @@ func (t *table) measure(ctx context.Context, c config, s *server, load string, p
 	t.checked = min(c.verify, len(t.truth.IDs))
 	if t.complete[0], err = s.verify(ctx, t.truth.IDs, t.checked); err != nil {
 		return err
+	}
+	if c.recent {
+		if t.recent, err = s.ask(ctx, c, t.truth, base); err != nil {
+			return err
+		}
 	}
 	looked, err := s.cpuSince(spent)
 	if err != nil {
@@ -159,9 +167,9 @@ func (t *table) print(out io.Writer, c config, s *server) error {
 	row("on disk", fmt.Sprintf("%.1f B/span", float64(t.blocks.bytes)/float64(t.truth.Spans)), "40 B/span")
 	row("traces complete right after the ack", fmt.Sprintf("%d of %d", t.complete[0], t.checked), "all")
 	row("traces complete when settled", fmt.Sprintf("%d of %d", t.complete[1], t.checked), "all")
-	b.WriteString("\n| query | median | CPU | at most | answers | |\n|---|---|---|---|---|---|\n")
-	for _, a := range t.answers {
-		fmt.Fprintf(&b, "| %s | %.1f ms | %.1f ms | %s | %d | %s |\n", a.name, ms(a.median), ms(a.cpu), a.goal(), a.count, a.verdict())
+	b.WriteString("\n| query | median | CPU | at most | answers | | before settling | ratio | |\n|---|---|---|---|---|---|---|---|---|\n")
+	for i, a := range t.answers {
+		fmt.Fprintf(&b, "| %s | %.1f ms | %.1f ms | %s | %d | %s | %s |\n", a.name, ms(a.median), ms(a.cpu), a.goal(), a.count, a.verdict(), t.beside(i))
 	}
 	b.WriteString("\n| column | B/span |\n|---|---|\n")
 	for _, l := range t.blocks.columns {
@@ -169,6 +177,15 @@ func (t *table) print(out io.Writer, c config, s *server) error {
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// beside is what answer i was before blocks were settled, as cells.
+func (t *table) beside(i int) string {
+	if t.recent == nil {
+		return "| |"
+	}
+	r := t.recent[i]
+	return fmt.Sprintf("%.1f ms | %.1f | %s", ms(r.median), r.median.Seconds()/t.answers[i].median.Seconds(), r.verdict())
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1e3 }
