@@ -238,13 +238,3 @@ func (f *File) Next() (*Request, error) {
 
 // Close closes the file.
 func (f *File) Close() error { return f.f.Close() }
-
-// ReadTruth reads what Create wrote beside a load file.
-func ReadTruth(path string) (*Truth, error) {
-	raw, err := os.ReadFile(path + ".json")
-	if err != nil {
-		return nil, err
-	}
-	t := new(Truth)
-	return t, json.Unmarshal(raw, t)
-}

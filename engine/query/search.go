@@ -117,9 +117,6 @@ func Prepare(req SearchRequest) (*SearchPlan, error) {
 	return p, nil
 }
 
-// MostRecent reports the hint most_recent=true: the answer must be the newest traces, not any.
-func (p *SearchPlan) MostRecent() bool { return p.mostRecent }
-
 // Units cuts the search into independent pieces, newest first.
 func (p *SearchPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
 	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, young: p.req.Young, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}

@@ -49,21 +49,3 @@ func (d *Desc) RemoveTombstones(limit time.Time) (total, removed int) {
 	}
 	return total, removed
 }
-
-// ClampHeartbeats lowers every heartbeat that is more than maxAhead in front of
-// now to now, and returns the ids it changed, sorted. It is a policy for stores
-// that do not want one wrong clock to poison an entry for years; [Merge] itself
-// accepts such heartbeats, as every node of the family does.
-func ClampHeartbeats(d *Desc, now time.Time, maxAhead time.Duration) []string {
-	limit := now.Add(maxAhead).Unix()
-	var ids []string
-	for id, i := range d.Instances {
-		if i.Timestamp > limit {
-			i.Timestamp = now.Unix()
-			d.Instances[id] = i
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
-}

@@ -35,7 +35,7 @@ func (w *world) run(c ringtest.Command) string {
 		"ring": w.define, "get": w.get, "set": w.set, "healthy": w.healthy,
 		"quorum": w.quorum, "ownership": w.ownership, "ranges": w.ranges, "shard": w.shard,
 		"down": w.down, "without": w.without, "add": w.add, "merge": w.merge, "tombstones": w.tombstones,
-		"duplicates": w.duplicates, "heartbeat": w.heartbeat, "clamp": w.clamp,
+		"duplicates": w.duplicates, "heartbeat": w.heartbeat,
 	}
 	f, ok := commands[c.Name]
 	if !ok {
@@ -268,10 +268,4 @@ func (w *world) heartbeat(ringtest.Command) string {
 		fmt.Fprintf(&out, "%s %v, healthy for read: %v\n", i.ID, i.HeartbeatState(storyNow, time.Minute), i.IsHealthy(ring.Read, time.Minute, storyNow))
 	}
 	return out.String()
-}
-
-func (w *world) clamp(ringtest.Command) string {
-	ids := ring.ClampHeartbeats(w.d, storyNow, time.Hour)
-	w.r = ring.New(w.d, w.cfg)
-	return fmt.Sprintf("clamped %q\n", ids) + showDesc(w.d)
 }

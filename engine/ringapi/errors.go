@@ -73,19 +73,6 @@ func StatusOf(c Code) Status {
 	return table[len(table)-1]
 }
 
-// CodeOfHTTP is the code for an HTTP status whose body carried none (a proxy's answer, for example).
-func CodeOfHTTP(status int) Code {
-	for _, s := range Statuses() {
-		if s.HTTP == status {
-			return s.Code
-		}
-	}
-	if status >= 400 && status < 500 {
-		return CodeInvalid
-	}
-	return CodeInternal
-}
-
 // Error is a refusal. As JSON it is the body of every answer with a status of 400 and above.
 type Error struct {
 	Code    Code   `json:"code"`

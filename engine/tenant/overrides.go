@@ -83,9 +83,6 @@ func (o *Overrides) For(id string) Limits {
 	return o.defaults
 }
 
-// Defaults returns the limits of tenants without an entry.
-func (o *Overrides) Defaults() Limits { return o.defaults }
-
 // Tenants returns the tenants that have an entry of their own, sorted.
 func (o *Overrides) Tenants() []string { return sortedKeys(o.tenants) }
 

@@ -82,6 +82,3 @@ func Split(list string) ([]string, error) {
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
 }
-
-// Join is the inverse of Split.
-func Join(ids []string) string { return strings.Join(ids, "|") }

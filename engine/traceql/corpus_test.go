@@ -192,18 +192,3 @@ func TestParseAttr(t *testing.T) {
 		}
 	}
 }
-
-func TestParseLenient(t *testing.T) {
-	for text, want := range map[string]string{
-		`{ .a = 1 && .b = }`:           `{ .a = 1 }`,
-		`{ .a = 1 && .b = 2 }`:         `{ .a = 1 && .b = 2 }`,
-		`{ .a = 1 && .b = && .c = "x `: `{ .a = 1 }`,
-		`{ .a = }`:                     `{ }`,
-		``:                             `{ }`,
-		`{} | rate()`:                  `{ }`,
-	} {
-		if got := ParseLenient(text).String(); got != want {
-			t.Errorf("%s: %s, want %s", text, got, want)
-		}
-	}
-}

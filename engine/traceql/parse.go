@@ -2,7 +2,6 @@ package traceql
 
 import (
 	"fmt"
-	"strings"
 )
 
 // Limits of a query. They bound the work of parsing and of each step of the evaluation, not what can sensibly be asked.
@@ -365,26 +364,3 @@ func ParseAttr(text string) (*Attr, error) {
 	}
 	return a, nil
 }
-
-// ParseLenient reads the condition of one spanset while it is being typed: trailing matchers that do not parse are
-// dropped, and when nothing is left it matches every span.
-func ParseLenient(text string) *Query {
-	everything := &Query{Pipeline: &Pipeline{Stages: []Stage{&Filter{}}}}
-	if len(text) > MaxQueryBytes {
-		return everything
-	}
-	for range maxTrailing {
-		if q, err := Parse(text); err == nil && q.Pipeline != nil {
-			return q
-		}
-		i := max(strings.LastIndex(text, "&&"), strings.LastIndex(text, "||"))
-		if i < 0 {
-			break
-		}
-		text = text[:i] + "}"
-	}
-	return everything
-}
-
-// maxTrailing bounds the matchers that ParseLenient drops.
-const maxTrailing = 8

@@ -59,13 +59,6 @@ func FieldString(f Field) string {
 	return p.String()
 }
 
-// PipelineString is the canonical text of a pipeline.
-func PipelineString(x *Pipeline) string {
-	p := &printer{}
-	p.pipeline(x)
-	return p.String()
-}
-
 type printer struct{ strings.Builder }
 
 func (p *printer) pipeline(x *Pipeline) {
