@@ -21,7 +21,23 @@ import (
 // keeper is a keeper of this process: what peers call, and the store behind it.
 type keeper struct {
 	peer.Keeper
-	store *recent.Store
+	store    *recent.Store
+	caughtUp time.Time // when those with copies have shipped what they took while this one was down
+}
+
+// Ask says how long the keeper is behind the others.
+func (k *keeper) Ask(ctx context.Context, q *peer.Question) (*peer.Answer, error) {
+	a, err := k.Keeper.Ask(ctx, q)
+	if err == nil {
+		a.Behind = max(0, time.Until(k.caughtUp))
+	}
+	return a, err
+}
+
+// caughtUp is when a keeper that starts now has what it missed while it was down:
+// it is in blocks that everybody sees.
+func (c *Config) caughtUp(r RecentConfig) time.Time {
+	return time.Now().Add(2*r.MaxBlockAge + 2*c.Storage.Trace.Poll)
 }
 
 func (k *keeper) sources(q *peer.Question) []query.Source {
@@ -61,7 +77,7 @@ func (e *Engine) openIngester() error {
 		return err
 	}
 	i := ingester.New(store, blocks{e.catalog}, member, e.cfg.Ingester.Recent.FlushOnShutdown, queryThreads())
-	e.keep(peerpb.Role_ROLE_INGESTER, "ingester", &keeper{i, store}, i.Run)
+	e.keep(peerpb.Role_ROLE_INGESTER, "ingester", &keeper{i, store, e.cfg.caughtUp(e.cfg.Ingester.Recent)}, i.Run)
 	return nil
 }
 
@@ -85,7 +101,7 @@ func (e *Engine) openLiveStore() error {
 	e.ready.add("partition", owned.Ready)
 	e.rings.pages.Keeper = store
 	l := livestore.New(store, blocks{e.catalog}, owned, e.cfg.LiveStore.Recent.FlushOnShutdown, queryThreads(), time.Now)
-	e.keep(peerpb.Role_ROLE_LIVE_STORE, "live-store", &keeper{l, store}, l.Run)
+	e.keep(peerpb.Role_ROLE_LIVE_STORE, "live-store", &keeper{l, store, e.cfg.caughtUp(e.cfg.LiveStore.Recent)}, l.Run)
 	return nil
 }
 

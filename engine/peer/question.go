@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -85,6 +86,9 @@ type Answer struct {
 	Tags    *query.TagsResult
 	Values  *query.TagValuesResult
 	Missing []string // what could not be asked, and why
+	// Behind is for how long the keeper may still lack spans that those with copies
+	// of its spans have, because it was down.
+	Behind time.Duration
 }
 
 // Nothing is the answer of those who have nothing.
@@ -172,7 +176,7 @@ func decode[T any](b []byte) (*T, error) {
 
 // reply encodes an answer for the wire.
 func (a *Answer) reply() (*peerpb.AskReply, error) {
-	r := &peerpb.AskReply{Missing: a.Missing}
+	r := &peerpb.AskReply{Missing: a.Missing, BehindMillis: a.Behind.Milliseconds()}
 	var err error
 	switch {
 	case a.Search != nil:
@@ -189,9 +193,12 @@ func (a *Answer) reply() (*peerpb.AskReply, error) {
 	return r, err
 }
 
+// maxBehind bounds what a reply says about it, in ms: no keeper needs a day.
+const maxBehind = 24 * 60 * 60 * 1000
+
 // parseReply is the reverse of reply, for the answer to q.
 func (q *Question) parseReply(r *peerpb.AskReply) (*Answer, error) {
-	a := &Answer{Missing: r.GetMissing()}
+	a := &Answer{Missing: r.GetMissing(), Behind: time.Duration(min(max(0, r.GetBehindMillis()), maxBehind)) * time.Millisecond}
 	var err error
 	switch {
 	case q.Search != nil:

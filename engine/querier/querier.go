@@ -81,6 +81,7 @@ type Querier struct {
 	asker   Asker
 	log     *slog.Logger
 	turns   *turns
+	behind  behind
 }
 
 // New makes a querier.

@@ -45,6 +45,7 @@ type cluster struct {
 	plan    func(down func(string) bool) Plan
 	sources map[string]query.Source // by address
 	errs    map[string]error
+	behind  map[string]time.Duration
 	hang    chan struct{}
 	open    func() // called before a block is opened
 	reply   func() // called before a keeper answers
@@ -83,7 +84,11 @@ func (c *cluster) Ask(ctx context.Context, addr string, _ peer.Role, q *peer.Que
 	if err := c.errs[addr]; err != nil {
 		return nil, err
 	}
-	return peer.Evaluate(ctx, q, []query.Source{c.sources[addr]}, 1)
+	a, err := peer.Evaluate(ctx, q, []query.Source{c.sources[addr]}, 1)
+	if err == nil {
+		a.Behind = c.behind[addr]
+	}
+	return a, err
 }
 
 func (c *cluster) querier() *Querier {
@@ -223,6 +228,57 @@ func TestCountsAreTakenFromACopy(t *testing.T) {
 	if want := "[k1 [{0 2147483647}] k1 [{0 4294967295}] k2 [{2147483648 4294967295}]]"; fmt.Sprint(c.asked) != want {
 		t.Errorf("asked %v, want %v", c.asked, want)
 	}
+}
+
+// TestKeepersThatAreBehindDoNotCount what others have all of: k2 was down while
+// three spans came.
+func TestKeepersThatAreBehindDoNotCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{sources: map[string]query.Source{"k1": spans(t, 5), "k2": spans(t, 2)}, behind: map[string]time.Duration{"k2": time.Hour}}
+		c.plan = func(down func(string) bool) Plan {
+			p := Plan{Covered: func(failed func(string) bool) bool { return !failed("k1") || !failed("k2") }}
+			for _, id := range []string{"k2", "k1"} {
+				if !down(id) {
+					p.Ask = []Keeper{{ID: id, Addr: id, Copies: true, Young: true, Tokens: []query.TokenRange{{First: 0, Last: ^uint32(0)}}}}
+					break
+				}
+			}
+			return p
+		}
+		q := c.querier()
+		req := query.MetricsRequest{Query: `{ } | count_over_time()`, Start: 1, End: 20e9, Instant: true}
+		plan, err := query.PrepareMetrics(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			name   string
+			before func()
+			want   float64
+			asked  []string
+		}{
+			{"k2 says that it is behind", func() {}, 5, []string{"k2", "k1"}},
+			{"it is known to be", func() {}, 5, []string{"k1"}},
+			{"the other one is down", func() { c.errs = map[string]error{"k1": errDown} }, 2, []string{"k1", "k2"}},
+			{"the other one is behind too", func() { c.errs, c.behind["k1"] = nil, time.Minute }, 5, []string{"k1"}},
+			{"both are known to be", func() {}, 2, []string{"k2"}},
+			{"the other one has caught up", func() { delete(c.behind, "k1"); <-time.After(time.Minute) }, 5, []string{"k1"}},
+			{"it has caught up", func() { delete(c.behind, "k2"); c.sources["k2"] = c.sources["k1"]; <-time.After(time.Hour) }, 5, []string{"k2"}},
+		} {
+			step.before()
+			c.asked = nil
+			a, err := q.Answer(t.Context(), &peer.Piece{Question: peer.Question{Metrics: &req}, Recent: true})
+			if err != nil || len(a.Missing) > 0 {
+				t.Fatalf("%s: %v %+v", step.name, err, a)
+			}
+			for i, x := range c.asked {
+				c.asked[i], _, _ = strings.Cut(x, " ")
+			}
+			if got := plan.Answer(a.Metrics).Series[0].Values[0]; got != step.want || !slices.Equal(c.asked, step.asked) {
+				t.Errorf("%s: %v spans, asked %v; want %v, %v", step.name, got, c.asked, step.want, step.asked)
+			}
+		}
+	})
 }
 
 // TestYoungBlocksAreReadHere when no keeper of another process reads them.

@@ -11,16 +11,28 @@ import (
 
 // recent asks the keepers of a plan and adds what they answer to g. A question
 // that counts each span at one keeper is asked again without those that failed,
-// as long as others have copies of their spans.
+// and without those that are behind, as long as others have copies of their spans.
 func (q *Querier) recent(ctx context.Context, plan Plan, g *gathering) {
 	g.miss(plan.Missing...)
 	failed := map[string]error{}
 	isDown := func(id string) bool { return failed[id] != nil }
+	behind := q.behind.ids()
+	avoided := func(id string) bool { return isDown(id) || behind[id] }
+	if g.q.Once() && len(behind) > 0 && plan.Covered != nil && plan.Covered(avoided) {
+		plan = q.keepers.Plan(g.q, avoided)
+	}
 	for {
 		r := q.round(ctx, plan, g.q)
 		maps.Copy(failed, r.failed)
+		behind = q.behind.ids()
 		covered := r.refused == nil && plan.Covered != nil && plan.Covered(isDown)
-		if len(r.failed) == 0 || !covered || !g.q.Once() || ctx.Err() != nil {
+		again := covered && g.q.Once() && ctx.Err() == nil
+		switch {
+		case again && (r.behind || len(r.failed) > 0) && plan.Covered(avoided):
+			plan = q.keepers.Plan(g.q, avoided)
+		case again && len(r.failed) > 0:
+			plan = q.keepers.Plan(g.q, isDown)
+		default:
 			r.into(g)
 			if !covered {
 				for _, id := range slices.Sorted(maps.Keys(failed)) {
@@ -29,7 +41,6 @@ func (q *Querier) recent(ctx context.Context, plan Plan, g *gathering) {
 			}
 			return
 		}
-		plan = q.keepers.Plan(g.q, isDown)
 	}
 }
 
@@ -41,6 +52,7 @@ type round struct {
 	copies  map[peer.Role]*gathering
 	failed  map[string]error
 	refused error // the question's own fault
+	behind  bool  // one of them may lack spans that others have
 }
 
 func (q *Querier) round(ctx context.Context, plan Plan, question *peer.Question) *round {
@@ -49,6 +61,10 @@ func (q *Querier) round(ctx context.Context, plan Plan, question *peer.Question)
 	for _, k := range plan.Ask {
 		wg.Go(func() {
 			a, err := q.ask(ctx, k, question)
+			if err == nil && k.Copies && k.Young && a.Behind > 0 {
+				q.behind.note(k.ID, a.Behind)
+				r.late()
+			}
 			switch {
 			case err != nil:
 				r.fail(k, err)
@@ -79,6 +95,12 @@ func (r *round) fail(k Keeper, err error) {
 	if final(err) {
 		r.refused = err
 	}
+}
+
+func (r *round) late() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.behind = true
 }
 
 // into adds the answers to g.

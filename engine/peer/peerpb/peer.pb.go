@@ -352,8 +352,9 @@ func (*AskRequest_TagValues) isAskRequest_Question() {}
 
 type AskReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`   // OTLP TracesData, or the binary form of the result in package query
-	Missing       []string               `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"` // what could not be asked, and why
+	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`                                  // OTLP TracesData, or the binary form of the result in package query
+	Missing       []string               `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`                                // what could not be asked, and why
+	BehindMillis  int64                  `protobuf:"varint,3,opt,name=behind_millis,json=behindMillis,proto3" json:"behind_millis,omitempty"` // for how long the keeper may still lack spans that those with copies have
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -400,6 +401,13 @@ func (x *AskReply) GetMissing() []string {
 		return x.Missing
 	}
 	return nil
+}
+
+func (x *AskReply) GetBehindMillis() int64 {
+	if x != nil {
+		return x.BehindMillis
+	}
+	return 0
 }
 
 type PieceRequest struct {
@@ -488,10 +496,11 @@ const file_peerpb_peer_proto_rawDesc = "" +
 	" \x03(\tR\fborderBlocks\x12!\n" +
 	"\fwhole_traces\x18\v \x01(\bR\vwholeTracesB\n" +
 	"\n" +
-	"\bquestion\"<\n" +
+	"\bquestion\"a\n" +
 	"\bAskReply\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\fR\x06answer\x12\x18\n" +
-	"\amissing\x18\x02 \x03(\tR\amissing\"m\n" +
+	"\amissing\x18\x02 \x03(\tR\amissing\x12#\n" +
+	"\rbehind_millis\x18\x03 \x01(\x03R\fbehindMillis\"m\n" +
 	"\fPieceRequest\x12-\n" +
 	"\x03ask\x18\x01 \x01(\v2\x1b.ringctl.peer.v1.AskRequestR\x03ask\x12\x16\n" +
 	"\x06recent\x18\x02 \x01(\bR\x06recent\x12\x16\n" +
