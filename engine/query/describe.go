@@ -153,7 +153,8 @@ func (in interner) of(b []byte) string {
 	return s
 }
 
-// cursor reads a column in about ascending order of rows: in a sparse one it looks on from where it was.
+// cursor reads a column in about ascending order of rows: in a sparse one it looks on from where it was. It is of no use
+// once more of the column is read.
 type cursor struct {
 	all   *Vector
 	dense Vector // all without its rows
@@ -262,8 +263,17 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *Se
 	return nil
 }
 
-// open reads the columns for the rows that are shown.
+// open reads the columns for the rows that are shown. What is asked for comes first: it may need more rows of the same
+// columns, and a cursor is over what was read before it.
 func (d *describer) open(shown []*traceql.Attr, show Bitmap) error {
+	for _, a := range shown {
+		get, err := d.s.attrGetter(a, show)
+		if err != nil {
+			return err
+		}
+		d.attrs = append(d.attrs, get)
+		d.keys = append(d.keys, shownName(a))
+	}
 	for _, part := range [...]struct {
 		key string
 		dst *cursor
@@ -279,14 +289,6 @@ func (d *describer) open(shown []*traceql.Attr, show Bitmap) error {
 		return err
 	}
 	d.name = newTexts(v)
-	for _, a := range shown {
-		get, err := d.s.attrGetter(a, show)
-		if err != nil {
-			return err
-		}
-		d.attrs = append(d.attrs, get)
-		d.keys = append(d.keys, shownName(a))
-	}
 	return nil
 }
 

@@ -188,7 +188,8 @@ func (f *rareSearch) index(b []byte) int {
 	return -1
 }
 
-// selectCodes sets in out the rows of within whose code is in the set.
+// selectCodes sets in out the rows of within whose code is in the set. Codes of other rows may be anything, also beyond
+// the dictionary: they may not have been read.
 func selectCodes(codes []uint32, set *codeSet, within, out Bitmap) {
 	if set.n == 1 {
 		selectCode(codes, set.one, within, out)
@@ -206,7 +207,9 @@ func selectCodes(codes []uint32, set *codeSet, within, out Bitmap) {
 		block := codes[w<<6 : min(w<<6+64, len(codes))]
 		var hit uint64
 		for j, c := range block {
-			hit |= in[c>>6] >> (c & 63) & 1 << (j & 63)
+			if k := int(c >> 6); k < len(in) {
+				hit |= in[k] >> (c & 63) & 1 << (j & 63)
+			}
 		}
 		out[w] |= hit & word
 	}
@@ -231,7 +234,9 @@ func selectByLUT(codes []uint32, lut []byte, within, out Bitmap) {
 		block := codes[w<<6 : min(w<<6+64, len(codes))]
 		var hit uint64
 		for j, c := range block {
-			hit |= uint64(lut[c]) << (j & 63)
+			if int(c) < len(lut) {
+				hit |= uint64(lut[c]) << (j & 63)
+			}
 		}
 		out[w] |= hit & word
 	}

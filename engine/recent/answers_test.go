@@ -58,12 +58,14 @@ func places(t *testing.T, seed int64) map[string][]query.Source {
 			inputs, several = append(inputs, in), append(several, in)
 		}
 	}
+	whole := sealed(t, dir, cols, block.WriterOptions{GroupRows: 150})
 	return map[string][]query.Source{
-		"memory":  {mem},
-		"head":    {one{newSegment(cols, 1, h.knownOf(cols))}},
-		"block":   {sealed(t, dir, cols, block.WriterOptions{GroupRows: 150})},
-		"several": several,
-		"merged":  {mergeAll(t, dir, inputs, 300)},
+		"memory":   {mem},
+		"head":     {one{newSegment(cols, 1, h.knownOf(cols))}},
+		"block":    {whole},
+		"uncached": {uncached(t, dir, whole)},
+		"several":  several,
+		"merged":   {mergeAll(t, dir, inputs, 300)},
 	}
 }
 
