@@ -70,9 +70,9 @@ func (h *httpExport) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	buf := h.buffers.Get().(*bytes.Buffer)
 	buf.Reset()
 	defer h.buffers.Put(buf)
-	out, err := h.take(req, contentType, buf)
-	// The time of the push is not the sender's: without an answer it would send again what is stored.
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) //nolint:errcheck // who has no deadlines needs none
+	c := http.NewResponseController(w)
+	out, err := h.take(c, req, contentType, buf)
+	c.SetWriteDeadline(time.Now().Add(answerTime)) //nolint:errcheck // as in take
 	if err != nil {
 		writeError(w, contentType, err)
 		return
@@ -80,7 +80,7 @@ func (h *httpExport) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	writeResponse(w, contentType, out)
 }
 
-func (h *httpExport) take(req *http.Request, contentType string, buf *bytes.Buffer) (Outcome, error) {
+func (h *httpExport) take(c *http.ResponseController, req *http.Request, contentType string, buf *bytes.Buffer) (Outcome, error) {
 	tenantID, err := h.r.tenantOf(req.Header.Get("X-Scope-OrgID"))
 	if err != nil {
 		return Outcome{}, status.Error(codes.InvalidArgument, err.Error())
@@ -88,6 +88,8 @@ func (h *httpExport) take(req *http.Request, contentType string, buf *bytes.Buff
 	if err := h.read(req, buf); err != nil {
 		return Outcome{}, err
 	}
+	// The time of the push is not the sender's: without an answer it would send again what is stored.
+	c.SetWriteDeadline(time.Time{}) //nolint:errcheck // who has no deadlines needs none
 	otlp := buf.Bytes()
 	if contentType == typeJSON {
 		if otlp, err = trace.FromJSON(nil, otlp); err != nil {

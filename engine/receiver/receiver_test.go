@@ -260,9 +260,13 @@ func (p pipe) Addr() net.Addr { return &net.TCPAddr{} }
 func TestHTTPAnswerAfterALongTime(t *testing.T) {
 	for _, err := range []error{nil, status.Error(codes.Unavailable, "no quorum")} {
 		synctest.Test(t, func(t *testing.T) {
-			slow := func(context.Context, string, []byte) (Outcome, error) {
-				<-time.After(time.Minute)
-				return Outcome{Accepted: 1}, err
+			slow := func(ctx context.Context, _ string, _ []byte) (Outcome, error) {
+				select {
+				case <-time.After(time.Minute):
+					return Outcome{Accepted: 1}, err
+				case <-ctx.Done():
+					return Outcome{}, status.Error(codes.Internal, "ended early")
+				}
 			}
 			r := &Receiver{cfg: Config{MaxMessage: 1 << 20}, sink: slow, metrics: newMetrics(prometheus.NewRegistry())}
 			srv := r.httpServer()
