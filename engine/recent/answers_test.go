@@ -1,8 +1,10 @@
 package recent
 
 import (
+	"fmt"
 	"math/rand"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/block"
@@ -136,5 +138,41 @@ func sameValues(t *testing.T, memory, sources []query.Source, q string, tags *qu
 				t.Fatalf("values of %s:\n%v\nwant\n%v", req.Tag, got.Values, want.Values)
 			}
 		}
+	}
+}
+
+// Series do not depend on where the spans lie. Sums depend on their order.
+func TestSameSeries(t *testing.T) {
+	points := 0
+	for seed := range int64(4) {
+		at := places(t, seed)
+		rng := rand.New(rand.NewSource(seed))
+		for range 40 {
+			req := query.MetricsRequest{Query: querytest.RandomMetrics(rng), Start: querytest.Epoch + 7e9, End: querytest.Epoch + 3400e9, Step: 60e9}
+			if seed%2 == 1 {
+				req.Start, req.End, req.Step = 1, 1<<40, 1<<36
+			}
+			plan, err := query.PrepareMetrics(req)
+			if err != nil || strings.Contains(req.Query, "sum_") || strings.Contains(req.Query, "avg_") {
+				continue
+			}
+			series := func(place string) []query.Series {
+				r, err := query.Metrics(t.Context(), at[place], req)
+				if err != nil || len(r.Partial) > 0 {
+					t.Fatalf("seed %d, %s in %s: %v %v", seed, req.Query, place, err, r)
+				}
+				return plan.Answer(r).Series
+			}
+			want := series("memory")
+			points += len(want)
+			for place := range at {
+				if got := series(place); fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Fatalf("seed %d, %s in %s:\n%v\nwant\n%v", seed, req.Query, place, got, want)
+				}
+			}
+		}
+	}
+	if points < 200 {
+		t.Errorf("only %d series", points)
 	}
 }
