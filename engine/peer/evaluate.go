@@ -20,11 +20,12 @@ import (
 // goroutines, which are gone when it returns. A source that fails makes the
 // answer partial. Errors carry gRPC codes: InvalidArgument for a question that
 // cannot be answered, ResourceExhausted for one over a bound, Aborted when this
-// process is too busy for it. Memory is taken from the [query.Budget] of ctx; of
-// the answer it is the caller that gives it back.
-func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads int) (*Answer, error) {
-	a := &Answer{}
-	var err error
+// process is too busy for it, Internal when the evaluation panicked. Memory is
+// taken from the [query.Budget] of ctx; of the answer it is the caller that gives
+// it back.
+func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads int) (a *Answer, err error) {
+	defer survive(&err)
+	a = &Answer{}
 	switch {
 	case q.Trace != nil:
 		a.Trace, a.Missing, err = query.FindTrace(ctx, sources, *q.Trace)
@@ -160,10 +161,14 @@ func each[R any](ctx context.Context, units []*query.Unit, threads int, w work[R
 			w.failed(fmt.Sprintf("%s: %v", u.Source, err))
 		}
 	}
+	run := func(ctx context.Context, u *query.Unit) (part *R, err error) {
+		defer survive(&err)
+		return w.run(ctx, u)
+	}
 	loop := func() {
 		for u := take(); u != nil; u = take() {
 			own := query.BudgetFrom(ctx).Part()
-			part, err := w.run(query.WithBudget(ctx, own), u)
+			part, err := run(query.WithBudget(ctx, own), u)
 			put(u, part, err)
 			own.Release()
 		}
