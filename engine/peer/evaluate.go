@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -80,7 +81,7 @@ func search(ctx context.Context, req query.SearchRequest, sources []query.Source
 	if err != nil {
 		return nil, err
 	}
-	units, err := plan.Units(ctx, sources)
+	units, err := plan.Units(ctx, sources, inParallel(threads))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Sour
 	if err != nil {
 		return nil, err
 	}
-	units, err := plan.Units(ctx, sources)
+	units, err := plan.Units(ctx, sources, inParallel(threads))
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +114,29 @@ func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Sour
 		failed: func(what string) { res.Partial = append(res.Partial, what) },
 	})
 	return res, cmp.Or(err, ended)
+}
+
+// inParallel is a [query.Runner] with up to threads goroutines, which are gone
+// when it returns.
+func inParallel(threads int) query.Runner {
+	return func(n int, f func(i int) error) error {
+		var next atomic.Int64
+		errs := make([]error, min(threads, n))
+		run := func(i int) (err error) {
+			defer survive(&err)
+			return f(i)
+		}
+		var wg sync.WaitGroup
+		for g := range errs {
+			wg.Go(func() {
+				for i := int(next.Add(1)) - 1; i < n && errs[g] == nil; i = int(next.Add(1)) - 1 {
+					errs[g] = run(i)
+				}
+			})
+		}
+		wg.Wait()
+		return cmp.Or(errs...)
+	}
 }
 
 // work is what to do with the units of a query. merge, done and failed are

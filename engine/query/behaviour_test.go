@@ -369,7 +369,7 @@ func TestUnitsInParallel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	units, err := p.Units(t.Context(), src)
+	units, err := p.Units(t.Context(), src, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

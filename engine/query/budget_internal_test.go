@@ -36,7 +36,7 @@ func TestJoiningTakesItsMemoryFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		units, err := p.Units(t.Context(), src)
+		units, err := p.Units(t.Context(), src, nil)
 		if err != nil || len(units) != 1 {
 			t.Fatal(units, err)
 		}

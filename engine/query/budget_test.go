@@ -53,7 +53,7 @@ var hostile = []string{
 func ask(ctx context.Context, src []query.Source, q string) error {
 	plan, err := query.Prepare(query.SearchRequest{Query: q, Limit: 1000, SpansPerSet: 100})
 	if err == nil {
-		units, err := plan.Units(ctx, src)
+		units, err := plan.Units(ctx, src, nil)
 		for _, u := range units {
 			if err == nil {
 				_, err = plan.Run(ctx, u)

@@ -126,58 +126,101 @@ func (a spanIdentity) compare(b spanIdentity) int {
 	return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.kind, b.kind), cmp.Compare(a.row, b.row))
 }
 
-// dropEqual masks the parts of split traces that are copies of another part as a whole, which is what replication leaves
-// behind. What remains in split are traces whose parts differ.
-func dropEqual(ctx context.Context, pieces []*piece, joint int) error {
-	kept := make([][]fingerprint, joint)
-	for _, p := range pieces {
+// identities is which spans the pieces have of their split traces: per piece, in the order of its split traces.
+type identities [][][]spanIdentity
+
+// identify reads them through run.
+func identify(ctx context.Context, pieces []*piece, run Runner) (identities, error) {
+	all := make(identities, len(pieces))
+	err := run(len(pieces), func(i int) error {
+		p := pieces[i]
 		if len(p.split) == 0 {
-			continue
+			return nil
 		}
-		if err := p.dropEqual(ctx, kept); err != nil {
+		p.ensureLive()
+		m, err := p.members(ctx, numbers(p.split))
+		if err != nil {
 			return err
 		}
-	}
-	for _, p := range pieces {
-		left := p.split[:0]
-		for _, t := range p.split {
-			if len(kept[t.joint]) > 1 {
-				left = append(left, t)
+		all[i] = make([][]spanIdentity, len(p.split))
+		for k, t := range p.split {
+			spans, err := m.of(t.number)
+			if err != nil {
+				return err
 			}
+			all[i][k] = slices.Clone(spans)
 		}
-		p.split = left
+		return nil
+	})
+	return all, err
+}
+
+// leave keeps the split traces of piece i, and what is known of them, for which keep says yes.
+func (all identities) leave(p *piece, i int, keep func(t splitTrace, spans []spanIdentity) bool) {
+	n := 0
+	for k, t := range p.split {
+		if keep(t, all[i][k]) {
+			p.split[n], all[i][n] = t, all[i][k]
+			n++
+		}
+	}
+	p.split, all[i] = p.split[:n], all[i][:n]
+}
+
+// dropEqual masks the parts of split traces that are copies of another part as a whole, which is what replication leaves
+// behind. What remains in split are traces whose parts differ.
+func dropEqual(ctx context.Context, pieces []*piece, all identities, joint int) error {
+	kept := make([][]fingerprint, joint)
+	for i, p := range pieces {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		all.leave(p, i, func(t splitTrace, spans []spanIdentity) bool {
+			var f fingerprint
+			for _, x := range spans {
+				f.add(x.id, x.kind)
+			}
+			if f.spans == 0 {
+				return false
+			}
+			if slices.Contains(kept[t.joint], f) {
+				for _, x := range spans {
+					p.live.Unset(x.row)
+				}
+				return false
+			}
+			kept[t.joint] = append(kept[t.joint], f)
+			return true
+		})
+	}
+	for i, p := range pieces {
+		all.leave(p, i, func(t splitTrace, _ []spanIdentity) bool { return len(kept[t.joint]) > 1 })
 	}
 	return nil
 }
 
-func (p *piece) dropEqual(ctx context.Context, kept [][]fingerprint) error {
-	p.ensureLive()
-	m, err := p.members(ctx, numbers(p.split))
-	if err != nil {
-		return err
-	}
-	left := p.split[:0]
-	for _, t := range p.split {
-		spans, err := m.of(t.number)
-		if err != nil {
-			return err
-		}
-		var f fingerprint
-		for _, x := range spans {
-			f.add(x.id, x.kind)
-		}
-		if f.spans == 0 {
-			continue
-		}
-		if slices.Contains(kept[t.joint], f) {
-			for _, x := range spans {
-				p.live.Unset(x.row)
+type copyKey struct {
+	joint int
+	span  uint64
+	kind  int64
+}
+
+// dropCopies takes from every piece the spans of split traces that an earlier piece has as well.
+func dropCopies(ctx context.Context, pieces []*piece, all identities) error {
+	seen := make(map[copyKey]struct{})
+	for i, p := range pieces {
+		for k, t := range p.split {
+			if k&255 == 0 && ctx.Err() != nil {
+				return ctx.Err()
 			}
-			continue
+			for _, x := range all[i][k] {
+				key := copyKey{t.joint, x.id, x.kind}
+				if _, dup := seen[key]; dup {
+					p.live.Unset(x.row)
+				}
+				seen[key] = struct{}{}
+			}
 		}
-		kept[t.joint] = append(kept[t.joint], f)
-		left = append(left, t)
 	}
-	p.split = left
 	return nil
 }

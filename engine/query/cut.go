@@ -57,13 +57,14 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 // cutting says how the segments of a query become units.
 type cutting struct {
 	tenant     string
-	tokens     []TokenRange          // nil = every trace
-	ids        []IDRange             // nil = every trace
-	young      []TokenRange          // of pieces of SideYoung
-	start, end int64                 // only segments with a span in [start, end]; 0 = open
-	join       bool                  // put traces of several segments together; otherwise only count their spans once
-	candidates *candidates           // which traces can be in the answer; nil = not known
-	newest     bool                  // the answer must be the newest traces
+	tokens     []TokenRange // nil = every trace
+	ids        []IDRange    // nil = every trace
+	young      []TokenRange // of pieces of SideYoung
+	start, end int64        // only segments with a span in [start, end]; 0 = open
+	join       bool         // put traces of several segments together; otherwise only count their spans once
+	candidates *candidates  // which traces can be in the answer; nil = not known
+	newest     bool         // the answer must be the newest traces
+	run        Runner
 	rare       float64               // up to this share of spans, look for the candidates first
 	only       map[trace.ID]struct{} // the candidates, when they were looked for; nil = all traces
 }
@@ -90,6 +91,9 @@ type splitTrace struct {
 
 // cut makes the units, newest first.
 func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
+	if c.run == nil {
+		c.run = inTurn
+	}
 	var pieces []*piece
 	for _, src := range sources {
 		for _, seg := range src.Segments() {
@@ -124,19 +128,9 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	for _, p := range pieces {
 		p.seg.memo.open = false // from here on several goroutines may work on it
 	}
-	var units []*Unit
-	if joint > 0 {
-		err = dropEqual(ctx, pieces, joint)
-		switch {
-		case err != nil:
-		case c.join:
-			units, err = c.joinSplit(ctx, pieces, joint)
-		default:
-			err = dropCopies(ctx, pieces)
-		}
-		if err != nil {
-			return nil, err
-		}
+	units, err := c.divide(ctx, pieces, joint)
+	if err != nil {
+		return nil, err
 	}
 	for _, p := range pieces {
 		if c.only != nil && !p.found {
@@ -153,6 +147,24 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 		return units[i].info.End > units[j].info.End
 	})
 	return units, nil
+}
+
+// divide sees to it that every span of the split traces counts once: in units of their own, or in one of the pieces.
+func (c *cutting) divide(ctx context.Context, pieces []*piece, joint int) ([]*Unit, error) {
+	if joint == 0 {
+		return nil, nil
+	}
+	all, err := identify(ctx, pieces, c.run)
+	if err == nil {
+		err = dropEqual(ctx, pieces, all, joint)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case c.join:
+		return c.joinSplit(ctx, pieces, joint)
+	}
+	return nil, dropCopies(ctx, pieces, all)
 }
 
 // mask leaves only the rows of the token and id ranges.
@@ -220,7 +232,7 @@ func (c *cutting) findSplit(ctx context.Context, pieces []*piece) (joint int, er
 		overlap = overlap || compareIDs(byID[i].info.MinID, byID[i-1].info.MaxID) <= 0
 	}
 	if overlap && c.candidates != nil {
-		joint, ids, err := c.candidates.findRare(ctx, pieces, c.rare)
+		joint, ids, err := c.candidates.findRare(ctx, pieces, c.rare, c.run)
 		if c.only = ids; ids != nil || err != nil {
 			return joint, err
 		}
@@ -322,49 +334,6 @@ func numberShared(ctx context.Context, places []place, joint int) (int, error) {
 		i = end
 	}
 	return joint, nil
-}
-
-type copyKey struct {
-	joint int
-	span  uint64
-	kind  int64
-}
-
-// dropCopies takes from every piece the spans that an earlier piece has as well.
-func dropCopies(ctx context.Context, pieces []*piece) error {
-	seen := make(map[copyKey]struct{})
-	for _, p := range pieces {
-		if len(p.split) == 0 {
-			continue
-		}
-		if err := p.dropSeen(ctx, seen); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// dropSeen takes the spans of split traces that are in seen from the piece and adds the others to seen.
-func (p *piece) dropSeen(ctx context.Context, seen map[copyKey]struct{}) error {
-	p.ensureLive()
-	m, err := p.members(ctx, numbers(p.split))
-	if err != nil {
-		return err
-	}
-	for _, t := range p.split {
-		spans, err := m.of(t.number)
-		if err != nil {
-			return err
-		}
-		for _, x := range spans {
-			k := copyKey{t.joint, x.id, x.kind}
-			if _, dup := seen[k]; dup {
-				p.live.Unset(x.row)
-			}
-			seen[k] = struct{}{}
-		}
-	}
-	return nil
 }
 
 // joinSplit takes the split traces out of their pieces and puts those that can be in the answer together.

@@ -218,9 +218,9 @@ func stageNeedsWhole(st traceql.Stage) bool {
 	return false
 }
 
-// Units cuts the query into independent pieces.
-func (p *MetricsPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
+// Units cuts the query into independent pieces. What has to be read for that is read through run.
+func (p *MetricsPlan) Units(ctx context.Context, sources []Source, run Runner) ([]*Unit, error) {
+	c := cutting{run: run, tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
 	for _, l := range p.legs {
 		c.join = c.join || l.whole
 	}
@@ -564,7 +564,7 @@ func Metrics(ctx context.Context, sources []Source, req MetricsRequest) (*Metric
 	if err != nil {
 		return nil, err
 	}
-	units, err := p.Units(ctx, sources)
+	units, err := p.Units(ctx, sources, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func answer(t testing.TB, sources []query.Source, req query.MetricsRequest) (*qu
 	if err != nil {
 		return nil, err
 	}
-	units, err := p.Units(context.Background(), sources)
+	units, err := p.Units(context.Background(), sources, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package query
 import (
 	"context"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -16,14 +18,27 @@ const (
 	maxRare   = 2048
 )
 
+// Runner calls f with 0 to n-1, several at once if it likes, and returns an error of theirs. nil is one after the other.
+type Runner func(n int, f func(i int) error) error
+
+// inTurn is a Runner without threads.
+func inTurn(n int, f func(i int) error) error {
+	for i := range n {
+		if err := f(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // share estimates, from dictionaries alone, the share of spans that decide about a trace; 0 means that no trace can be in
 // the answer.
-func (c *candidates) share(ctx context.Context, pieces []*piece) (float64, error) {
+func (c *candidates) share(ctx context.Context, pieces []*piece, run Runner) (float64, error) {
 	switch {
 	case c.list != nil:
 		least, sum := 1.0, 0.0
 		for _, x := range c.list {
-			f, err := x.share(ctx, pieces)
+			f, err := x.share(ctx, pieces, run)
 			if err != nil {
 				return 0, err
 			}
@@ -36,59 +51,80 @@ func (c *candidates) share(ctx context.Context, pieces []*piece) (float64, error
 	case c.p == nil:
 		return 1, nil
 	}
+	shares := make([]float64, len(pieces))
+	scans := sync.Pool{New: func() any { return new(scan) }}
+	err := run(len(pieces), func(i int) (err error) {
+		s := scans.Get().(*scan)
+		defer scans.Put(s)
+		s.begin(ctx, pieces[i].seg, nil)
+		shares[i], err = c.p.share(s)
+		return err
+	})
 	rows, hits := 0.0, 0.0
-	var s scan
-	for _, p := range pieces {
-		s.begin(ctx, p.seg, nil)
-		f, err := c.p.share(&s)
-		if err != nil {
-			return 0, err
-		}
+	for i, p := range pieces {
 		rows += float64(p.info.Rows)
-		hits += f * float64(p.info.Rows)
+		hits += shares[i] * float64(p.info.Rows)
 	}
-	return hits / max(1, rows), nil
+	return hits / max(1, rows), err
 }
 
 // ids is the traces that can be in the answer; ok is false when there are too many.
-func (c *candidates) ids(ctx context.Context, pieces []*piece) (ids map[trace.ID]struct{}, ok bool, err error) {
+func (c *candidates) ids(ctx context.Context, pieces []*piece, run Runner) (ids map[trace.ID]struct{}, ok bool, err error) {
 	if c.list != nil {
-		return c.listIDs(ctx, pieces)
+		return c.listIDs(ctx, pieces, run)
 	}
 	if c.p == nil {
 		return nil, false, nil
 	}
+	found := make([][]trace.ID, len(pieces))
+	scans := sync.Pool{New: func() any { return new(scan) }}
+	var count atomic.Int64
+	err = run(len(pieces), func(i int) (err error) {
+		if count.Load() > maxRare {
+			return nil
+		}
+		s := scans.Get().(*scan)
+		defer scans.Put(s)
+		s.begin(ctx, pieces[i].seg, pieces[i].live)
+		found[i], err = c.idsOf(s)
+		count.Add(int64(len(found[i])))
+		return err
+	})
+	if err != nil || count.Load() > maxRare {
+		return nil, false, err
+	}
 	ids = make(map[trace.ID]struct{})
-	var s scan
-	for _, p := range pieces {
-		s.begin(ctx, p.seg, p.live)
-		if f, err := c.p.share(&s); err != nil || f == 0 {
-			if err != nil {
-				return nil, false, err
-			}
-			continue
-		}
-		hit := s.bitmap()
-		if err := c.p.eval(&s, s.rows(), hit); err != nil {
-			return nil, false, err
-		}
-		traces, err := s.tracesOf(hit)
-		if err != nil {
-			return nil, false, err
-		}
-		if len(ids)+traces.Count() > maxRare {
-			return nil, false, nil
-		}
-		for t, ok := traces.Next(0); ok; t, ok = traces.Next(t + 1) {
-			ids[s.id(t)] = struct{}{}
+	for _, list := range found {
+		for _, id := range list {
+			ids[id] = struct{}{}
 		}
 	}
 	return ids, true, nil
 }
 
-func (c *candidates) listIDs(ctx context.Context, pieces []*piece) (ids map[trace.ID]struct{}, ok bool, err error) {
+// idsOf is ids of one segment.
+func (c *candidates) idsOf(s *scan) ([]trace.ID, error) {
+	if f, err := c.p.share(s); err != nil || f == 0 {
+		return nil, err
+	}
+	hit := s.bitmap()
+	if err := c.p.eval(s, s.rows(), hit); err != nil {
+		return nil, err
+	}
+	traces, err := s.tracesOf(hit)
+	if err != nil {
+		return nil, err
+	}
+	var ids []trace.ID
+	for t, ok := traces.Next(0); ok && len(ids) <= maxRare; t, ok = traces.Next(t + 1) {
+		ids = append(ids, s.id(t))
+	}
+	return ids, nil
+}
+
+func (c *candidates) listIDs(ctx context.Context, pieces []*piece, run Runner) (ids map[trace.ID]struct{}, ok bool, err error) {
 	for _, x := range c.list {
-		more, known, err := x.ids(ctx, pieces)
+		more, known, err := x.ids(ctx, pieces, run)
 		switch {
 		case err != nil:
 			return nil, false, err
@@ -114,15 +150,15 @@ func (c *candidates) listIDs(ctx context.Context, pieces []*piece) (ids map[trac
 }
 
 // findRare is findSplit for the traces that can be in the answer, which it gives as well; nil when they are too many.
-func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64) (joint int, found map[trace.ID]struct{}, err error) {
-	share, err := c.share(ctx, pieces)
+func (c *candidates) findRare(ctx context.Context, pieces []*piece, rare float64, run Runner) (joint int, found map[trace.ID]struct{}, err error) {
+	share, err := c.share(ctx, pieces, run)
 	if err != nil || share > rare {
 		return 0, nil, err
 	}
 	if share == 0 {
 		return 0, map[trace.ID]struct{}{}, nil
 	}
-	found, ok, err := c.ids(ctx, pieces)
+	found, ok, err := c.ids(ctx, pieces, run)
 	if err != nil || !ok || len(found) > maxRare {
 		return 0, nil, err
 	}

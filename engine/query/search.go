@@ -117,9 +117,9 @@ func Prepare(req SearchRequest) (*SearchPlan, error) {
 	return p, nil
 }
 
-// Units cuts the search into independent pieces, newest first.
-func (p *SearchPlan) Units(ctx context.Context, sources []Source) ([]*Unit, error) {
-	c := cutting{tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, young: p.req.Young, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
+// Units cuts the search into independent pieces, newest first. What has to be read for that is read through run.
+func (p *SearchPlan) Units(ctx context.Context, sources []Source, run Runner) ([]*Unit, error) {
+	c := cutting{run: run, tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, young: p.req.Young, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
 	return c.cut(ctx, sources)
 }
 
@@ -405,7 +405,7 @@ func Search(ctx context.Context, sources []Source, req SearchRequest) (*SearchRe
 	if err != nil {
 		return nil, err
 	}
-	units, err := p.Units(ctx, sources)
+	units, err := p.Units(ctx, sources, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -258,6 +258,15 @@ func (a *seriesAcc) finish(s *scan, out *MetricsLeg, labels *labeler) error {
 			p.Values = a.values[i]
 		}
 	}
+	filled := 0
+	for _, n := range a.dense {
+		if n > 0 {
+			filled++
+		}
+	}
+	if filled > 0 {
+		out.Series[0].Buckets = make([]Bucket, 0, filled)
+	}
 	for i, n := range a.dense {
 		if n > 0 {
 			out.Series[0].Buckets = append(out.Series[0].Buckets, Bucket{uint32(i / denseBuckets), uint16(denseFrom + i%denseBuckets), uint64(n)})
@@ -292,6 +301,7 @@ func (p *PartialSeries) empty() bool {
 	return len(p.Buckets) == 0
 }
 
-func (b Bucket) compare(o Bucket) int {
-	return cmp.Or(cmp.Compare(b.Step, o.Step), cmp.Compare(b.Bucket, o.Bucket))
-}
+// key orders buckets by step, then by bucket.
+func (b Bucket) key() uint64 { return uint64(b.Step)<<16 | uint64(b.Bucket) }
+
+func (b Bucket) compare(o Bucket) int { return cmp.Compare(b.key(), o.key()) }

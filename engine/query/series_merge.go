@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"fmt"
+	"sort"
 
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -141,28 +142,34 @@ func (p *PartialSeries) merge(ctx context.Context, o *PartialSeries, fn traceql.
 	return err
 }
 
-// mergeBuckets adds up the buckets of two sorted lists.
+// mergeBuckets adds up the buckets of two sorted lists; a is changed. Most buckets of b are in a.
 func mergeBuckets(ctx context.Context, a, b []Bucket) ([]Bucket, error) {
 	if len(a) == 0 {
 		return b, nil
 	}
-	if len(b) == 0 {
-		return a, nil
-	}
-	out := make([]Bucket, 0, len(a)+len(b))
-	for i := 1; len(a) > 0 && len(b) > 0; i++ {
+	var more []Bucket // of b alone
+	at := 0
+	for i, x := range b {
 		if i&(often-1) == 0 && ctx.Err() != nil {
 			return a, ctx.Err()
 		}
-		switch c := a[0].compare(b[0]); {
-		case c < 0:
-			out, a = append(out, a[0]), a[1:]
-		case c > 0:
-			out, b = append(out, b[0]), b[1:]
-		default:
-			a[0].Count += b[0].Count
-			out, a, b = append(out, a[0]), a[1:], b[1:]
+		for at < len(a) && a[at].key() < x.key() {
+			at++
 		}
+		if at < len(a) && a[at].key() == x.key() {
+			a[at].Count += x.Count
+			continue
+		}
+		more = append(more, x)
 	}
-	return append(append(out, a...), b...), nil
+	if len(more) == 0 {
+		return a, nil
+	}
+	out := make([]Bucket, 0, len(a)+len(more))
+	for _, x := range more {
+		n := sort.Search(len(a), func(i int) bool { return a[i].key() > x.key() })
+		out = append(append(out, a[:n]...), x)
+		a = a[n:]
+	}
+	return append(out, a...), ctx.Err()
 }

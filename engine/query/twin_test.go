@@ -150,7 +150,7 @@ func searchUnits(sources []query.Source, req query.SearchRequest, rare bool) (*q
 		p.LookForRare()
 	}
 	ctx := context.Background()
-	units, err := p.Units(ctx, sources)
+	units, err := p.Units(ctx, sources, nil)
 	if err != nil {
 		return nil, err
 	}
