@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringctl/ringctl/bench/gen"
 	"github.com/ringctl/ringctl/engine"
 )
 
@@ -55,5 +56,16 @@ func TestSmall(t *testing.T) {
 			}
 			t.Logf("%s%s", &progress, &out)
 		})
+	}
+}
+
+func TestWithinHour(t *testing.T) {
+	for minute := range 120 {
+		now := time.Date(2026, 1, 2, 3, minute, 7, 0, time.UTC)
+		base := withinHour(now)
+		end := base.Add(gen.Window)
+		if end.After(now) || now.Sub(end) > 13*time.Minute || !base.Truncate(time.Hour).Equal(end.Add(50*time.Second).Truncate(time.Hour)) {
+			t.Errorf("at %s: %s to %s", now, base, end)
+		}
 	}
 }

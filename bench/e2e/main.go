@@ -106,7 +106,7 @@ type table struct {
 }
 
 func (t *table) measure(ctx context.Context, c config, s *server, load string, progress io.Writer) error {
-	base := time.Now().Add(-gen.Window)
+	base := withinHour(time.Now())
 	var err error
 	before, err := s.cpu()
 	if err != nil {
@@ -152,6 +152,17 @@ func (t *table) measure(ctx context.Context, c config, s *server, load string, p
 	}
 	t.answers, err = s.ask(ctx, c, t.truth, base)
 	return err
+}
+
+// withinHour is the start of a load that ends by now, in one hour: blocks of two
+// hours are not merged with each other.
+func withinHour(now time.Time) time.Time {
+	const took = gen.Window + time.Minute // the last traces go on for a while
+	base := now.Add(-took)
+	if hour := now.Truncate(time.Hour); base.Before(hour) {
+		base = hour.Add(-took)
+	}
+	return base
 }
 
 func (t *table) print(out io.Writer, c config, s *server) error {
