@@ -164,7 +164,7 @@ func memberConfig(cfg Config, name string, t memberlist.Transport, d memberlist.
 	mc.AdvertisePort = cfg.AdvertisePort
 	mc.EnableCompression = false
 	mc.UDPBufferSize = packetSize
-	mc.ProbeInterval = max(5*time.Second, cfg.GossipInterval) // a probe carries news too
+	mc.ProbeInterval = 5 * time.Second
 	mc.ProbeTimeout = 2 * time.Second
 	mc.DisableTcpPings = true // every ping is TCP here
 	return mc
