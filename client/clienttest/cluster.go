@@ -100,8 +100,10 @@ func (c *Cluster) open(name string) (*node, error) {
 	cfg.DisableAdvertiseAddressCheck = true
 	cfg.BroadcastTimeoutForLocalUpdates, cfg.LeaveTimeout = 0, 100*time.Millisecond
 	cfg.GossipInterval, cfg.PullPushInterval = time.Hour, 0
+	cfg.RetransmitFactor = 1000 // who joins exchanges states with all others, who would not hear of it otherwise
 	if c.cfg.Live {
 		cfg.GossipInterval, cfg.PullPushInterval = 20*time.Millisecond, 500*time.Millisecond
+		cfg.RetransmitFactor = gossip.DefaultConfig().RetransmitFactor
 		if c.cfg.Gossip > 0 {
 			cfg.GossipInterval = c.cfg.Gossip
 		}
@@ -114,30 +116,15 @@ func (c *Cluster) open(name string) (*node, error) {
 			cfg.JoinMembers = append(cfg.JoinMembers, other.proxy.addr())
 		}
 	}
-	// The member binds a port that was free a moment ago; the proxy in front of it must know it.
-	port, err := freePort()
-	if err != nil {
-		return nil, errors.Join(err, p.close())
-	}
-	cfg.BindPort = port
-	p.forward(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	cl, err := gossip.Open(cfg, gossipkv.Codecs(), slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
+	p.forward(net.JoinHostPort("127.0.0.1", strconv.Itoa(cl.Port())))
 	ctx, stop := context.WithCancel(context.Background())
 	n := &node{name: name, cluster: cl, proxy: p, done: make(chan error, 1), stop: stop}
 	go func() { n.done <- cl.Run(ctx) }()
 	return n, nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
 }
 
 // acquaint waits until every member lists all others: each joins all earlier ones at its start.

@@ -164,7 +164,7 @@ func memberConfig(cfg Config, name string, t memberlist.Transport, d memberlist.
 	mc.AdvertisePort = cfg.AdvertisePort
 	mc.EnableCompression = false
 	mc.UDPBufferSize = packetSize
-	mc.ProbeInterval = 5 * time.Second
+	mc.ProbeInterval = max(5*time.Second, cfg.GossipInterval) // a probe carries news too
 	mc.ProbeTimeout = 2 * time.Second
 	mc.DisableTcpPings = true // every ping is TCP here
 	return mc
@@ -179,6 +179,10 @@ func (c *Cluster) Addr() string {
 	defer c.transport.mu.Unlock()
 	return c.transport.advertise
 }
+
+// Port is the port this member listens on: the configured one, or the one the system chose for 0. It is not the
+// advertised port where that was configured.
+func (c *Cluster) Port() int { return c.transport.port() }
 
 // Members returns the members this node knows to be alive, itself included, sorted by name.
 func (c *Cluster) Members() []Node { return c.roster.alive() }
