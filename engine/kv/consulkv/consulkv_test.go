@@ -2,10 +2,8 @@ package consulkv_test
 
 import (
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/kv"
@@ -48,28 +46,20 @@ func TestWatchSurvivesRestart(t *testing.T) {
 	if bin == "" {
 		t.Skip("set RINGCTL_TEST_CONSUL_BIN=/path/to/consul to restart a real Consul agent")
 	}
-	http, serf, rpc := freePort(t), freePort(t), freePort(t)
+	addr, http := kvtest.Addr(t)
+	_, serf := kvtest.Addr(t)
+	_, rpc := kvtest.Addr(t)
 	kvtest.RunRestarted(t, false, func(t *testing.T) (string, func()) {
 		cmd := exec.Command(bin, "agent", "-dev", "-bind", "127.0.0.1", "-client", "127.0.0.1", "-http-port", http,
 			"-grpc-port", "-1", "-grpc-tls-port", "-1", "-dns-port", "-1", "-serf-wan-port", "-1", "-serf-lan-port", serf, "-server-port", rpc)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		return "127.0.0.1:" + http, func() {
+		return addr, func() {
 			if err := cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}
 			_ = cmd.Wait() // killed, so it always reports an error
 		}
 	}, open)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

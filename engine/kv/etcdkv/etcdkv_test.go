@@ -2,7 +2,6 @@ package etcdkv_test
 
 import (
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"testing"
@@ -52,7 +51,9 @@ func TestWatchSurvivesRestart(t *testing.T) {
 	if bin == "" {
 		t.Skip("set RINGCTL_TEST_ETCD_BIN=/path/to/etcd to restart a real etcd server")
 	}
-	dir, client, peers := t.TempDir(), "http://"+freeAddr(t), "http://"+freeAddr(t)
+	client, _ := kvtest.Addr(t)
+	peers, _ := kvtest.Addr(t)
+	dir, client, peers := t.TempDir(), "http://"+client, "http://"+peers
 	kvtest.RunRestarted(t, true, func(t *testing.T) (string, func()) {
 		cmd := exec.Command(bin, "--data-dir", dir, "--listen-client-urls", client, "--advertise-client-urls", client,
 			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
@@ -66,14 +67,4 @@ func TestWatchSurvivesRestart(t *testing.T) {
 			_ = cmd.Wait() // killed, so it always reports an error
 		}
 	}, open)
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
