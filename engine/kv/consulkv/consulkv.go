@@ -6,6 +6,7 @@
 package consulkv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -113,6 +114,7 @@ func (s *Store) try(ctx context.Context, key string, f func(in []byte) (out []by
 // Watch implements kv.Store. It survives restarts of the agent: after each interruption it reads the value again.
 func (s *Store) Watch(ctx context.Context, key string, f func(value []byte) bool) {
 	var index, seen uint64
+	var last []byte // what f was given: a server that was set up anew may count up to the same index
 	pace := s.pace()
 	for failures := 0; ctx.Err() == nil; {
 		if pace(ctx) != nil {
@@ -125,7 +127,7 @@ func (s *Store) Watch(ctx context.Context, key string, f func(value []byte) bool
 			if ctx.Err() != nil {
 				return
 			}
-			failures++
+			failures, index = failures+1, 0
 			s.log.Warn("consul: watch interrupted, trying again", "key", key, "err", err)
 			if kv.Wait(ctx, backoff(failures, 5*time.Second)) != nil {
 				return
@@ -138,8 +140,8 @@ func (s *Store) Watch(ctx context.Context, key string, f func(value []byte) bool
 			continue
 		}
 		index = meta.LastIndex
-		if cur != nil && cur.ModifyIndex != seen {
-			seen = cur.ModifyIndex
+		if cur != nil && (cur.ModifyIndex != seen || !bytes.Equal(cur.Value, last)) {
+			seen, last = cur.ModifyIndex, cur.Value
 			if !f(cur.Value) {
 				return
 			}
