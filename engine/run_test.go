@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/ringctl/ringctl/engine/peer"
 )
 
 func TestPartsStopInReverse(t *testing.T) {
@@ -54,5 +58,30 @@ func TestPartThatEndsOnItsOwnIsAFailure(t *testing.T) {
 	ends := part{"receiver", func(context.Context) error { return nil }}
 	if err := runParts(t.Context(), []part{ends}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "receiver ended") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// TestServersStopBeforeTheyBegin stops the servers of a node at the moment they
+// start: that is no failure.
+func TestServersStopBeforeTheyBegin(t *testing.T) {
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		for _, serve := range []func(net.Listener) part{
+			func(l net.Listener) part { return httpPart(l, http.NotFoundHandler()) },
+			func(l net.Listener) part { return grpcPart(l, peer.NewClient(nil)) },
+		} {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := serve(l)
+			if err := p.run(stopped); err != nil {
+				t.Errorf("%s: %v", p.name, err)
+			}
+			if l.Close() == nil {
+				t.Errorf("%s: the listener was left open", p.name)
+			}
+		}
 	}
 }

@@ -144,6 +144,9 @@ func grpcPart(l net.Listener, c *peer.Client) part {
 		t := time.AfterFunc(10*time.Second, srv.Stop)
 		defer t.Stop()
 		srv.GracefulStop()
-		return <-failed
+		if err := <-failed; !errors.Is(err, grpc.ErrServerStopped) { // stopped before it began
+			return err
+		}
+		return nil
 	}}
 }
