@@ -25,6 +25,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/tenant"
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -131,7 +132,7 @@ func TestAnswersExactly(t *testing.T) {
 }
 
 func TestMetricsExactly(t *testing.T) {
-	var m query.MemoryBuilder
+	var m querytest.MemoryBuilder
 	if err := trace.Walk(oneSpan(), &m); err != nil {
 		t.Fatal(err)
 	}

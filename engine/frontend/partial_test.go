@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -98,7 +97,7 @@ func shared(t *testing.T, a, b []trace.ID) trace.ID {
 	return trace.ID{}
 }
 
-func idsOf(t *testing.T, m *query.Memory) []trace.ID {
+func idsOf(t *testing.T, m *querytest.Memory) []trace.ID {
 	t.Helper()
 	traces, err := m.Traces(t.Context())
 	if err != nil {

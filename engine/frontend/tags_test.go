@@ -49,7 +49,7 @@ func tagMux(t *testing.T, story string, missing ...string) *http.ServeMux {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b query.MemoryBuilder
+	var b querytest.MemoryBuilder
 	for _, m := range otlp {
 		if err := trace.Walk(m, &b); err != nil {
 			t.Fatal(err)

@@ -35,8 +35,8 @@ const (
 // scattered is a cluster whose traces lie partly in heads and partly in blocks.
 // A keeper has the heads of its own tokens and copies of its neighbour's.
 type scattered struct {
-	heads  [keepers]*query.Memory
-	blocks map[string]*query.Memory
+	heads  [keepers]*querytest.Memory
+	blocks map[string]*querytest.Memory
 	list   []Block
 	local  bool // the querier has the only keeper in its own process
 	down   string
@@ -93,8 +93,8 @@ func (s *scattered) frontend() *Frontend {
 // scatter deals the spans of each trace to places that follow each other.
 func scatter(t *testing.T, r *rand.Rand, otlp [][]byte) *scattered {
 	t.Helper()
-	var heads [keepers]query.MemoryBuilder
-	var blocks [ancient + border + young]query.MemoryBuilder
+	var heads [keepers]querytest.MemoryBuilder
+	var blocks [ancient + border + young]querytest.MemoryBuilder
 	for _, m := range otlp {
 		d := &dealing{r: r, heads: &heads, blocks: blocks[:]}
 		one := func(first, n int) int { return first + r.Intn(n) }
@@ -105,7 +105,7 @@ func scatter(t *testing.T, r *rand.Rand, otlp [][]byte) *scattered {
 			t.Fatal(err)
 		}
 	}
-	s := &scattered{blocks: map[string]*query.Memory{}}
+	s := &scattered{blocks: map[string]*querytest.Memory{}}
 	for k := range heads {
 		s.heads[k] = built(t, &heads[k])
 	}
@@ -125,7 +125,7 @@ func scatter(t *testing.T, r *rand.Rand, otlp [][]byte) *scattered {
 	return s
 }
 
-func built(t *testing.T, b *query.MemoryBuilder) *query.Memory {
+func built(t *testing.T, b *querytest.MemoryBuilder) *querytest.Memory {
 	t.Helper()
 	m, err := b.Build()
 	if err != nil {
@@ -138,21 +138,21 @@ func built(t *testing.T, b *query.MemoryBuilder) *query.Memory {
 // block is the heads.
 type dealing struct {
 	r      *rand.Rand
-	heads  *[keepers]query.MemoryBuilder
-	blocks []query.MemoryBuilder
+	heads  *[keepers]querytest.MemoryBuilder
+	blocks []querytest.MemoryBuilder
 	places []int
 	spans  int
 }
 
 func (d *dealing) Resource(g *trace.Group) error {
-	return d.each(func(b *query.MemoryBuilder) error { return b.Resource(g) })
+	return d.each(func(b *querytest.MemoryBuilder) error { return b.Resource(g) })
 }
 
 func (d *dealing) Scope(g *trace.Group) error {
-	return d.each(func(b *query.MemoryBuilder) error { return b.Scope(g) })
+	return d.each(func(b *querytest.MemoryBuilder) error { return b.Scope(g) })
 }
 
-func (d *dealing) each(f func(b *query.MemoryBuilder) error) error {
+func (d *dealing) each(f func(b *querytest.MemoryBuilder) error) error {
 	for i := range d.heads {
 		if err := f(&d.heads[i]); err != nil {
 			return err
@@ -266,7 +266,7 @@ func TestAnEmptyKeeperHidesNothing(t *testing.T) {
 		if err != nil || len(want.Traces) == 0 {
 			t.Fatal(err)
 		}
-		s.heads[seed%keepers] = built(t, &query.MemoryBuilder{})
+		s.heads[seed%keepers] = built(t, &querytest.MemoryBuilder{})
 		got, err := s.frontend().ask(t.Context(), peer.Question{Search: &req}, window{})
 		if err != nil {
 			t.Fatal(err)

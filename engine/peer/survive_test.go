@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -30,7 +31,7 @@ func (broken) Find(context.Context, trace.ID, []uint32) ([]uint32, error) {
 }
 
 func TestMistakesOfTheEvaluationAreErrors(t *testing.T) {
-	var b query.MemoryBuilder
+	var b querytest.MemoryBuilder
 	var otlp trace.Builder
 	otlp.SetResource(&trace.Group{})
 	otlp.SetScope(&trace.Group{})

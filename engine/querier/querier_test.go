@@ -17,11 +17,12 @@ import (
 
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // spans is a source with one trace of n spans named "a".
-func spans(t *testing.T, n int) *query.Memory {
+func spans(t *testing.T, n int) *querytest.Memory {
 	t.Helper()
 	var b trace.Builder
 	b.SetResource(&trace.Group{})
@@ -29,7 +30,7 @@ func spans(t *testing.T, n int) *query.Memory {
 	for i := range n {
 		b.AddSpan(&trace.Span{TraceID: trace.ID{1}, SpanID: trace.SpanID{1, byte(i)}, Name: []byte("a"), Start: 5e9, End: 6e9})
 	}
-	var m query.MemoryBuilder
+	var m querytest.MemoryBuilder
 	if err := trace.Walk(b.Append(nil), &m); err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,10 @@ import (
 )
 
 // shop is a segment of about 64 k spans in 4,096 traces, like those of a web shop.
-func shop(b testing.TB) *query.Memory {
+func shop(b testing.TB) *querytest.Memory {
 	b.Helper()
 	r := rand.New(rand.NewSource(1))
-	var mb query.MemoryBuilder
+	var mb querytest.MemoryBuilder
 	services := []string{"frontend", "cart", "payment", "search", "users", "orders", "stock", "mail"}
 	for i := range 4096 {
 		var id trace.ID

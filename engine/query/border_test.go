@@ -78,11 +78,11 @@ func TestLooksAtWholeTraces(t *testing.T) {
 // byToken deals the spans of a trace to the head of its token and to blocks.
 type byToken struct {
 	r             *rand.Rand
-	heads, blocks [2]*query.MemoryBuilder
+	heads, blocks [2]*querytest.MemoryBuilder
 }
 
-func (d *byToken) each(f func(*query.MemoryBuilder) error) error {
-	for _, b := range []*query.MemoryBuilder{d.heads[0], d.heads[1], d.blocks[0], d.blocks[1]} {
+func (d *byToken) each(f func(*querytest.MemoryBuilder) error) error {
+	for _, b := range []*querytest.MemoryBuilder{d.heads[0], d.heads[1], d.blocks[0], d.blocks[1]} {
 		if err := f(b); err != nil {
 			return err
 		}
@@ -91,11 +91,11 @@ func (d *byToken) each(f func(*query.MemoryBuilder) error) error {
 }
 
 func (d *byToken) Resource(g *trace.Group) error {
-	return d.each(func(b *query.MemoryBuilder) error { return b.Resource(g) })
+	return d.each(func(b *querytest.MemoryBuilder) error { return b.Resource(g) })
 }
 
 func (d *byToken) Scope(g *trace.Group) error {
-	return d.each(func(b *query.MemoryBuilder) error { return b.Scope(g) })
+	return d.each(func(b *querytest.MemoryBuilder) error { return b.Scope(g) })
 }
 
 func (d *byToken) Span(raw []byte) error {
@@ -115,7 +115,7 @@ func TestYoungBlocksOfTwoKeepers(t *testing.T) {
 	for seed := range int64(12) {
 		r := rand.New(rand.NewSource(seed))
 		otlp := querytest.Random(seed, 40)
-		d := &byToken{r, [2]*query.MemoryBuilder{{}, {}}, [2]*query.MemoryBuilder{{}, {}}}
+		d := &byToken{r, [2]*querytest.MemoryBuilder{{}, {}}, [2]*querytest.MemoryBuilder{{}, {}}}
 		for _, m := range otlp {
 			if err := trace.Walk(m, d); err != nil {
 				t.Fatal(err)
@@ -156,7 +156,7 @@ func TestYoungBlocksOfTwoKeepers(t *testing.T) {
 	}
 }
 
-func buildAll(t *testing.T, b *query.MemoryBuilder) query.Source {
+func buildAll(t *testing.T, b *querytest.MemoryBuilder) query.Source {
 	t.Helper()
 	m, err := b.Build()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 // watched is a segment that counts the columns and spans read of it after the context has ended.
 type watched struct {
-	*query.Memory
+	*querytest.Memory
 	ctx  *ends
 	late int
 }

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -370,4 +371,14 @@ func (c *tagCollector) nested(scope Scope, blob []byte) (fresh int) {
 		fresh += c.attrs(scope, e.Attrs)
 	}
 	return fresh
+}
+
+// firstOf reports that no attribute before i has its key.
+func firstOf(attrs []trace.Attr, i int) bool {
+	for k := range i {
+		if bytes.Equal(attrs[k].Key, attrs[i].Key) {
+			return false
+		}
+	}
+	return true
 }

@@ -16,9 +16,9 @@ import (
 )
 
 // memory makes one segment of OTLP messages.
-func memory(t testing.TB, otlp ...[]byte) *query.Memory {
+func memory(t testing.TB, otlp ...[]byte) *querytest.Memory {
 	t.Helper()
-	var b query.MemoryBuilder
+	var b querytest.MemoryBuilder
 	for _, m := range otlp {
 		if err := trace.Walk(m, &b); err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func showValue(v trace.Value) string {
 func spread(t testing.TB, r *rand.Rand, otlp [][]byte) []query.Source {
 	t.Helper()
 	n := 1 + r.Intn(3)
-	builders := make([]query.MemoryBuilder, n)
+	builders := make([]querytest.MemoryBuilder, n)
 	for _, m := range otlp {
 		d := &dealer{r: r, builders: builders, all: r.Intn(3) == 0}
 		if err := trace.Walk(m, d); err != nil {
@@ -105,7 +105,7 @@ func spread(t testing.TB, r *rand.Rand, otlp [][]byte) []query.Source {
 // dealer gives every span to one or several builders.
 type dealer struct {
 	r        *rand.Rand
-	builders []query.MemoryBuilder
+	builders []querytest.MemoryBuilder
 	home     int
 	all      bool // copies of everything, as replication makes them
 }

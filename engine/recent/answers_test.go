@@ -34,7 +34,7 @@ func places(t *testing.T, seed int64) map[string][]query.Source {
 			otlp = append(otlp, g.otlp(20))
 		}
 	}
-	var b query.MemoryBuilder
+	var b querytest.MemoryBuilder
 	h, parts := newHead(), []*head{newHead(), newHead(), newHead()}
 	for i, m := range otlp {
 		if err := trace.Walk(m, &b); err != nil {

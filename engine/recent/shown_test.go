@@ -24,7 +24,7 @@ func uncached(t *testing.T, dir string, b *block.Block) query.Source {
 // What an answer shows of few spans does not depend on what else is read of their columns: of parents all rows are.
 func TestFewSpansAreShownWithTheirParents(t *testing.T) {
 	g := newGen(7)
-	var b query.MemoryBuilder
+	var b querytest.MemoryBuilder
 	h := newHead()
 	for range 40 {
 		m := g.otlp(50)

@@ -1,19 +1,21 @@
-package query
+package query_test
 
 import (
 	"encoding/binary"
 	"errors"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // A trace with many spans in two places is not put together before there is memory for it.
 func TestJoiningTakesItsMemoryFirst(t *testing.T) {
 	const spans = 1000
-	var src []Source
+	var src []query.Source
 	for part := range 2 {
-		var b MemoryBuilder
+		var b querytest.MemoryBuilder
 		var otlp trace.Builder
 		otlp.SetResource(&trace.Group{})
 		otlp.SetScope(&trace.Group{})
@@ -32,7 +34,7 @@ func TestJoiningTakesItsMemoryFirst(t *testing.T) {
 		src = append(src, m)
 	}
 	for _, q := range []string{"{ } | count() > 1", "{ name = `a` } >> { name = `a` } || { }"} {
-		p, err := Prepare(SearchRequest{Query: q})
+		p, err := query.Prepare(query.SearchRequest{Query: q})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,10 +42,10 @@ func TestJoiningTakesItsMemoryFirst(t *testing.T) {
 		if err != nil || len(units) != 1 {
 			t.Fatal(units, err)
 		}
-		for most, enough := range map[int64]bool{sizeJoined * 2 * spans: true, sizeJoined*2*spans - 1: false} {
-			own := (*Budget)(nil).Query(most, "key")
-			_, err := units[0].segment(WithBudget(t.Context(), own))
-			var limit *LimitError
+		for most, enough := range map[int64]bool{query.SizeJoined * 2 * spans: true, query.SizeJoined*2*spans - 1: false} {
+			own := (*query.Budget)(nil).Query(most, "key")
+			_, err := query.Open(query.WithBudget(t.Context(), own), units[0])
+			var limit *query.LimitError
 			if errors.As(err, &limit) == enough || enough && err != nil {
 				t.Errorf("%s, %d bytes: %v", q, most, err)
 			}

@@ -1,4 +1,4 @@
-package query
+package querytest
 
 import (
 	"bytes"
@@ -9,16 +9,23 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// Memory is a [Segment] built from OTLP bytes, for small sets of spans. Its rows are sorted by trace, then by start.
+// Memory is a [query.Segment] built from OTLP bytes, for small sets of spans. Its rows are sorted by trace, then by start.
 type Memory struct {
-	info    Info
-	traces  Traces
-	columns map[colKey][]Column
-	tables  [2]*Table
+	info    query.Info
+	traces  query.Traces
+	columns map[columnKey][]query.Column
+	tables  [2]*query.Table
 	spans   []memorySpan
+}
+
+// columnKey names the columns of an attribute or intrinsic.
+type columnKey struct {
+	scope query.Scope
+	key   string
 }
 
 type memorySpan struct {
@@ -35,7 +42,7 @@ type memorySpan struct {
 type MemoryBuilder struct {
 	spans   []memorySpan
 	seen    map[spanKey]struct{}
-	entries [2][]Entry
+	entries [2][]query.Entry
 	index   [2]map[string]uint32
 	at      [2]uint32
 	bytes   int
@@ -70,7 +77,7 @@ func (b *MemoryBuilder) entry(kind int, g *trace.Group) uint32 {
 	}
 	i := uint32(len(b.entries[kind]))
 	b.index[kind][key] = i
-	b.entries[kind] = append(b.entries[kind], Entry{Raw: bytes.Clone(g.Raw), SchemaURL: bytes.Clone(g.SchemaURL), Unknown: bytes.Clone(g.Unknown)})
+	b.entries[kind] = append(b.entries[kind], query.Entry{Raw: bytes.Clone(g.Raw), SchemaURL: bytes.Clone(g.SchemaURL), Unknown: bytes.Clone(g.Unknown)})
 	b.bytes += len(key) + 100
 	return i
 }
@@ -116,16 +123,16 @@ func (b *MemoryBuilder) Build() (*Memory, error) {
 		}
 		return x.start < y.start
 	})
-	m := &Memory{spans: b.spans, columns: make(map[colKey][]Column)}
+	m := &Memory{spans: b.spans, columns: make(map[columnKey][]query.Column)}
 	var err error
-	if m.tables[0], err = NewTable(ScopeResource, b.entries[0]); err != nil {
+	if m.tables[0], err = query.NewTable(query.ScopeResource, b.entries[0]); err != nil {
 		return nil, err
 	}
-	if m.tables[1], err = NewTable(ScopeInstrumentation, b.entries[1]); err != nil {
+	if m.tables[1], err = query.NewTable(query.ScopeInstrumentation, b.entries[1]); err != nil {
 		return nil, err
 	}
 	m.group()
-	w := memoryWriter{m: m, byKey: make(map[Field]*memoryColumn), fields: make(map[Field]struct{})}
+	w := memoryWriter{m: m, byKey: make(map[query.Field]*memoryColumn), fields: make(map[query.Field]struct{})}
 	if err := w.write(); err != nil {
 		return nil, err
 	}
@@ -142,32 +149,32 @@ func (m *Memory) group() {
 		}
 	}
 	m.traces.Offsets = append(m.traces.Offsets, uint32(len(m.spans)))
-	m.info = Info{Rows: len(m.spans), Traces: len(m.traces.IDs), Unique: true}
+	m.info = query.Info{Rows: len(m.spans), Traces: len(m.traces.IDs), Unique: true}
 	if n := len(m.traces.IDs); n > 0 {
 		m.info.MinID, m.info.MaxID = m.traces.IDs[0], m.traces.IDs[n-1]
 	}
 }
 
-// Info implements [Segment].
-func (m *Memory) Info() *Info { return &m.info }
+// Info implements [query.Segment].
+func (m *Memory) Info() *query.Info { return &m.info }
 
-// Columns implements [Segment].
-func (m *Memory) Columns(dst []Column, scope Scope, key string) []Column {
-	return append(dst, m.columns[colKey{scope, key}]...)
+// Columns implements [query.Segment].
+func (m *Memory) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+	return append(dst, m.columns[columnKey{scope, key}]...)
 }
 
-// Table implements [Segment].
-func (m *Memory) Table(_ context.Context, scope Scope) (*Table, error) {
-	if scope == ScopeInstrumentation {
+// Table implements [query.Segment].
+func (m *Memory) Table(_ context.Context, scope query.Scope) (*query.Table, error) {
+	if scope == query.ScopeInstrumentation {
 		return m.tables[1], nil
 	}
 	return m.tables[0], nil
 }
 
-// Traces implements [Segment].
-func (m *Memory) Traces(context.Context) (*Traces, error) { return &m.traces, nil }
+// Traces implements [query.Segment].
+func (m *Memory) Traces(context.Context) (*query.Traces, error) { return &m.traces, nil }
 
-// Find implements [Segment].
+// Find implements [query.Segment].
 func (m *Memory) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
 	i, ok := slices.BinarySearchFunc(m.traces.IDs, id, func(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) })
 	if ok {
@@ -178,63 +185,64 @@ func (m *Memory) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, e
 	return dst, nil
 }
 
-// Spans implements [Segment].
-func (m *Memory) Spans(ctx context.Context, rows []uint32, visit func(RawSpan) error) error {
+// Spans implements [query.Segment].
+func (m *Memory) Spans(ctx context.Context, rows []uint32, visit func(query.RawSpan) error) error {
 	for i, row := range rows {
 		if i&1023 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		s := &m.spans[row]
-		if err := visit(RawSpan{Row: row, Resource: s.resource, Scope: s.scope, Span: s.raw}); err != nil {
+		if err := visit(query.RawSpan{Row: row, Resource: s.resource, Scope: s.scope, Span: s.raw}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Segments makes a Memory a [Source] of its own.
-func (m *Memory) Segments() []Segment { return []Segment{m} }
+// Segments makes a Memory a [query.Source] of its own.
+func (m *Memory) Segments() []query.Segment { return []query.Segment{m} }
 
-// Name implements [Source].
+// Name implements [query.Source].
 func (m *Memory) Name() string { return "memory" }
 
 // memoryColumn is a column of a Memory, while it is filled (sparse) and afterwards.
 type memoryColumn struct {
-	typ   Type
-	vec   Vector
-	dict  *Dict
+	typ   query.Type
+	vec   query.Vector
+	dict  *query.Dict
 	index map[string]uint32
 	count int
 }
 
-// Type implements [Column].
-func (c *memoryColumn) Type() Type { return c.typ }
+// Type implements [query.Column].
+func (c *memoryColumn) Type() query.Type { return c.typ }
 
-// Stats implements [Column].
-func (c *memoryColumn) Stats() ColumnStats {
-	st := ColumnStats{Values: c.count}
+// Stats implements [query.Column].
+func (c *memoryColumn) Stats() query.ColumnStats {
+	st := query.ColumnStats{Values: c.count}
 	if c.dict != nil {
 		st.Distinct = c.dict.Len()
 	}
 	return st
 }
 
-// Dict implements [Column].
-func (c *memoryColumn) Dict(context.Context) (*Dict, error) { return c.dict, nil }
+// Dict implements [query.Column].
+func (c *memoryColumn) Dict(context.Context) (*query.Dict, error) { return c.dict, nil }
 
-// Read implements [Column].
-func (c *memoryColumn) Read(ctx context.Context, _ Bitmap, dst *Vector) error {
-	own := dst.own
-	*dst = c.vec
-	dst.own = own
+// Read implements [query.Column].
+func (c *memoryColumn) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) error {
+	dst.Reset()
+	v := &c.vec
+	dst.Dict, dst.Codes, dst.Ints, dst.Floats = v.Dict, v.Codes, v.Ints, v.Floats
+	dst.Present, dst.Rows, dst.Lists = v.Present, v.Rows, v.Lists
 	return ctx.Err()
 }
 
 // memoryWriter fills the columns, row by row.
 type memoryWriter struct {
 	m      *Memory
-	byKey  map[Field]*memoryColumn
-	fields map[Field]struct{}
+	byKey  map[query.Field]*memoryColumn
+	fields map[query.Field]struct{}
 	row    uint32
 }
 
@@ -261,97 +269,118 @@ func (w *memoryWriter) write() error {
 		m.info.End = max(m.info.End, x.start+durations[i])
 		w.span(&s)
 	}
-	fixed := func(key string, c *memoryColumn) { m.columns[colKey{ScopeIntrinsic, key}] = []Column{c} }
-	ints := func(key string, v []int64) { fixed(key, &memoryColumn{typ: Int, vec: Vector{Ints: v}, count: n}) }
-	ints(KeySpanID, ids)
-	ints(KeyParentID, parents)
-	ints(KeyStart, starts)
-	ints(KeyDuration, durations)
-	ints(KeyKind, kinds)
-	ints(KeyStatus, statuses)
-	fixed(KeyResource, &memoryColumn{typ: Int, vec: Vector{Codes: resources}, count: n})
-	fixed(KeyScope, &memoryColumn{typ: Int, vec: Vector{Codes: scopes}, count: n})
-	if _, ok := w.byKey[Field{ScopeIntrinsic, KeyName, String}]; !ok {
-		w.column(Field{ScopeIntrinsic, KeyName, String})
+	fixed := func(key string, c *memoryColumn) { m.columns[columnKey{query.ScopeIntrinsic, key}] = []query.Column{c} }
+	ints := func(key string, v []int64) {
+		fixed(key, &memoryColumn{typ: query.Int, vec: query.Vector{Ints: v}, count: n})
+	}
+	ints(query.KeySpanID, ids)
+	ints(query.KeyParentID, parents)
+	ints(query.KeyStart, starts)
+	ints(query.KeyDuration, durations)
+	ints(query.KeyKind, kinds)
+	ints(query.KeyStatus, statuses)
+	fixed(query.KeyResource, &memoryColumn{typ: query.Int, vec: query.Vector{Codes: resources}, count: n})
+	fixed(query.KeyScope, &memoryColumn{typ: query.Int, vec: query.Vector{Codes: scopes}, count: n})
+	if _, ok := w.byKey[query.Field{Scope: query.ScopeIntrinsic, Key: query.KeyName, Type: query.String}]; !ok {
+		w.column(query.Field{Scope: query.ScopeIntrinsic, Key: query.KeyName, Type: query.String})
 	}
 	w.close()
 	return nil
 }
 
 func (w *memoryWriter) span(s *trace.Span) {
-	w.text(KeyName, String, s.Name)
+	w.text(query.KeyName, query.String, s.Name)
 	if len(s.StatusMessage) > 0 {
-		w.text(KeyStatusMessage, String, s.StatusMessage)
+		w.text(query.KeyStatusMessage, query.String, s.StatusMessage)
 	}
 	if len(s.TraceState) > 0 {
-		w.text(KeyTraceState, String, s.TraceState)
+		w.text(query.KeyTraceState, query.String, s.TraceState)
 	}
 	for i := range s.Attrs {
-		if firstOf(s.Attrs, i) {
-			w.attr(&s.Attrs[i])
+		if !slices.ContainsFunc(s.Attrs[:i], func(a trace.Attr) bool { return bytes.Equal(a.Key, s.Attrs[i].Key) }) {
+			w.attr(&s.Attrs[i]) // the first of several counts
 		}
 	}
 	if len(s.Events) > 0 {
-		w.text(KeyEvents, Bytes, s.Events)
+		w.text(query.KeyEvents, query.Bytes, s.Events)
 		for e, err := range trace.EachEvent(s.Events) {
 			if err == nil {
-				w.names(ScopeEvent, e.Attrs)
+				w.names(query.ScopeEvent, e.Attrs)
 			}
 		}
 	}
 	if len(s.Links) > 0 {
-		w.text(KeyLinks, Bytes, s.Links)
+		w.text(query.KeyLinks, query.Bytes, s.Links)
 		for l, err := range trace.EachLink(s.Links) {
 			if err == nil {
-				w.names(ScopeLink, l.Attrs)
+				w.names(query.ScopeLink, l.Attrs)
 			}
 		}
 	}
 }
 
-// firstOf reports that no attribute before i has its key.
-func firstOf(attrs []trace.Attr, i int) bool {
-	for k := range i {
-		if bytes.Equal(attrs[k].Key, attrs[i].Key) {
-			return false
+func (w *memoryWriter) names(scope query.Scope, attrs []trace.Attr) {
+	for i := range attrs {
+		t, _ := typeOf(&attrs[i].Value)
+		w.fields[query.Field{Scope: scope, Key: string(attrs[i].Key), Type: t}] = struct{}{}
+	}
+}
+
+// typeOf is the type of the column that holds a value, and its elements: the value itself unless it is an array of one
+// comparable type.
+func typeOf(v *trace.Value) (query.Type, []trace.Value) {
+	t := query.Other
+	switch v.Kind {
+	case trace.KindEmpty:
+		return query.Nil, nil
+	case trace.KindString:
+		t = query.String
+	case trace.KindInt:
+		t = query.Int
+	case trace.KindDouble:
+		t = query.Float
+	case trace.KindBool:
+		t = query.Bool
+	case trace.KindArray:
+		if t, elem := arrayOf(v); t != query.Other {
+			return t, elem
 		}
 	}
-	return true
+	return t, []trace.Value{*v}
 }
 
-func (w *memoryWriter) names(scope Scope, attrs []trace.Attr) {
-	for i := range attrs {
-		w.fields[Field{scope, string(attrs[i].Key), fieldType(valueOf(&attrs[i].Value))}] = struct{}{}
+func arrayOf(v *trace.Value) (query.Type, []trace.Value) {
+	all, elem := query.Nil, []trace.Value(nil)
+	for e, err := range v.Elements() {
+		if err != nil {
+			return query.Other, nil
+		}
+		t, _ := typeOf(&e)
+		if t == query.Nil || t == query.Other || t&query.Array != 0 || all != query.Nil && t != all {
+			return query.Other, nil
+		}
+		all, elem = t, append(elem, e)
 	}
-}
-
-// fieldType is the column type that holds a value.
-func fieldType(v value) Type {
-	switch {
-	case !v.set:
-		return Nil
-	case v.list:
-		return fieldType(v.elem[0]) | Array
-	case v.raw != nil:
-		return Other
+	if all == query.Nil {
+		return query.Other, nil
 	}
-	return v.columnType()
+	return all | query.Array, elem
 }
 
-func (w *memoryWriter) column(f Field) *memoryColumn {
+func (w *memoryWriter) column(f query.Field) *memoryColumn {
 	c, ok := w.byKey[f]
 	if !ok {
-		c = &memoryColumn{typ: f.Type, vec: Vector{Rows: []uint32{}}}
+		c = &memoryColumn{typ: f.Type, vec: query.Vector{Rows: []uint32{}}}
 		switch f.Type.Elem() {
-		case String, Bytes, Other:
-			c.dict, c.index = &Dict{Offsets: []uint32{0}}, make(map[string]uint32)
+		case query.String, query.Bytes, query.Other:
+			c.dict, c.index = &query.Dict{Offsets: []uint32{0}}, make(map[string]uint32)
 			c.vec.Dict, c.vec.Codes = c.dict, []uint32{}
-		case Float:
+		case query.Float:
 			c.vec.Floats = []float64{}
 		default:
 			c.vec.Ints = []int64{}
 		}
-		if f.Type&Array != 0 {
+		if f.Type&query.Array != 0 {
 			c.vec.Lists = []uint32{0}
 		}
 		w.byKey[f] = c
@@ -359,30 +388,27 @@ func (w *memoryWriter) column(f Field) *memoryColumn {
 	return c
 }
 
-func (w *memoryWriter) text(key string, typ Type, b []byte) {
-	c := w.column(Field{ScopeIntrinsic, key, typ})
+func (w *memoryWriter) text(key string, typ query.Type, b []byte) {
+	c := w.column(query.Field{Scope: query.ScopeIntrinsic, Key: key, Type: typ})
 	c.vec.Rows = append(c.vec.Rows, w.row)
-	c.put(stringValue(b))
+	c.put(&trace.Value{Kind: trace.KindString, Bytes: b})
 }
 
 func (w *memoryWriter) attr(a *trace.Attr) {
-	v := valueOf(&a.Value)
-	typ := fieldType(v)
-	if typ == Nil {
+	typ, values := typeOf(&a.Value)
+	if typ == query.Nil {
 		return
 	}
-	f := Field{ScopeSpan, string(a.Key), typ}
+	f := query.Field{Scope: query.ScopeSpan, Key: string(a.Key), Type: typ}
 	w.fields[f] = struct{}{}
 	c := w.column(f)
 	c.vec.Rows = append(c.vec.Rows, w.row)
-	if !v.list {
-		c.put(v)
-		return
+	for i := range values {
+		c.put(&values[i])
 	}
-	for _, e := range v.elem {
-		c.put(e)
+	if c.vec.Lists != nil {
+		c.vec.Lists = append(c.vec.Lists, uint32(c.values()))
 	}
-	c.vec.Lists = append(c.vec.Lists, uint32(c.values()))
 }
 
 func (c *memoryColumn) values() int {
@@ -390,12 +416,12 @@ func (c *memoryColumn) values() int {
 }
 
 // put appends one value.
-func (c *memoryColumn) put(v value) {
+func (c *memoryColumn) put(v *trace.Value) {
 	switch c.typ.Elem() {
-	case String, Bytes, Other:
-		b := v.s
-		if v.raw != nil {
-			b = v.raw
+	case query.String, query.Bytes, query.Other:
+		b := v.Bytes
+		if c.typ == query.Other {
+			b = trace.AppendValue(nil, v)
 		}
 		code, ok := c.index[string(b)]
 		if !ok {
@@ -405,17 +431,17 @@ func (c *memoryColumn) put(v value) {
 			c.index[string(b)] = code
 		}
 		c.vec.Codes = append(c.vec.Codes, code)
-	case Float:
-		c.vec.Floats = append(c.vec.Floats, v.f)
+	case query.Float:
+		c.vec.Floats = append(c.vec.Floats, v.Float())
 	default:
-		c.vec.Ints = append(c.vec.Ints, v.n)
+		c.vec.Ints = append(c.vec.Ints, v.Int)
 	}
 }
 
 // close makes frequent columns dense and publishes all of them.
 func (w *memoryWriter) close() {
 	n := len(w.m.spans)
-	keys := make([]Field, 0, len(w.byKey))
+	keys := make([]query.Field, 0, len(w.byKey))
 	for f := range w.byKey {
 		keys = append(keys, f)
 	}
@@ -434,14 +460,14 @@ func (w *memoryWriter) close() {
 		if c.vec.Lists == nil && c.vec.Ints != nil && c.count*8 > n {
 			c.densify(n)
 		}
-		k := colKey{f.Scope, f.Key}
+		k := columnKey{f.Scope, f.Key}
 		w.m.columns[k] = append(w.m.columns[k], c)
 	}
 	for f := range w.fields {
 		w.m.info.Fields = append(w.m.info.Fields, f)
 	}
 	for i, t := range w.m.tables {
-		scope := [...]Scope{ScopeResource, ScopeInstrumentation}[i]
+		scope := [...]query.Scope{query.ScopeResource, query.ScopeInstrumentation}[i]
 		w.m.info.Fields = appendTableFields(w.m.info.Fields, scope, t)
 	}
 	sort.Slice(w.m.info.Fields, func(i, j int) bool { return fieldLess(w.m.info.Fields[i], w.m.info.Fields[j]) })
@@ -451,7 +477,7 @@ func (w *memoryWriter) close() {
 func (c *memoryColumn) densify(n int) {
 	ints := make([]int64, n)
 	if c.count < n {
-		c.vec.Present = NewBitmap(n)
+		c.vec.Present = query.NewBitmap(n)
 	}
 	for i, row := range c.vec.Rows {
 		ints[row] = c.vec.Ints[i]
@@ -462,7 +488,7 @@ func (c *memoryColumn) densify(n int) {
 	c.vec.Ints, c.vec.Rows = ints, nil
 }
 
-func fieldLess(a, b Field) bool {
+func fieldLess(a, b query.Field) bool {
 	if a.Scope != b.Scope {
 		return a.Scope < b.Scope
 	}
@@ -473,12 +499,13 @@ func fieldLess(a, b Field) bool {
 }
 
 // appendTableFields lists the attributes that occur in a table, each once.
-func appendTableFields(dst []Field, scope Scope, t *Table) []Field {
-	seen := map[Field]struct{}{}
+func appendTableFields(dst []query.Field, scope query.Scope, t *query.Table) []query.Field {
+	seen := map[query.Field]struct{}{}
 	for i := range t.Len() {
-		for k := range t.attrs[i] {
-			f := Field{scope, string(t.attrs[i][k].Key), fieldType(valueOf(&t.attrs[i][k].Value))}
-			if _, ok := seen[f]; !ok && f.Type != Nil {
+		for _, a := range t.Attrs(i) {
+			typ, _ := typeOf(&a.Value)
+			f := query.Field{Scope: scope, Key: string(a.Key), Type: typ}
+			if _, ok := seen[f]; !ok && typ != query.Nil {
 				seen[f] = struct{}{}
 				dst = append(dst, f)
 			}
