@@ -123,11 +123,28 @@ func (b Bitmap) Append(dst []uint32) []uint32 {
 	return dst
 }
 
+// CountRange is the number of rows of the set in [lo, hi).
+func (b Bitmap) CountRange(lo, hi uint32) int64 {
+	if lo >= hi {
+		return 0
+	}
+	first, last := lo>>6, (hi-1)>>6
+	head, tail := ^uint64(0)<<(lo&63), ^uint64(0)>>(63-(hi-1)&63)
+	if first == last {
+		return int64(bits.OnesCount64(b[first] & head & tail))
+	}
+	n := bits.OnesCount64(b[first]&head) + bits.OnesCount64(b[last]&tail)
+	for i := first + 1; i < last; i++ {
+		n += bits.OnesCount64(b[i])
+	}
+	return int64(n)
+}
+
 // Clone is a copy of the set.
 func (b Bitmap) Clone() Bitmap { return append(Bitmap(nil), b...) }
 
-// fill puts the rows 0 to n-1 into the set.
-func (b Bitmap) fill(n int) {
+// Fill puts the rows 0 to n-1 into the set.
+func (b Bitmap) Fill(n int) {
 	clear(b)
 	b.SetRange(0, uint32(n))
 }

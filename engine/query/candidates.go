@@ -83,7 +83,7 @@ func (c *candidates) find(ctx context.Context, pieces []*piece, joint int) (Bitm
 		}
 		return out, nil
 	case c.p == nil:
-		out.fill(joint)
+		out.Fill(joint)
 		return out, nil
 	}
 	var s scan

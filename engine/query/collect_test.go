@@ -98,12 +98,12 @@ func TestServicesOfATable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := table.serviceNumbers()
+	n := table.Services()
 	var got []string
-	for _, i := range n.of {
-		got = append(got, n.names[i])
+	for _, i := range n.Of {
+		got = append(got, n.Names[i])
 	}
-	if want := []string{"cart", "", "", "ads", "cart"}; !slices.Equal(got, want) || !slices.IsSorted(n.names) || len(n.names) != 3 {
-		t.Errorf("%q of %q", got, n.names)
+	if want := []string{"cart", "", "", "ads", "cart"}; !slices.Equal(got, want) || !slices.IsSorted(n.Names) || len(n.Names) != 3 {
+		t.Errorf("%q of %q", got, n.Names)
 	}
 }

@@ -73,7 +73,7 @@ func (c *comparing) run(s *scan, v intervals, rows Bitmap, weighted bool, out *M
 	steps := make([]int32, s.n)
 	inside := s.bitmap()
 	err = s.eachRow(rows, inside, func(row uint32) bool {
-		t := start.at(row)
+		t := start.Int(row)
 		if c.end != 0 && (t < c.start || t > c.end) {
 			selected.Unset(row)
 		}

@@ -74,7 +74,7 @@ func (m *members) of(number uint32) ([]spanIdentity, error) {
 	m.list = m.s.traceRows(number, m.within, m.list[:0])
 	m.found = m.found[:0]
 	for _, row := range m.list {
-		m.found = append(m.found, spanIdentity{uint64(m.id.at(row)), m.kind.at(row), row})
+		m.found = append(m.found, spanIdentity{uint64(m.id.Int(row)), m.kind.Int(row), row})
 	}
 	return m.found, nil
 }

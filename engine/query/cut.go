@@ -218,7 +218,7 @@ func (p *piece) load(ctx context.Context) (*Traces, error) {
 func (p *piece) ensureLive() {
 	if p.live == nil {
 		p.live = NewBitmap(p.info.Rows)
-		p.live.fill(p.info.Rows)
+		p.live.Fill(p.info.Rows)
 	}
 }
 
@@ -340,7 +340,7 @@ func numberShared(ctx context.Context, places []place, joint int) (int, error) {
 func (c *cutting) joinSplit(ctx context.Context, pieces []*piece, joint int) ([]*Unit, error) {
 	whole := withSplit(pieces)
 	wanted := NewBitmap(joint)
-	wanted.fill(joint)
+	wanted.Fill(joint)
 	if c.candidates != nil {
 		if u := c.joinLater(whole, joint); u != nil {
 			removeSplit(pieces)

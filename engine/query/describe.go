@@ -188,7 +188,7 @@ func (c *cursor) entry(row uint32) (i uint32, ok bool) {
 
 func (c *cursor) number(row uint32) int64 {
 	if i, ok := c.entry(row); ok {
-		return c.dense.at(i)
+		return c.dense.Int(i)
 	}
 	return 0
 }
@@ -214,7 +214,7 @@ func (t *texts) text(row uint32, names interner) (s string, ok bool) {
 		return "", false
 	}
 	if t.byCode == nil {
-		b := t.dense.text(i)
+		b := t.dense.Text(i)
 		return names.of(b), b != nil
 	}
 	code := t.dense.Codes[i]
@@ -335,7 +335,7 @@ func (p *SearchPlan) trim(s *scan, found []foundTrace, show Bitmap) error {
 			rows := f.sets[k].rows
 			f.matched[k] = len(rows)
 			if start != nil {
-				sort.SliceStable(rows, func(a, b int) bool { return start.at(rows[a]) < start.at(rows[b]) })
+				sort.SliceStable(rows, func(a, b int) bool { return start.Int(rows[a]) < start.Int(rows[b]) })
 			}
 			if p.req.SpansPerSet > 0 && len(rows) > p.req.SpansPerSet {
 				rows = rows[:p.req.SpansPerSet]
@@ -440,9 +440,9 @@ func (d *describer) serviceStats(found []foundTrace, place []int, out []TraceRes
 	if err != nil {
 		return err
 	}
-	services := table.serviceNumbers()
+	services := table.Services()
 	failed := s.failed(status)
-	count := newTally(len(services.names))
+	count := newTally(len(services.Names))
 	d.services.expect(4 * len(found))
 	for i := range found {
 		if err := s.step(); err != nil {
@@ -455,10 +455,10 @@ func (d *describer) serviceStats(found []foundTrace, place []int, out []TraceRes
 				row = s.traces.Perm[k]
 			}
 			if rows.Has(row) {
-				count.add(services.of[resource.Codes[row]], failed(row))
+				count.add(services.Of[resource.Codes[row]], failed(row))
 			}
 		}
-		out[place[i]].Services = d.tell(count, services.names)
+		out[place[i]].Services = d.tell(count, services.Names)
 	}
 	return nil
 }
@@ -480,11 +480,11 @@ func (d *describer) tell(t *tally, names []string) []ServiceStats {
 // not searched for, but noted once.
 func (s *scan) failed(status *Vector) func(row uint32) bool {
 	if status.Rows == nil {
-		return func(row uint32) bool { return status.at(row) == int64(trace.StatusError) }
+		return func(row uint32) bool { return status.Int(row) == int64(trace.StatusError) }
 	}
 	in, c := s.bitmap(), newCursor(status)
 	for i, row := range status.Rows {
-		if c.dense.at(uint32(i)) == int64(trace.StatusError) {
+		if c.dense.Int(uint32(i)) == int64(trace.StatusError) {
 			in.Set(row)
 		}
 	}

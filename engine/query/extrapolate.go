@@ -53,7 +53,7 @@ func (s *scan) weights(rows Bitmap) (func(row uint32) float64, error) {
 	var last []byte
 	weight := 1.0
 	return func(row uint32) float64 {
-		if text := states.text(row); !bytes.Equal(text, last) {
+		if text := states.Text(row); !bytes.Equal(text, last) {
 			last, weight = append(last[:0], text...), weightOf(text)
 		}
 		return weight

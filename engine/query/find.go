@@ -86,10 +86,11 @@ func addSpans(ctx context.Context, seg Segment, rows []uint32, b trace.Visitor) 
 	return seg.Spans(ctx, rows, func(r RawSpan) error {
 		if r.Resource != resource || r.Scope != scope {
 			resource, scope = r.Resource, r.Scope
-			if err := b.Resource(&resources.entries[resource]); err != nil {
+			of, in := resources.Entry(int(resource)), scopes.Entry(int(scope))
+			if err := b.Resource(&of); err != nil {
 				return err
 			}
-			if err := b.Scope(&scopes.entries[scope]); err != nil {
+			if err := b.Scope(&in); err != nil {
 				return err
 			}
 		}

@@ -96,7 +96,7 @@ func (x *part) unseen(ctx context.Context, seen map[copyKey]struct{}) ([]joinedR
 			k := copyKey{t.joint, y.id, y.kind}
 			if _, dup := seen[k]; !dup {
 				seen[k] = struct{}{}
-				rows = append(rows, joinedRow{y.row, t.joint, start.at(y.row)})
+				rows = append(rows, joinedRow{y.row, t.joint, start.Int(y.row)})
 			}
 		}
 	}
@@ -144,7 +144,8 @@ var tableScopes = [2]Scope{ScopeResource, ScopeInstrumentation}
 
 // joinTables puts the parts' tables one after the other, each once.
 func (j *joined) joinTables(ctx context.Context, kind int) error {
-	sum := &Table{}
+	var all []*Table
+	size := 0
 	places := make(map[*Table]uint32)
 	for i := range j.parts {
 		t, err := j.parts[i].seg.Table(ctx, tableScopes[kind])
@@ -153,15 +154,13 @@ func (j *joined) joinTables(ctx context.Context, kind int) error {
 		}
 		place, ok := places[t]
 		if !ok {
-			place = uint32(sum.Len())
+			place = uint32(size)
 			places[t] = place
-			sum.entries = append(sum.entries, t.entries...)
-			sum.attrs = append(sum.attrs, t.attrs...)
-			sum.names = append(sum.names, t.names...)
+			all, size = append(all, t), size+t.Len()
 		}
 		j.parts[i].off[kind] = place
 	}
-	j.tables[kind] = sum
+	j.tables[kind] = JoinTables(all...)
 	return nil
 }
 
@@ -358,7 +357,7 @@ func (w *joinedWriter) skip(rows []uint32) {
 func (w *joinedWriter) add(v *Vector, row uint32, wanted bool) {
 	at, ok := uint32(0), false
 	if wanted {
-		at, ok = v.entryOf(row)
+		at, ok = v.Entry(row)
 	}
 	switch {
 	case w.lists && ok:
@@ -382,14 +381,14 @@ func (w *joinedWriter) add(v *Vector, row uint32, wanted bool) {
 func (w *joinedWriter) set(v *Vector, at uint32) {
 	switch {
 	case w.table:
-		w.dst.Codes[w.row] = uint32(v.number(at)) + w.off
+		w.dst.Codes[w.row] = uint32(v.IntAt(at)) + w.off
 	case w.text:
-		w.dst.Arena = append(w.dst.Arena, v.stringAt(at)...)
+		w.dst.Arena = append(w.dst.Arena, v.TextAt(at)...)
 		w.dst.Offsets[w.row+1] = uint32(len(w.dst.Arena))
 	case w.float:
-		w.dst.Floats[w.row] = v.float(at)
+		w.dst.Floats[w.row] = v.FloatAt(at)
 	default:
-		w.dst.Ints[w.row] = v.number(at)
+		w.dst.Ints[w.row] = v.IntAt(at)
 	}
 }
 
@@ -407,12 +406,12 @@ func (w *joinedWriter) null() {
 func (w *joinedWriter) append(v *Vector, at uint32) {
 	switch {
 	case w.text:
-		w.dst.Arena = append(w.dst.Arena, v.stringAt(at)...)
+		w.dst.Arena = append(w.dst.Arena, v.TextAt(at)...)
 		w.dst.Offsets = append(w.dst.Offsets, uint32(len(w.dst.Arena)))
 	case w.float:
-		w.dst.Floats = append(w.dst.Floats, v.float(at))
+		w.dst.Floats = append(w.dst.Floats, v.FloatAt(at))
 	default:
-		w.dst.Ints = append(w.dst.Ints, v.number(at))
+		w.dst.Ints = append(w.dst.Ints, v.IntAt(at))
 	}
 }
 
@@ -420,37 +419,4 @@ func (w *joinedWriter) end() {
 	if !w.nulls || w.table {
 		w.dst.Present = nil
 	}
-}
-
-// entryOf is the place of a row's value (of its list, in an array vector); false when it is null.
-func (v *Vector) entryOf(row uint32) (uint32, bool) {
-	switch {
-	case v.Rows != nil:
-		i, ok := find(v.Rows, row)
-		return uint32(i), ok
-	case v.Present != nil && !v.Present.Has(row):
-		return 0, false
-	case v.Lists == nil && v.Dict != nil && v.Codes[row] == 0:
-		return 0, false
-	}
-	return row, true
-}
-
-// number is number i of the coding.
-func (v *Vector) number(i uint32) int64 {
-	switch {
-	case v.Ints != nil:
-		return v.Ints[i]
-	case v.Dict == nil:
-		return int64(int32(v.Codes[i]))
-	}
-	return v.Dict.Ints[v.Codes[i]-1]
-}
-
-// float is number i of the coding.
-func (v *Vector) float(i uint32) float64 {
-	if v.Dict != nil {
-		return v.Dict.Floats[v.Codes[i]-1]
-	}
-	return v.Floats[i]
 }

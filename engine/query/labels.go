@@ -135,7 +135,7 @@ func (s *scan) resourceLabels(a *traceql.Attr, rows Bitmap) (labelColumn, error)
 		if err := s.step(); err != nil {
 			return c, err
 		}
-		if c.number[i], err = s.numberOf(&n, &c, t.value(i, a.Name)); err != nil {
+		if c.number[i], err = s.numberOf(&n, &c, tableAttr(t, i, a.Name)); err != nil {
 			return c, err
 		}
 	}

@@ -281,13 +281,21 @@ func tableScope(a *traceql.Attr) Scope {
 }
 
 func tableValue(t *Table, i int, a *traceql.Attr) value {
-	switch a.Intrinsic {
+	switch name, version := t.ScopeName(i); a.Intrinsic {
 	case traceql.InstrumentationName:
-		return textOrNil(t.names[i].name)
+		return textOrNil(name)
 	case traceql.InstrumentationVersion:
-		return textOrNil(t.names[i].version)
+		return textOrNil(version)
 	}
-	return t.value(i, a.Name)
+	return tableAttr(t, i, a.Name)
+}
+
+// tableAttr is an attribute of entry i.
+func tableAttr(t *Table, i int, key string) value {
+	if v := t.Find(i, key); v != nil {
+		return valueOf(v)
+	}
+	return value{}
 }
 
 func textOrNil(b []byte) value {

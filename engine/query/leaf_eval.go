@@ -270,7 +270,7 @@ func (l *leaf) evalID(s *scan, within, out Bitmap) error {
 		return err
 	}
 	want := int64(binary.BigEndian.Uint64(id[:]))
-	return s.eachRow(within, out, func(row uint32) bool { return (v.at(row) == want) == (l.m.op == traceql.OpEq) })
+	return s.eachRow(within, out, func(row uint32) bool { return (v.Int(row) == want) == (l.m.op == traceql.OpEq) })
 }
 
 func (l *leaf) evalTraceID(s *scan, within, out Bitmap) error {

@@ -449,7 +449,7 @@ func (c *collector) add(acc *seriesAcc) error {
 			if plain {
 				t = c.start.Ints[row]
 			} else {
-				t = c.start.at(row)
+				t = c.start.Int(row)
 			}
 			step := at.of(t)
 			if step < 0 {
@@ -515,7 +515,7 @@ func (c *collector) pickExemplars() error {
 		if i++; (i-1)%stride != 0 {
 			continue
 		}
-		t := c.start.at(row)
+		t := c.start.Int(row)
 		if at.of(t) < 0 {
 			continue
 		}

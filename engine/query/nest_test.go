@@ -129,7 +129,7 @@ func TestBitmap(t *testing.T) {
 			}
 		}
 		got, ok := b.Next(uint32(lo))
-		if b.Count() != count || b.AnyIn(uint32(lo), uint32(hi)) != (in > 0) || b.countRange(uint32(lo), uint32(hi)) != in ||
+		if b.Count() != count || b.AnyIn(uint32(lo), uint32(hi)) != (in > 0) || b.CountRange(uint32(lo), uint32(hi)) != in ||
 			ok != (next >= 0) || ok && int(got) != next || len(b.Append(nil)) != count || b.Empty() != (count == 0) {
 			t.Fatalf("seed %d: %d to %d of %d", seed, lo, hi, n)
 		}

@@ -1,5 +1,7 @@
 package query
 
+import "slices"
+
 import "github.com/ringctl/ringctl/engine/traceql"
 
 // nestedSet is the nested-set numbers of the rows, as stored or as computed: 32-bit two's complement.
@@ -88,11 +90,12 @@ func (s *scan) computeNested(within Bitmap) (*nestedSet, error) {
 		rows = s.traceRows(i, s.rows(), rows[:0])
 		ids, parents, kinds = ids[:0], parents[:0], kinds[:0]
 		for _, row := range rows {
-			ids = append(ids, uint64(id.at(row)))
-			parents = append(parents, uint64(parent.at(row)))
-			kinds = append(kinds, uint8(kind.at(row)))
+			ids = append(ids, uint64(id.Int(row)))
+			parents = append(parents, uint64(parent.Int(row)))
+			kinds = append(kinds, uint8(kind.Int(row)))
 		}
-		left, right, up = sized(left, len(rows)), sized(right, len(rows)), sized(up, len(rows))
+		m := len(rows)
+		left, right, up = slices.Grow(left[:0], m)[:m], slices.Grow(right[:0], m)[:m], slices.Grow(up[:0], m)[:m]
 		nest.Nest(ids, parents, kinds, left, right, up)
 		for k, row := range rows {
 			n.left[row], n.right[row], n.parent[row] = uint32(left[k]), uint32(right[k]), uint32(up[k])

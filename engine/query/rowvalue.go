@@ -45,17 +45,17 @@ func (v *Vector) single(i uint32, typ Type) value {
 	}
 	switch typ {
 	case String:
-		return stringValue(v.stringAt(i))
+		return stringValue(v.TextAt(i))
 	case Float:
 		if v.Dict != nil {
 			return floatValue(v.Dict.Floats[v.Codes[i]-1])
 		}
 		return floatValue(v.Floats[i])
 	case Bytes:
-		x := trace.BytesValue(v.stringAt(i))
+		x := trace.BytesValue(v.TextAt(i))
 		return value{set: true, raw: trace.AppendValue(nil, &x)}
 	case Other:
-		return value{set: true, raw: v.stringAt(i)}
+		return value{set: true, raw: v.TextAt(i)}
 	}
 	t := traceql.TypeInt
 	if typ == Bool {
@@ -241,15 +241,15 @@ func (s *scan) intrinsicGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 	}
 	switch a.Intrinsic {
 	case traceql.Duration:
-		return func(row uint32) value { return intValue(traceql.TypeDuration, v.at(row)) }, nil
+		return func(row uint32) value { return intValue(traceql.TypeDuration, v.Int(row)) }, nil
 	case traceql.Status:
-		return func(row uint32) value { return intValue(traceql.TypeStatus, v.at(row)) }, nil
+		return func(row uint32) value { return intValue(traceql.TypeStatus, v.Int(row)) }, nil
 	case traceql.Kind:
-		return func(row uint32) value { return intValue(traceql.TypeKind, v.at(row)) }, nil
+		return func(row uint32) value { return intValue(traceql.TypeKind, v.Int(row)) }, nil
 	case traceql.SpanID, traceql.ParentID:
-		return func(row uint32) value { return hexValue(uint64(v.at(row))) }, nil
+		return func(row uint32) value { return hexValue(uint64(v.Int(row))) }, nil
 	}
-	return func(row uint32) value { return stringValue(v.text(row)) }, nil
+	return func(row uint32) value { return stringValue(v.Text(row)) }, nil
 }
 
 // traceRowGetter is a property of the row's trace.
@@ -344,7 +344,7 @@ func (s *scan) eventGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 		}
 	}
 	return func(row uint32) value {
-		blob := v.text(row)
+		blob := v.Text(row)
 		if len(blob) == 0 {
 			return value{}
 		}
@@ -371,7 +371,7 @@ func eventValues(blob []byte, a *traceql.Attr, start *Vector, row uint32) []valu
 		case traceql.EventName:
 			elem = append(elem, stringValue(e.Name))
 		case traceql.EventTimeSinceStart:
-			elem = append(elem, intValue(traceql.TypeDuration, int64(e.Time)-start.at(row)))
+			elem = append(elem, intValue(traceql.TypeDuration, int64(e.Time)-start.Int(row)))
 		default:
 			elem = appendAttr(elem, e.Attrs, a.Name)
 		}

@@ -1,8 +1,6 @@
 package query
 
 import (
-	"math/bits"
-
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -183,7 +181,7 @@ func (f scalarStage) countOnly(s *scan, in state) (out state, ok bool, err error
 			return in, false, err
 		}
 		from, to := t.Offsets[i], t.Offsets[i+1]
-		n := in.rows.countRange(from, to)
+		n := in.rows.CountRange(from, to)
 		if (n >= lo && n <= hi) == invert {
 			continue
 		}
@@ -192,23 +190,6 @@ func (f scalarStage) countOnly(s *scan, in state) (out state, ok bool, err error
 	}
 	out.rows.And(in.rows)
 	return out, true, nil
-}
-
-// countRange is the number of rows of the set in [lo, hi).
-func (b Bitmap) countRange(lo, hi uint32) int64 {
-	if lo >= hi {
-		return 0
-	}
-	first, last := lo>>6, (hi-1)>>6
-	head, tail := ^uint64(0)<<(lo&63), ^uint64(0)>>(63-(hi-1)&63)
-	if first == last {
-		return int64(bits.OnesCount64(b[first] & head & tail))
-	}
-	n := bits.OnesCount64(b[first]&head) + bits.OnesCount64(b[last]&tail)
-	for i := first + 1; i < last; i++ {
-		n += bits.OnesCount64(b[i])
-	}
-	return int64(n)
 }
 
 func (n numberScalar) prepare(*scan, state) (func(uint32, []uint32) value, error) {

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -86,10 +87,10 @@ func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
 // asked for them.
 func (s *scan) rows() Bitmap {
 	if s.live == nil {
-		s.live = sized(s.own, (s.n+63)/64)
-		s.own = s.live
+		s.own = sizedBitmap(s.own, s.n)
+		s.live = s.own
 		if s.given == nil {
-			s.live.fill(s.n)
+			s.live.Fill(s.n)
 		} else {
 			copy(s.live, s.given)
 		}
@@ -97,15 +98,22 @@ func (s *scan) rows() Bitmap {
 	return s.live
 }
 
+// sizedBitmap is b for n rows, with any content and never nil.
+func sizedBitmap(b Bitmap, n int) Bitmap {
+	if words := (n + 63) / 64; b != nil && words <= cap(b) {
+		return b[:words]
+	}
+	return NewBitmap(n)
+}
+
 // bitmap is an empty set of rows that is valid until the next begin.
 func (s *scan) bitmap() Bitmap { return s.bitmapOf(s.n) }
 
 func (s *scan) bitmapOf(n int) Bitmap {
-	words := (n + 63) / 64
 	if s.used == len(s.bitmaps) {
 		s.bitmaps = append(s.bitmaps, nil)
 	}
-	b := sized(s.bitmaps[s.used], words)
+	b := sizedBitmap(s.bitmaps[s.used], n)
 	s.bitmaps[s.used] = b
 	s.used++
 	clear(b)
@@ -232,7 +240,7 @@ func (s *scan) traceOf(t *Traces) []uint32 {
 	if len(s.of) == s.n {
 		return s.of
 	}
-	s.of = sized(s.of, s.n)
+	s.of = slices.Grow(s.of[:0], s.n)[:s.n]
 	for i := range t.IDs {
 		for _, row := range t.Perm[t.Offsets[i]:t.Offsets[i+1]] {
 			s.of[row] = uint32(i)
@@ -342,69 +350,6 @@ func (s *scan) traceRows(t uint32, rows Bitmap, dst []uint32) []uint32 {
 		}
 	}
 	return dst
-}
-
-// at is a plain or dictionary-coded number; 0 when it is null.
-func (v *Vector) at(row uint32) int64 {
-	switch {
-	case v.Rows != nil:
-		i, ok := find(v.Rows, row)
-		if !ok {
-			return 0
-		}
-		row = uint32(i)
-	case v.Present != nil && !v.Present.Has(row):
-		return 0
-	}
-	switch {
-	case v.Ints != nil:
-		return v.Ints[row]
-	case v.Dict == nil:
-		return int64(int32(v.Codes[row]))
-	case v.Codes[row] == 0:
-		return 0
-	}
-	return v.Dict.Ints[v.Codes[row]-1]
-}
-
-// text is a string; nil when it is null.
-func (v *Vector) text(row uint32) []byte {
-	switch {
-	case v.Rows != nil:
-		i, ok := find(v.Rows, row)
-		if !ok {
-			return nil
-		}
-		row = uint32(i)
-	case v.Present != nil && !v.Present.Has(row):
-		return nil
-	}
-	return v.stringAt(row)
-}
-
-// stringAt is string i of the coding; nil when its code is 0.
-func (v *Vector) stringAt(i uint32) []byte {
-	if v.Dict == nil {
-		return v.Arena[v.Offsets[i] : v.Offsets[i+1]-v.Gap]
-	}
-	if v.Codes[i] == 0 {
-		return nil
-	}
-	return v.Dict.Bytes(int(v.Codes[i] - 1))
-}
-
-// find is the index of a row in an ascending list.
-func find(rows []uint32, row uint32) (int, bool) {
-	lo, hi := 0, len(rows)
-	for lo < hi {
-		mid := int(uint(lo+hi) / 2)
-		if rows[mid] < row {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo, lo < len(rows) && rows[lo] == row
 }
 
 // id of a trace number.

@@ -91,9 +91,12 @@ const (
 
 var scopeNames = [...]string{"none", "intrinsic", "trace", "span", "resource", "event", "link", "instrumentation"}
 
+// Valid reports that the scope is one of the constants.
+func (s Scope) Valid() bool { return int(s) < len(scopeNames) }
+
 // String is the name of the scope in TraceQL and in the API of tags.
 func (s Scope) String() string {
-	if int(s) < len(scopeNames) {
+	if s.Valid() {
 		return scopeNames[s]
 	}
 	return "invalid"
@@ -219,106 +222,6 @@ func (d *Dict) Len() int {
 // Bytes is entry i of a String, Bytes or Other dictionary; read-only.
 func (d *Dict) Bytes(i int) []byte {
 	return d.Arena[d.Offsets[i] : d.Offsets[i+1]-d.Gap : d.Offsets[i+1]-d.Gap]
-}
-
-// Vector holds what a column read: one entry per row (or per trace), in one of four codings:
-//
-//	Codes with Dict      code 0 = null, otherwise entry code-1 of Dict
-//	Codes without Dict   the number itself as a 32-bit two's complement ("direct codes"), never null
-//	Ints, Floats         plain numbers (Bool: Ints 0 and 1); Present says which are not null
-//	Arena with Offsets   plain strings: value i is Arena[Offsets[i] : Offsets[i+1]-Gap]; Present says which are not null
-//
-// A sparse vector has Rows: entry i belongs to row Rows[i] (ascending); rows not listed are null, and listed ones are
-// not. An array vector has Lists: the list of entry i is the values [Lists[i], Lists[i+1]) of the coding, none of them
-// null; an empty list is a value that is not null unless Present says so.
-//
-// The vector owns the memory it got by the Use methods and hands it out again at the next Read; a column may as well
-// set a field to memory of its own, which is then read-only for everyone.
-type Vector struct {
-	Dict    *Dict
-	Codes   []uint32
-	Ints    []int64
-	Floats  []float64
-	Arena   []byte
-	Offsets []uint32
-	Gap     uint32
-	Present Bitmap // nil = every entry is present
-	Rows    []uint32
-	Lists   []uint32
-
-	own struct {
-		codes, offsets, rows, lists []uint32
-		ints                        []int64
-		floats                      []float64
-		arena                       []byte
-		present                     Bitmap
-	}
-}
-
-// Reset empties the vector and keeps its memory.
-func (v *Vector) Reset() {
-	own := v.own
-	*v = Vector{}
-	v.own = own
-}
-
-// UseCodes sets Codes to n entries of the vector's own memory, with any content, and returns it. The other Use methods
-// do the same for their field.
-func (v *Vector) UseCodes(n int) []uint32 {
-	v.own.codes = sized(v.own.codes, n)
-	v.Codes = v.own.codes
-	return v.Codes
-}
-
-// UseInts sets Ints; see UseCodes.
-func (v *Vector) UseInts(n int) []int64 {
-	v.own.ints = sized(v.own.ints, n)
-	v.Ints = v.own.ints
-	return v.Ints
-}
-
-// UseFloats sets Floats; see UseCodes.
-func (v *Vector) UseFloats(n int) []float64 {
-	v.own.floats = sized(v.own.floats, n)
-	v.Floats = v.own.floats
-	return v.Floats
-}
-
-// UseRows sets Rows; see UseCodes.
-func (v *Vector) UseRows(n int) []uint32 {
-	v.own.rows = sized(v.own.rows, n)
-	v.Rows = v.own.rows
-	return v.Rows
-}
-
-// UseLists sets Lists; see UseCodes.
-func (v *Vector) UseLists(n int) []uint32 {
-	v.own.lists = sized(v.own.lists, n)
-	v.Lists = v.own.lists
-	return v.Lists
-}
-
-// UseStrings sets Arena (n bytes) and Offsets (m entries); see UseCodes.
-func (v *Vector) UseStrings(n, m int) ([]byte, []uint32) {
-	v.own.arena, v.own.offsets = sized(v.own.arena, n), sized(v.own.offsets, m)
-	v.Arena, v.Offsets = v.own.arena, v.own.offsets
-	return v.Arena, v.Offsets
-}
-
-// UsePresent sets Present to an empty bitmap for n entries; see UseCodes.
-func (v *Vector) UsePresent(n int) Bitmap {
-	v.own.present = sized(v.own.present, (n+63)/64)
-	clear(v.own.present)
-	v.Present = v.own.present
-	return v.Present
-}
-
-// sized is s with n entries of any content; never nil, because a nil field has a meaning of its own.
-func sized[T any](s []T, n int) []T {
-	if s == nil || cap(s) < n {
-		return make([]T, n, n+n/4+1)
-	}
-	return s[:n]
 }
 
 // Traces says which rows belong to which trace. Traces are numbered by ascending id.

@@ -85,8 +85,8 @@ func (s *scan) computeSummaries(sum *summary, traces Bitmap) error {
 			if !s.rows().Has(row) {
 				continue
 			}
-			from := start.at(row)
-			to := from + duration.at(row)
+			from := start.Int(row)
+			to := from + duration.Int(row)
 			if first || from < sum.starts[i] {
 				sum.starts[i] = from
 			}
@@ -94,7 +94,7 @@ func (s *scan) computeSummaries(sum *summary, traces Bitmap) error {
 				sum.ends[i] = to
 			}
 			first = false
-			if parent.at(row) == 0 && (sum.roots[i] < 0 || from < rootStart) {
+			if parent.Int(row) == 0 && (sum.roots[i] < 0 || from < rootStart) {
 				sum.roots[i], rootStart = int32(row), from
 			}
 		}
@@ -113,7 +113,7 @@ func (s *scan) serviceNames() ([][]byte, error) {
 	}
 	names := make([][]byte, t.Len())
 	for i := range names {
-		names[i] = t.service(i)
+		names[i] = t.Service(i)
 	}
 	s.services = names
 	return names, nil
@@ -121,14 +121,14 @@ func (s *scan) serviceNames() ([][]byte, error) {
 
 func (m *summary) start(t uint32) int64 {
 	if m.startCol != nil {
-		return m.startCol.at(t)
+		return m.startCol.Int(t)
 	}
 	return m.starts[t]
 }
 
 func (m *summary) end(t uint32) int64 {
 	if m.endCol != nil {
-		return m.endCol.at(t)
+		return m.endCol.Int(t)
 	}
 	return m.ends[t]
 }
@@ -136,17 +136,17 @@ func (m *summary) end(t uint32) int64 {
 // rootName is nil when the trace has no root here.
 func (m *summary) rootName(t uint32) []byte {
 	if m.nameCol != nil {
-		return m.nameCol.text(t)
+		return m.nameCol.Text(t)
 	}
 	if m.roots[t] < 0 {
 		return nil
 	}
-	return orEmpty(m.names.text(uint32(m.roots[t])))
+	return orEmpty(m.names.Text(uint32(m.roots[t])))
 }
 
 func (m *summary) rootService(t uint32) []byte {
 	if m.serviceCol != nil {
-		return m.serviceCol.text(t)
+		return m.serviceCol.Text(t)
 	}
 	if m.roots[t] < 0 {
 		return nil

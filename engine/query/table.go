@@ -18,39 +18,7 @@ type Table struct {
 	names   []scopeName    // of instrumentation scopes
 
 	once     sync.Once
-	services serviceNumbers
-}
-
-// serviceNumbers is the services of a table of resources.
-type serviceNumbers struct {
-	names []string // sorted
-	of    []uint32 // entry → name; the empty name is that of resources without one
-}
-
-// serviceNumbers numbers the service names of a table of resources, once.
-func (t *Table) serviceNumbers() *serviceNumbers {
-	t.once.Do(func() {
-		all := make([]string, t.Len())
-		for i := range all {
-			all[i] = string(t.service(i))
-		}
-		n := &t.services
-		n.names = slices.Compact(slices.Sorted(slices.Values(all)))
-		n.of = make([]uint32, len(all))
-		for i, name := range all {
-			at, _ := slices.BinarySearch(n.names, name)
-			n.of[i] = uint32(at)
-		}
-	})
-	return &t.services
-}
-
-// service is the service.name of entry i; nil when it is not a string.
-func (t *Table) service(i int) []byte {
-	if v := t.value(i, "service.name"); v.set && !v.list && v.raw == nil {
-		return v.s
-	}
-	return nil
+	services Services
 }
 
 type scopeName struct{ name, version []byte }
@@ -77,6 +45,17 @@ func NewTable(scope Scope, entries []Entry) (*Table, error) {
 	return t, nil
 }
 
+// JoinTables is a table with the entries of all tables, one table after the other.
+func JoinTables(tables ...*Table) *Table {
+	sum := &Table{}
+	for _, t := range tables {
+		sum.entries = append(sum.entries, t.entries...)
+		sum.attrs = append(sum.attrs, t.attrs...)
+		sum.names = append(sum.names, t.names...)
+	}
+	return sum
+}
+
 // Len is the number of entries.
 func (t *Table) Len() int { return len(t.entries) }
 
@@ -86,8 +65,8 @@ func (t *Table) Entry(i int) Entry { return t.entries[i] }
 // Attrs lists the attributes of entry i; read-only.
 func (t *Table) Attrs(i int) []trace.Attr { return t.attrs[i] }
 
-// find is the attribute of entry i with the key, or nil. The first of several counts.
-func (t *Table) find(i int, key string) *trace.Value {
+// Find is the attribute of entry i with the key, or nil. The first of several counts.
+func (t *Table) Find(i int, key string) *trace.Value {
 	for j := range t.attrs[i] {
 		if string(t.attrs[i][j].Key) == key {
 			return &t.attrs[i][j].Value
@@ -96,10 +75,37 @@ func (t *Table) find(i int, key string) *trace.Value {
 	return nil
 }
 
-// value is what an attribute of resource or instrumentation scope, or name or version of the latter, is in entry i.
-func (t *Table) value(i int, key string) value {
-	if v := t.find(i, key); v != nil {
-		return valueOf(v)
+// ScopeName is the name and the version of instrumentation scope i.
+func (t *Table) ScopeName(i int) (name, version []byte) { return t.names[i].name, t.names[i].version }
+
+// Service is the service.name of resource i; nil when it is not a string.
+func (t *Table) Service(i int) []byte {
+	if v := t.Find(i, "service.name"); v != nil && v.Kind == trace.KindString {
+		return v.Bytes
 	}
-	return value{}
+	return nil
+}
+
+// Services is the services of a table of resources.
+type Services struct {
+	Names []string // sorted
+	Of    []uint32 // entry → name; the empty name is that of resources without one
+}
+
+// Services numbers the service names of a table of resources, once.
+func (t *Table) Services() *Services {
+	t.once.Do(func() {
+		all := make([]string, t.Len())
+		for i := range all {
+			all[i] = string(t.Service(i))
+		}
+		n := &t.services
+		n.Names = slices.Compact(slices.Sorted(slices.Values(all)))
+		n.Of = make([]uint32, len(all))
+		for i, name := range all {
+			at, _ := slices.BinarySearch(n.Names, name)
+			n.Of[i] = uint32(at)
+		}
+	})
+	return &t.services
 }

@@ -102,9 +102,9 @@ func (r *TagsResult) Merge(o *TagsResult) {
 }
 
 // rank is the place of a scope in answers.
-func (s Scope) rank() int {
+func rank(s Scope) int {
 	if s == ScopeIntrinsic {
-		return len(scopeNames)
+		return 1 << 8
 	}
 	return int(s)
 }
@@ -119,7 +119,7 @@ func tighter(a, b int) int {
 
 // trim sorts, drops doubles and keeps the bounds.
 func (r *TagsResult) trim() {
-	slices.SortFunc(r.Scopes, func(a, b ScopeTags) int { return cmp.Compare(a.Scope.rank(), b.Scope.rank()) })
+	slices.SortFunc(r.Scopes, func(a, b ScopeTags) int { return cmp.Compare(rank(a.Scope), rank(b.Scope)) })
 	left := r.MaxBytes
 	for i := range r.Scopes {
 		tags := r.Scopes[i].Tags
@@ -225,14 +225,14 @@ func (c *tagCollector) tableKeys(s *scan, scope Scope, rows Bitmap) error {
 	if err != nil {
 		return err
 	}
-	for i := range t.attrs {
+	for i := range t.Len() {
 		if err := s.ctx.Err(); i&63 == 0 && err != nil {
 			return err
 		}
 		if used != nil && !used.Has(uint32(i)) {
 			continue
 		}
-		if c.attrs(scope, t.attrs[i]); c.done() {
+		if c.attrs(scope, t.Attrs(i)); c.done() {
 			return nil
 		}
 	}
@@ -289,7 +289,7 @@ func (c *tagCollector) spanKeys(s *scan, rows Bitmap) error {
 				if err := col.Read(s.ctx, rows, &c.vec); err != nil {
 					return err
 				}
-				found = c.vec.anyOf(rows)
+				found = c.vec.AnyOf(rows)
 			}
 			if found {
 				c.add(ScopeSpan, []byte(f.Key))
@@ -298,30 +298,6 @@ func (c *tagCollector) spanKeys(s *scan, rows Bitmap) error {
 		}
 	}
 	return nil
-}
-
-// anyOf reports that one of the rows has a value.
-func (v *Vector) anyOf(rows Bitmap) bool {
-	if v.Rows != nil {
-		return slices.ContainsFunc(v.Rows, rows.Has)
-	}
-	for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
-		if v.has(row) {
-			return true
-		}
-	}
-	return false
-}
-
-// has reports that entry i of a vector that is not sparse has a value.
-func (v *Vector) has(i uint32) bool {
-	switch {
-	case v.Present != nil && !v.Present.Has(i):
-		return false
-	case v.Lists != nil || v.Dict == nil:
-		return true
-	}
-	return v.Codes[i] != 0
 }
 
 // nestedKeys decodes events or links of the rows until all keys of the segment are known.
@@ -348,7 +324,7 @@ func (c *tagCollector) nestedKeys(s *scan, scope Scope, column string, rows Bitm
 		if err := s.step(); err != nil {
 			return err
 		}
-		left -= c.nested(scope, v.text(row))
+		left -= c.nested(scope, v.Text(row))
 	}
 	return nil
 }

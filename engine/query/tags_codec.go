@@ -29,7 +29,7 @@ func (r *TagsResult) UnmarshalBinary(b []byte) error {
 	r.Cut, r.Limit, r.MaxBytes = d.bool(), d.bound(), d.bound()
 	for range d.count() {
 		s := ScopeTags{Scope: Scope(d.fixed(1)[0])}
-		if int(s.Scope) >= len(scopeNames) {
+		if !s.Scope.Valid() {
 			d.fail()
 		}
 		s.Tags = d.texts()

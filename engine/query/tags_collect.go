@@ -211,7 +211,7 @@ func (c *valueCollector) vector(s *scan, typ Type, rows Bitmap) error {
 		}
 		c.add(x)
 	}
-	if err := v.eachValue(s, rows, one); err != nil {
+	if err := s.eachValue(v, rows, one); err != nil {
 		return err
 	}
 	for code, ok := used.Next(1); ok && !c.done(); code, ok = used.Next(code + 1) {
@@ -221,7 +221,7 @@ func (c *valueCollector) vector(s *scan, typ Type, rows Bitmap) error {
 }
 
 // eachValue calls one for the place in the coding of every value of the rows.
-func (v *Vector) eachValue(s *scan, rows Bitmap, one func(k uint32)) error {
+func (s *scan) eachValue(v *Vector, rows Bitmap, one func(k uint32)) error {
 	entry := func(i uint32) error {
 		if v.Lists == nil {
 			one(i)
@@ -243,7 +243,7 @@ func (v *Vector) eachValue(s *scan, rows Bitmap, one func(k uint32)) error {
 		return nil
 	}
 	for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
-		if !v.has(row) {
+		if !v.Has(row) {
 			continue
 		}
 		if err := entry(row); err != nil {
