@@ -15,7 +15,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,47 +125,81 @@ func readAll(c net.Conn, n int) {
 	}
 }
 
+// diagnosis is a port that does not answer as asked, and what the error has to say.
+type diagnosis struct {
+	name string
+	d    Dialer
+	addr string
+	want error
+	text string
+}
+
+func (c diagnosis) check(t *testing.T) {
+	t.Helper()
+	_, err := c.d.Pull(t.Context(), c.addr)
+	if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+		t.Errorf("%s: got %v", c.name, err)
+	}
+}
+
 // Errors of an exchange tell what is probably wrong.
 func TestDialerErrorsDiagnose(t *testing.T) {
 	member := start(t, loopback("a"), tcp{})
-	web := httptest.NewServer(http.NotFoundHandler())
-	defer web.Close()
-	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
-	secure.StartTLS()
-	defer secure.Close()
-	silent := fakeMember(t, func(c net.Conn) { readAll(c, 1<<20) })
 	refusing := fakeMember(t, func(c net.Conn) {
 		readAll(c, len(wire.AppendPull([]byte{wire.ConnStream})))
 		if _, err := c.Write([]byte("\x0d\x81\xa5Error\xaecannot do that")); err != nil {
 			t.Error(err)
 		}
 	})
-	cases := []struct {
-		name string
-		d    Dialer
-		addr string
-		want error
-		text string
-	}{
+	for _, c := range []diagnosis{
 		{"wrong label", Dialer{Label: "other"}, member.Addr(), ErrWrongLabel, `not "other"`},
 		{"no label", Dialer{}, member.Addr(), ErrWrongLabel, "none was given"},
-		{"http", Dialer{Timeout: 50 * time.Millisecond}, strings.TrimPrefix(web.URL, "http://"), ErrNotGossip, "HTTP"},
-		{"tls port", Dialer{}, strings.TrimPrefix(secure.URL, "https://"), ErrNeedsTLS, "use TLS"},
 		{"plain port", Dialer{TLS: &tls.Config{InsecureSkipVerify: true}}, member.Addr(), ErrNoTLS, "without TLS"},
-		{"silence", Dialer{Timeout: 50 * time.Millisecond}, silent, ErrTimeout, "longer timeout"},
 		{"refused by the member", Dialer{}, refusing, nil, "cannot do that"},
 		{"nobody there", Dialer{}, "127.0.0.1:1", nil, "refused"},
 		{"label too long", Dialer{Label: strings.Repeat("x", 256)}, member.Addr(), wire.ErrLabelTooLong, "255"},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.check(t) })
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := c.d.Pull(t.Context(), c.addr)
-			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
-				t.Errorf("got %v", err)
+}
+
+// Ports that leave a question unanswered until the time is up.
+func TestDialerDiagnosesSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := host{newLAN(), "10.0.0.1"}
+		serve := func(handler func(net.Listener)) string {
+			l, err := h.Listen(t.Context(), "10.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go handler(l)
+			t.Cleanup(func() { l.Close() })
+			return l.Addr().String()
+		}
+		web := &http.Server{Handler: http.NotFoundHandler(), ErrorLog: log.New(io.Discard, "", 0)}
+		t.Cleanup(func() { web.Close() })
+		plain := serve(func(l net.Listener) { _ = web.Serve(l) })
+		key, der, _ := certificate(t, nil, nil)
+		secure := serve(func(l net.Listener) {
+			_ = web.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}))
+		})
+		silent := serve(func(l net.Listener) {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() { _, _ = io.Copy(io.Discard, c) }()
 			}
 		})
-	}
+		for _, c := range []diagnosis{
+			{"http", Dialer{Dial: h.Dial}, plain, ErrNotGossip, "HTTP"},
+			{"tls port", Dialer{Dial: h.Dial}, secure, ErrNeedsTLS, "use TLS"},
+			{"silence", Dialer{Dial: h.Dial}, silent, ErrTimeout, "longer timeout"},
+		} {
+			c.check(t)
+		}
+	})
 }
 
 func TestPullLimits(t *testing.T) {
