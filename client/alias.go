@@ -156,5 +156,8 @@ func Stem(name string) string { return model.Stem(name) }
 // Nearest is [model.Nearest].
 func Nearest(name string, names []string) []string { return model.Nearest(name, names) }
 
+// IsGuest tells whether a gossip name is that of ringctl while it looks.
+func IsGuest(name string) bool { return model.IsGuest(name) }
+
 // Age is [model.Age].
 func Age(d time.Duration) string { return model.Age(d) }

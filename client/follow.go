@@ -21,6 +21,10 @@ const (
 	refreshRate = 64 << 10
 	refreshSoon = 5 * time.Second
 	newsFor     = 15 * time.Second
+	// silence is how long nothing may be heard before a member is asked whether anybody is still there, and others is how
+	// many members are asked when no seed answers.
+	silence = 15 * time.Second
+	others  = 3
 	// gather is how long changes are gathered before the first of them is shown: they rarely come alone.
 	gather = 50 * time.Millisecond
 )
@@ -53,6 +57,11 @@ type follower struct {
 	merged map[string]model.Fingerprint
 	bytes  int // of the last whole view
 	missed int // events, when the last whole view was taken
+
+	// heardAt is when a member was last heard of, or asked with success. lost is true from the moment at which nobody gives a view
+	// until a member is heard again: what is known then is shown no more, as it would look fresh.
+	heardAt time.Time
+	lost    bool
 
 	// asking is true while a whole view is on its way. heard is what came in meanwhile, and before that what changed more
 	// than heartbeats within newsFor: the member that is asked may not know it yet, and nobody may tell it again.
@@ -108,7 +117,7 @@ func (f *follower) run(ctx context.Context) {
 			if !f.show() {
 				return
 			}
-			if f.guest.Missed() > f.missed {
+			if f.guest.Missed() > f.missed || time.Since(f.heardAt) >= silence {
 				again.Reset(0)
 			}
 		}
@@ -119,10 +128,10 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// next is when a snapshot is to be shown, or may be; none before the first view.
+// next is when a snapshot is to be shown, or may be; none before the first view, and while there is none.
 func (f *follower) next() (time.Time, bool) {
 	switch {
-	case f.pairs == nil:
+	case f.pairs == nil || f.lost:
 		return time.Time{}, false
 	case f.last == nil:
 		return f.soon, true
@@ -142,6 +151,9 @@ func (f *follower) next() (time.Time, bool) {
 
 // ready tells whether there is something to show: a change, a heartbeat that timed out, or ages after a while.
 func (f *follower) ready() bool {
+	if f.lost {
+		return false
+	}
 	if f.last == nil || f.dirty || time.Since(f.lastAt) >= f.client.cfg.Poll {
 		return true
 	}
@@ -181,14 +193,28 @@ func (f *follower) ask(ctx context.Context, views chan<- pulled) {
 		return
 	}
 	f.asking, f.missed = true, f.guest.Missed()
+	addrs := f.addresses()
 	go func() { // ends with ctx at the latest
-		p, err := f.client.firstView(ctx, f.seeds)
+		p, err := f.client.firstView(ctx, addrs)
 		p.err = err
 		select {
 		case views <- p:
 		case <-ctx.Done():
 		}
 	}()
+}
+
+// addresses are the seeds, and a few living members for the time when these are gone.
+func (f *follower) addresses() []string {
+	out := slices.Clone(f.seeds)
+	var more []string
+	for _, n := range f.nodes {
+		if n.State == gossip.NodeAlive && !model.IsGuest(n.Name) && !slices.Contains(out, n.Addr) {
+			more = append(more, n.Addr)
+		}
+	}
+	slices.Sort(more)
+	return append(out, more[:min(len(more), others)]...)
 }
 
 // pause is how long to wait before the next whole view.
@@ -205,9 +231,14 @@ func (f *follower) reload(p pulled) bool {
 	heard := f.heard
 	f.heard = nil
 	if p.err != nil {
+		if f.pairs != nil && time.Since(f.heardAt) < f.client.cfg.Poll {
+			return true // members are heard: what is shown is not old
+		}
+		f.lost = true
 		return f.yield(nil, p.err)
 	}
 	defer f.client.memory.give(p.memory)
+	f.heardAt, f.lost = time.Now(), false
 	before := f.values
 	f.from, f.bytes = p.view.From, p.view.Bytes
 	f.change()
@@ -264,9 +295,14 @@ func later(a, b *ring.Desc) *ring.Desc {
 }
 
 func (f *follower) hear(e gossip.Event) {
+	f.heardAt, f.lost = time.Now(), false
 	news := f.asking
 	if f.pairs != nil && e.Node != nil {
-		f.nodes[e.Node.Name], news = *e.Node, true
+		n := *e.Node
+		if n.State == gossip.NodeDead && model.IsGuest(n.Name) {
+			n.State = gossip.NodeLeft // gossip does not tell which of the two; of a guest, nobody misses it
+		}
+		f.nodes[n.Name], news = n, true
 		f.change()
 	}
 	if f.pairs != nil && e.Pair != nil && f.merge(*e.Pair) {

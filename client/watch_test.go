@@ -270,6 +270,46 @@ func TestAStoppedMemberIsHeardOnTime(t *testing.T) {
 	}
 }
 
+// TestALostClusterIsNotShownAsFresh: when all members are gone, a watch that joined says so, and says nothing else until a
+// member is there again. A seed that is gone while other members are heard is no loss.
+func TestALostClusterIsNotShownAsFresh(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBeater(rand.New(rand.NewPCG(1, 1)), 20)
+			ends := b.began.Add(20 * time.Second)
+			back := ends.Add(time.Minute)
+			away := func() bool { return time.Now().After(ends) && time.Now().Before(back) }
+			b.refuses = away
+			if gone {
+				for i := range b.phase {
+					b.stopped[i] = ends
+				}
+			}
+			lost, calm := time.Time{}, make(chan struct{})
+			follow(t, b, func(s *Snapshot, err error) bool {
+				now := time.Now()
+				switch {
+				case now.After(back.Add(10 * time.Second)):
+					if gone && lost.IsZero() {
+						t.Error("nothing was said of the loss")
+					}
+					close(calm)
+					return false
+				case err != nil && lost.IsZero():
+					lost = now
+					if late := now.Sub(ends); !gone || late < 0 || late > silence+2*refreshSoon {
+						t.Errorf("gone %v: an error %s after the end: %v", gone, late, err)
+					}
+				case err == nil && !lost.IsZero() && now.Before(back):
+					t.Errorf("a snapshot %s after the loss was told", now.Sub(lost))
+				}
+				return true
+			})
+			<-calm
+		})
+	}
+}
+
 // TestAChangeIsHeardAtOnce: what changes while all is calm is shown a moment later, and what follows within half a second
 // with the next snapshot.
 func TestAChangeIsHeardAtOnce(t *testing.T) {

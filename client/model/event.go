@@ -230,10 +230,13 @@ func partitionText(o *Owner) string { return "partition " + strconv.Itoa(int(o.P
 func (e *eventer) member(a, b *Member) {
 	switch {
 	case b == nil:
-		e.emit(MemberGone, "", a.Name, a.State, "", a.State == "suspect" || a.State == "dead")
+		e.emit(MemberGone, "", a.Name, a.State, "", ill(a))
 	case a == nil:
 		e.emit(MemberJoined, "", b.Name, "", b.State, false)
 	default:
-		e.changed(MemberState, "", a.Name, a.State, b.State, b.State != "alive")
+		e.changed(MemberState, "", a.Name, a.State, b.State, ill(b))
 	}
 }
+
+// ill tells whether others miss a gossip member; one that has said goodbye they do not.
+func ill(m *Member) bool { return m.State == "suspect" || m.State == "dead" }

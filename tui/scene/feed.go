@@ -78,7 +78,7 @@ func (f *Feed) Say(at time.Time, bad bool, note string) {
 }
 
 func (f *Feed) add(e *client.Event) {
-	if flaps(e.Kind) {
+	if flaps(e) {
 		f.count(e.At)
 	}
 	// A burst may be interleaved with others: look back while it could be open.
@@ -111,7 +111,7 @@ func (b *Entry) same(e *client.Event) bool {
 // flaps tells whether the event takes back what the entry says of its only
 // subject.
 func (b *Entry) flaps(e *client.Event) bool {
-	return b.same(e) && flaps(e.Kind) && len(b.IDs) == 1 && b.IDs[0] == e.ID && (b.Count == 1 || b.Flapping) &&
+	return b.same(e) && flaps(e) && len(b.IDs) == 1 && b.IDs[0] == e.ID && (b.Count == 1 || b.Flapping) &&
 		b.To == e.From && e.At.Sub(b.Last) <= burstFor
 }
 
@@ -145,12 +145,14 @@ func (f *Feed) append(e Entry) {
 	f.Entries = append(f.Entries, e)
 }
 
-// flaps tells which events count as a change of health or state.
-func flaps(k client.EventKind) bool {
-	switch k {
+// flaps tells which events count as a change of health or state. Guests come and go as they please.
+func flaps(e *client.Event) bool {
+	switch e.Kind {
 	case client.InstanceHealth, client.InstanceState, client.InstanceResurrected, client.InstanceGone,
-		client.MemberState, client.MemberGone, client.PartitionState, client.PartitionOwnerHealth:
+		client.PartitionState, client.PartitionOwnerHealth:
 		return true
+	case client.MemberState, client.MemberGone:
+		return !client.IsGuest(e.ID)
 	default:
 		return false
 	}
