@@ -171,14 +171,14 @@ func (c *cutting) withTokens(t *Traces) Bitmap {
 	kept := NewBitmap(len(t.IDs))
 	if c.only == nil {
 		for i, id := range t.IDs {
-			if inRanges(c.young, trace.Token(c.tenant, id)) {
+			if c.young.has(trace.Token(c.tenant, id)) {
 				kept.Set(uint32(i))
 			}
 		}
 		return kept
 	}
 	for id := range c.only {
-		if i, ok := slices.BinarySearchFunc(t.IDs, id, compareIDs); ok && inRanges(c.young, trace.Token(c.tenant, id)) {
+		if i, ok := slices.BinarySearchFunc(t.IDs, id, compareIDs); ok && c.young.has(trace.Token(c.tenant, id)) {
 			kept.Set(uint32(i))
 		}
 	}

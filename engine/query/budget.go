@@ -171,7 +171,9 @@ const (
 	sizeValue     = 260 // a distinct value of by(), and its place in a map
 	sizeTagValue  = 40
 	sizeCode      = 128 // a value that stands for a dictionary code
-	sizeRow       = 48  // columns and sets of rows of a unit that is evaluated
+	sizeRow       = 24  // sets and trees of rows of a unit that is evaluated; its columns count by themselves
+	sizeSplit     = 24  // what is known of a span whose trace lies in several segments
+	sizeMemo      = 128 // codes of a dictionary that a condition matches
 	sizeJoined    = 128 // a span of several parts of a trace that are put together
 )
 

@@ -87,6 +87,7 @@ func (c *candidates) find(ctx context.Context, pieces []*piece, joint int) (Bitm
 		return out, nil
 	}
 	var s scan
+	defer s.end()
 	for _, p := range pieces {
 		if len(p.split) == 0 {
 			continue

@@ -33,10 +33,15 @@ type members struct {
 	found    []spanIdentity
 }
 
-// members prepares the traces of a set of numbers.
-func (p *piece) members(ctx context.Context, traces iter.Seq[uint32]) (*members, error) {
+// members prepares the traces of a set of numbers. The caller ends its scan.
+func (p *piece) members(ctx context.Context, traces iter.Seq[uint32]) (_ *members, err error) {
 	m := &members{}
 	m.s.begin(ctx, p.seg, p.live)
+	defer func() {
+		if err != nil {
+			m.s.end()
+		}
+	}()
 	if _, err := m.s.loadTraces(); err != nil {
 		return nil, err
 	}
@@ -44,7 +49,6 @@ func (p *piece) members(ctx context.Context, traces iter.Seq[uint32]) (*members,
 	for t := range traces {
 		asked.Set(t)
 	}
-	var err error
 	if m.within, err = m.s.rowsOf(asked); err != nil {
 		return nil, err
 	}
@@ -100,6 +104,7 @@ func (p *piece) dropRepeated(ctx context.Context, only map[trace.ID]struct{}) er
 	if err != nil {
 		return err
 	}
+	defer m.s.end()
 	for i := range asked {
 		spans, err := m.of(i)
 		if err != nil {
@@ -142,10 +147,14 @@ func identify(ctx context.Context, pieces []*piece, run Runner) (identities, err
 		if err != nil {
 			return err
 		}
+		defer m.s.end()
 		all[i] = make([][]spanIdentity, len(p.split))
 		for k, t := range p.split {
 			spans, err := m.of(t.number)
 			if err != nil {
+				return err
+			}
+			if err := BudgetFrom(ctx).Take(sizeSplit * int64(len(spans))); err != nil {
 				return err
 			}
 			all[i][k] = slices.Clone(spans)

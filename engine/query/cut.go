@@ -57,13 +57,13 @@ func (u *Unit) segment(ctx context.Context) (Segment, error) {
 // cutting says how the segments of a query become units.
 type cutting struct {
 	tenant     string
-	tokens     []TokenRange // nil = every trace
-	ids        []IDRange    // nil = every trace
-	young      []TokenRange // of pieces of SideYoung
-	start, end int64        // only segments with a span in [start, end]; 0 = open
-	join       bool         // put traces of several segments together; otherwise only count their spans once
-	candidates *candidates  // which traces can be in the answer; nil = not known
-	newest     bool         // the answer must be the newest traces
+	tokens     tokenSet    // nil = every trace
+	ids        []IDRange   // nil = every trace
+	young      tokenSet    // of pieces of SideYoung
+	start, end int64       // only segments with a span in [start, end]; 0 = open
+	join       bool        // put traces of several segments together; otherwise only count their spans once
+	candidates *candidates // which traces can be in the answer; nil = not known
+	newest     bool        // the answer must be the newest traces
 	run        Runner
 	rare       float64               // up to this share of spans, look for the candidates first
 	only       map[trace.ID]struct{} // the candidates, when they were looked for; nil = all traces
@@ -94,6 +94,10 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	if c.run == nil {
 		c.run = inTurn
 	}
+	whole := BudgetFrom(ctx)
+	own := whole.Part()
+	defer own.Release()
+	ctx = WithBudget(ctx, own)
 	var pieces []*piece
 	for _, src := range sources {
 		for _, seg := range src.Segments() {
@@ -101,7 +105,7 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 			if info.Rows == 0 || c.start != 0 && info.End < c.start || c.end != 0 && info.Start > c.end || outside(c.ids, info) {
 				continue
 			}
-			p := &piece{source: src.Name(), side: sideOf(src), seg: remembering{seg, &memo{open: true}}, info: info}
+			p := &piece{source: src.Name(), side: sideOf(src), seg: remembering{seg, &memo{open: true, mem: whole}}, info: info}
 			if p.side == SideOthers {
 				p.live = NewBitmap(info.Rows)
 			}
@@ -181,7 +185,7 @@ func (c *cutting) mask(ctx context.Context, p *piece) error {
 		if i&255 == 0 && ctx.Err() != nil { // there may be many ranges
 			return ctx.Err()
 		}
-		if !inIDs(c.ids, id) || c.tokens != nil && !inRanges(c.tokens, trace.Token(c.tenant, id)) {
+		if !inIDs(c.ids, id) || c.tokens != nil && !c.tokens.has(trace.Token(c.tenant, id)) {
 			continue
 		}
 		if t.Perm == nil {
@@ -195,13 +199,30 @@ func (c *cutting) mask(ctx context.Context, p *piece) error {
 	return nil
 }
 
-func inRanges(ranges []TokenRange, token uint32) bool {
-	for _, r := range ranges {
-		if token >= r.First && token <= r.Last {
-			return true
+// tokenSet is ranges of tokens, ascending and disjoint.
+type tokenSet []TokenRange
+
+// newTokenSet is the set of the tokens in ranges, which may overlap; nil stays nil.
+func newTokenSet(ranges []TokenRange) tokenSet {
+	if ranges == nil {
+		return nil
+	}
+	sorted := slices.Clone(ranges)
+	slices.SortFunc(sorted, func(a, b TokenRange) int { return cmp.Compare(a.First, b.First) })
+	set := tokenSet{}
+	for _, r := range sorted {
+		if n := len(set); n > 0 && r.First <= set[n-1].Last {
+			set[n-1].Last = max(set[n-1].Last, r.Last)
+		} else if r.First <= r.Last {
+			set = append(set, r)
 		}
 	}
-	return false
+	return set
+}
+
+func (s tokenSet) has(token uint32) bool {
+	i := sort.Search(len(s), func(i int) bool { return s[i].Last >= token })
+	return i < len(s) && s[i].First <= token
 }
 
 func (p *piece) load(ctx context.Context) (*Traces, error) {
@@ -282,6 +303,9 @@ func shareIDs(ctx context.Context, pieces []*piece, joint int) (int, error) {
 		n += len(t.IDs)
 	}
 	shift := 64 - min(maxIDBits, bits.Len(uint(n*bitsPerID)))
+	if err := BudgetFrom(ctx).Take(1 << (64 - shift) / 4); err != nil { // a bit in two bitmaps
+		return 0, err
+	}
 	once, twice := NewBitmap(1<<(64-shift)), NewBitmap(1<<(64-shift))
 	for _, p := range pieces {
 		for i := range p.traces.IDs {

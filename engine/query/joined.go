@@ -82,6 +82,7 @@ func (x *part) unseen(ctx context.Context, seen map[copyKey]struct{}) ([]joinedR
 	if err != nil {
 		return nil, err
 	}
+	defer m.s.end()
 	start, err := m.s.intrinsic(KeyStart, m.within)
 	if err != nil {
 		return nil, err

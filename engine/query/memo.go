@@ -4,7 +4,8 @@ package query
 // dictionaries to find out what a query is about; the units would do it again. Only sets of few codes are kept.
 type memo struct {
 	sets map[memoKey]memoSet
-	open bool // sets are added; a memo that several goroutines may have is not open
+	mem  *Budget // the memory of the sets; what finds no room is not kept
+	open bool    // sets are added; a memo that several goroutines may have is not open
 }
 
 type memoKey struct {
@@ -33,7 +34,7 @@ func (m *memo) match(k memoKey, test func() (*codeSet, error)) (*codeSet, error)
 		return set, nil
 	}
 	set, err := test()
-	if err != nil || !m.open || set.n > maxMemo {
+	if err != nil || !m.open || set.n > maxMemo || m.mem.Take(int64(sizeMemo+4*set.n)) != nil {
 		return set, err
 	}
 	if m.sets == nil {

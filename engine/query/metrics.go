@@ -220,7 +220,7 @@ func stageNeedsWhole(st traceql.Stage) bool {
 
 // Units cuts the query into independent pieces. What has to be read for that is read through run.
 func (p *MetricsPlan) Units(ctx context.Context, sources []Source, run Runner) ([]*Unit, error) {
-	c := cutting{run: run, tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
+	c := cutting{run: run, tenant: p.req.Tenant, tokens: newTokenSet(p.req.Tokens), ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
 	for _, l := range p.legs {
 		c.join = c.join || l.whole
 	}
@@ -247,8 +247,9 @@ func (p *MetricsPlan) Run(ctx context.Context, u *Unit) (*MetricsResult, error) 
 	}
 	s := p.scans.Get().(*scan)
 	defer p.scans.Put(s)
+	defer s.end()
 	s.begin(ctx, seg, u.live)
-	if err := s.mem.Take(sizeRow * int64(s.n)); err != nil {
+	if err := s.take(sizeRow * int64(s.n)); err != nil {
 		return nil, err
 	}
 	res := p.Empty()

@@ -56,6 +56,7 @@ func (c *candidates) share(ctx context.Context, pieces []*piece, run Runner) (fl
 	err := run(len(pieces), func(i int) (err error) {
 		s := scans.Get().(*scan)
 		defer scans.Put(s)
+		defer s.end()
 		s.begin(ctx, pieces[i].seg, nil)
 		shares[i], err = c.p.share(s)
 		return err
@@ -85,6 +86,7 @@ func (c *candidates) ids(ctx context.Context, pieces []*piece, run Runner) (ids 
 		}
 		s := scans.Get().(*scan)
 		defer scans.Put(s)
+		defer s.end()
 		s.begin(ctx, pieces[i].seg, pieces[i].live)
 		found[i], err = c.idsOf(s)
 		count.Add(int64(len(found[i])))

@@ -13,6 +13,7 @@ import (
 type scan struct {
 	ctx  context.Context
 	mem  *Budget
+	took int64 // from mem
 	seg  Segment
 	info *Info
 	n    int
@@ -56,8 +57,24 @@ type columnRead struct {
 	all  bool
 }
 
+// take takes memory from the budget until the scan ends.
+func (s *scan) take(n int64) error {
+	err := s.mem.Take(n)
+	if err == nil {
+		s.took += n
+	}
+	return err
+}
+
+// end gives back what the scan took. The memory itself stays for the next segment.
+func (s *scan) end() {
+	s.mem.giveBack(s.took)
+	s.took = 0
+}
+
 // begin makes the scan ready for a segment. live is the rows that count, nil = all.
 func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
+	s.end()
 	for _, c := range s.cols {
 		for _, r := range c.reads {
 			if r.vec != nil {
@@ -148,14 +165,21 @@ func (s *scan) read(c *colSet, i int, within Bitmap) (*Vector, error) {
 	if err := s.ctx.Err(); err != nil {
 		return nil, err
 	}
+	known := int64(0)
 	if r.vec == nil {
 		r.vec = s.vector()
-	} else if within != nil {
-		within = union(within, r.have)
+	} else {
+		known = r.vec.Size()
+		if within != nil {
+			within = union(within, r.have)
+		}
 	}
 	r.vec.Reset()
 	if err := c.cols[i].Read(s.ctx, within, r.vec); err != nil {
 		return nil, fmt.Errorf("read column: %w", err)
+	}
+	if err := s.take(r.vec.Size() - known); err != nil {
+		return nil, err
 	}
 	r.all = within == nil
 	r.have = append(r.have[:0], within...)

@@ -119,7 +119,7 @@ func Prepare(req SearchRequest) (*SearchPlan, error) {
 
 // Units cuts the search into independent pieces, newest first. What has to be read for that is read through run.
 func (p *SearchPlan) Units(ctx context.Context, sources []Source, run Runner) ([]*Unit, error) {
-	c := cutting{run: run, tenant: p.req.Tenant, tokens: p.req.Tokens, ids: p.req.IDs, young: p.req.Young, start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
+	c := cutting{run: run, tenant: p.req.Tenant, tokens: newTokenSet(p.req.Tokens), ids: p.req.IDs, young: newTokenSet(p.req.Young), start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
 	return c.cut(ctx, sources)
 }
 
@@ -146,8 +146,9 @@ func (p *SearchPlan) Run(ctx context.Context, u *Unit) (*SearchResult, error) {
 	}
 	s := p.scans.Get().(*scan)
 	defer p.scans.Put(s)
+	defer s.end()
 	s.begin(ctx, seg, u.live)
-	if err := s.mem.Take(sizeRow * int64(s.n)); err != nil {
+	if err := s.take(sizeRow * int64(s.n)); err != nil {
 		return nil, err
 	}
 	share, err := p.pipe.share(s)

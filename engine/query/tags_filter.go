@@ -114,6 +114,7 @@ func (f *tagFilter) run(ctx context.Context, u *Unit, s *scan, st *Stats, visit 
 		return false, err
 	}
 	s.begin(ctx, seg, u.live)
+	defer s.end()
 	st.Segments++
 	if f.plan == nil {
 		return visit(s, nil)

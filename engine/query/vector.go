@@ -43,6 +43,12 @@ func (v *Vector) Reset() {
 	v.own = own
 }
 
+// Size is the bytes of the vector's own memory, used or kept for the next Read.
+func (v *Vector) Size() int64 {
+	o := &v.own
+	return int64(4*(cap(o.codes)+cap(o.offsets)+cap(o.rows)+cap(o.lists)) + 8*(cap(o.ints)+cap(o.floats)+cap(o.present)) + cap(o.arena))
+}
+
 // UseCodes sets Codes to n entries of the vector's own memory, with any content, and returns it. The other Use methods
 // do the same for their field.
 func (v *Vector) UseCodes(n int) []uint32 {
