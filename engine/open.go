@@ -180,7 +180,7 @@ func (e *Engine) openPages() error {
 		parts[role] = k
 	}
 	e.peers.Serve(e.rings.addr, parts, e.answerer())
-	e.parts = append(e.parts, grpcPart(e.grpc, e.peers), httpPart(e.http, e.mux))
+	e.parts = append(e.parts, grpcPart(e.grpc, e.peers), httpPart(e.http, e.mux, e.log))
 	if e.receiver != nil {
 		e.parts = append(e.parts, part{"receiver", e.receiver.Run})
 	}

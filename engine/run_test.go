@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/peer"
 )
@@ -68,7 +70,7 @@ func TestServersStopBeforeTheyBegin(t *testing.T) {
 	cancel()
 	for range 50 {
 		for _, serve := range []func(net.Listener) part{
-			func(l net.Listener) part { return httpPart(l, http.NotFoundHandler()) },
+			func(l net.Listener) part { return httpPart(l, http.NotFoundHandler(), slog.New(slog.DiscardHandler)) },
 			func(l net.Listener) part { return grpcPart(l, peer.NewClient(nil)) },
 		} {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -83,5 +85,64 @@ func TestServersStopBeforeTheyBegin(t *testing.T) {
 				t.Errorf("%s: the listener was left open", p.name)
 			}
 		}
+	}
+}
+
+// pipe is a listener in a bubble: it accepts what is sent to it until it is closed.
+type pipe struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipe() *pipe { return &pipe{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipe) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipe) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestServersStopInTime stops servers that have a connection which says nothing,
+// and one whose answer is not ready in time: they are cut off, which is no failure.
+func TestServersStopInTime(t *testing.T) {
+	ends := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	for _, serve := range []func(net.Listener) part{
+		func(l net.Listener) part { return httpPart(l, ends, slog.New(slog.DiscardHandler)) },
+		func(l net.Listener) part { return grpcPart(l, peer.NewClient(nil)) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newPipe()
+			p := serve(l)
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- p.run(ctx) }()
+			for _, says := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"} {
+				ours, theirs := net.Pipe()
+				defer ours.Close()
+				l.conns <- theirs
+				go io.WriteString(ours, says) //nolint:errcheck // cut off
+				go io.Copy(io.Discard, ours)  //nolint:errcheck // cut off
+			}
+			synctest.Wait()
+			stop()
+			began := time.Now()
+			if err := <-done; err != nil {
+				t.Errorf("%s: %v", p.name, err)
+			}
+			if took := time.Since(began); took > 2*stopGrace {
+				t.Errorf("%s: stops after %s", p.name, took)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -103,8 +104,13 @@ func writeJSON(w http.ResponseWriter, v any) {
 	}
 }
 
+// stopGrace is how long requests under way may take when a server stops. What is
+// not answered then is cut off: that is no failure of this process, whoever asked
+// asks another one.
+const stopGrace = 10 * time.Second
+
 // httpPart serves the API until its context ends.
-func httpPart(l net.Listener, h http.Handler) part {
+func httpPart(l net.Listener, h http.Handler, log *slog.Logger) part {
 	return part{"http server", func(ctx context.Context) error {
 		srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 		failed := make(chan error, 1)
@@ -114,13 +120,14 @@ func httpPart(l net.Listener, h http.Handler) part {
 			return err
 		case <-ctx.Done():
 		}
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
 		err := srv.Shutdown(grace)
-		if err != nil {
-			err = errors.Join(fmt.Errorf("requests still under way: %w", err), srv.Close())
+		if errors.Is(err, context.DeadlineExceeded) {
+			log.Warn("requests under way are cut off", "server", "HTTP API", "after", stopGrace)
+			err = srv.Close()
 		}
-		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+		if e := <-failed; !errors.Is(e, http.ErrServerClosed) { // also of one that was stopped before it began
 			err = errors.Join(err, e)
 		}
 		return err
@@ -129,7 +136,8 @@ func httpPart(l net.Listener, h http.Handler) part {
 
 // grpcPart serves the calls of other nodes until its context ends.
 func grpcPart(l net.Listener, c *peer.Client) part {
-	srv := grpc.NewServer(peer.ServerOptions()...)
+	// A server that stops waits for connections that have said nothing yet, but not longer than this.
+	srv := grpc.NewServer(append(peer.ServerOptions(), grpc.ConnectionTimeout(stopGrace))...)
 	peer.Register(srv, c)
 	healthpb.RegisterHealthServer(srv, health.NewServer())
 	reflection.Register(srv)
@@ -141,7 +149,7 @@ func grpcPart(l net.Listener, c *peer.Client) part {
 			return err
 		case <-ctx.Done():
 		}
-		t := time.AfterFunc(10*time.Second, srv.Stop)
+		t := time.AfterFunc(stopGrace, srv.Stop)
 		defer t.Stop()
 		srv.GracefulStop()
 		if err := <-failed; !errors.Is(err, grpc.ErrServerStopped) { // stopped before it began

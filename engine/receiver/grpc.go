@@ -80,6 +80,7 @@ func (r *Receiver) grpcServer() *grpc.Server {
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(readBuffer),
+		grpc.ConnectionTimeout(stopGrace), // a server that stops waits for those that have said nothing yet
 	}
 	if r.cfg.GRPCTLS != nil {
 		opts = append(opts, grpc.Creds(tlsCredentials(r.cfg.GRPCTLS)))

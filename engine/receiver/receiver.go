@@ -120,12 +120,14 @@ func addrOf(l net.Listener) net.Addr {
 	return l.Addr()
 }
 
-// stopGrace bounds how long exports in flight may take when the receiver stops.
+// stopGrace bounds how long exports in flight may take when the receiver stops,
+// and how long a connection may take to say its first word. What is not answered
+// then is the sender's to send again.
 const stopGrace = 10 * time.Second
 
 // Run serves until ctx ends, then refuses new exports, waits up to ten seconds
-// for those in flight, and returns nil. A server that fails ends the run with
-// its error.
+// for those in flight, and returns nil, also when some of them were cut off. A
+// server that fails ends the run with its error.
 func (r *Receiver) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -139,7 +141,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	if r.httpLis != nil {
 		srv := r.httpServer()
 		servers++
-		go func() { failed <- serveHTTP(ctx, srv, r.httpLis) }()
+		go func() { failed <- r.serveHTTP(ctx, srv, r.httpLis) }()
 	}
 	var all error
 	for range servers {
@@ -176,7 +178,7 @@ func serveGRPC(ctx context.Context, srv *grpc.Server, l net.Listener) error {
 	return nil
 }
 
-func serveHTTP(ctx context.Context, srv *http.Server, l net.Listener) error {
+func (r *Receiver) serveHTTP(ctx context.Context, srv *http.Server, l net.Listener) error {
 	stopped := make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
@@ -195,8 +197,12 @@ func serveHTTP(ctx context.Context, srv *http.Server, l net.Listener) error {
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("receiver: otlp HTTP server: %w", err)
 	}
+	if errors.Is(shutdown, context.DeadlineExceeded) {
+		r.log.Warn("exports under way are cut off", "server", "otlp HTTP", "after", stopGrace)
+		shutdown = srv.Close()
+	}
 	if shutdown != nil {
-		return fmt.Errorf("receiver: otlp HTTP server: exports still in flight after %s: %w", stopGrace, errors.Join(shutdown, srv.Close()))
+		return fmt.Errorf("receiver: otlp HTTP server: %w", shutdown)
 	}
 	return nil
 }

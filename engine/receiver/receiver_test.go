@@ -295,3 +295,64 @@ func TestHTTPAnswerAfterALongTime(t *testing.T) {
 		})
 	}
 }
+
+// lines is a listener in a bubble: it accepts what is sent to it until it is closed.
+type lines struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newLines() *lines { return &lines{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (l *lines) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *lines) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *lines) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestStopsInTime stops a receiver while senders are connected and say nothing, and
+// one export hangs: they are cut off, which is no failure.
+func TestStopsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := func(ctx context.Context, _ string, _ []byte) (Outcome, error) {
+			<-ctx.Done()
+			return Outcome{}, ctx.Err()
+		}
+		http, grpc := newLines(), newLines()
+		r := &Receiver{cfg: Config{MaxMessage: 1 << 20}, sink: hangs, metrics: newMetrics(prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler), grpcLis: grpc, httpLis: http}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		export := "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+		for _, c := range []struct {
+			to   *lines
+			says string
+		}{{http, ""}, {grpc, ""}, {http, export}} {
+			ours, theirs := net.Pipe()
+			defer ours.Close()
+			c.to.conns <- theirs
+			go io.WriteString(ours, c.says) //nolint:errcheck // cut off
+			go io.Copy(io.Discard, ours)    //nolint:errcheck // cut off
+		}
+		synctest.Wait()
+		stop()
+		began := time.Now()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 2*stopGrace {
+			t.Errorf("it stops after %s", took)
+		}
+	})
+}
