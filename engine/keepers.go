@@ -23,10 +23,25 @@ type keeper struct {
 	peer.Keeper
 	store    *recent.Store
 	caughtUp time.Time // when those with copies have shipped what they took while this one was down
+	arrivals arrivals
 }
 
-// Ask says how long the keeper is behind the others.
+// Push returns when the spans are durable.
+func (k *keeper) Push(ctx context.Context, tenantID string, otlp []byte) error {
+	defer k.arrivals.begin()()
+	return k.Keeper.Push(ctx, tenantID, otlp)
+}
+
+// underWay is how long a question that counts waits for pushes that came before
+// it: much longer than a write to disk, and no longer than anybody minds.
+const underWay = 200 * time.Millisecond
+
+// Ask says how long the keeper is behind the others. A question that only this
+// keeper answers sees every push that came before it.
 func (k *keeper) Ask(ctx context.Context, q *peer.Question) (*peer.Answer, error) {
+	if q.Once() {
+		k.arrivals.wait(ctx, underWay)
+	}
 	a, err := k.Keeper.Ask(ctx, q)
 	if err == nil {
 		a.Behind = max(0, time.Until(k.caughtUp))
@@ -77,7 +92,7 @@ func (e *Engine) openIngester() error {
 		return err
 	}
 	i := ingester.New(store, blocks{e.catalog}, member, e.cfg.Ingester.Recent.FlushOnShutdown, queryThreads())
-	e.keep(peerpb.Role_ROLE_INGESTER, "ingester", &keeper{i, store, e.cfg.caughtUp(e.cfg.Ingester.Recent)}, i.Run)
+	e.keep(peerpb.Role_ROLE_INGESTER, "ingester", &keeper{Keeper: i, store: store, caughtUp: e.cfg.caughtUp(e.cfg.Ingester.Recent)}, i.Run)
 	return nil
 }
 
@@ -101,7 +116,7 @@ func (e *Engine) openLiveStore() error {
 	e.ready.add("partition", owned.Ready)
 	e.rings.pages.Keeper = store
 	l := livestore.New(store, blocks{e.catalog}, owned, e.cfg.LiveStore.Recent.FlushOnShutdown, queryThreads(), time.Now)
-	e.keep(peerpb.Role_ROLE_LIVE_STORE, "live-store", &keeper{l, store, e.cfg.caughtUp(e.cfg.LiveStore.Recent)}, l.Run)
+	e.keep(peerpb.Role_ROLE_LIVE_STORE, "live-store", &keeper{Keeper: l, store: store, caughtUp: e.cfg.caughtUp(e.cfg.LiveStore.Recent)}, l.Run)
 	return nil
 }
 
