@@ -55,19 +55,6 @@ func (v value) shown() trace.Value {
 	return a
 }
 
-// columnType is the column type of a single comparable value.
-func (v value) columnType() Type {
-	switch v.typ {
-	case traceql.TypeString:
-		return String
-	case traceql.TypeFloat:
-		return Float
-	case traceql.TypeBool:
-		return Bool
-	}
-	return Int
-}
-
 // appendKey appends bytes that are equal for equal values only.
 func (v value) appendKey(dst []byte) []byte {
 	if v.typ == traceql.TypeDuration {
