@@ -32,7 +32,8 @@ func (c *Cluster) Run(ctx context.Context) error {
 		err = c.fastJoin(ctx)
 	}
 	if ctx.Err() != nil {
-		return c.Leave()
+		c.goodbyes()
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("gossip: %w", errors.Join(err, c.Leave()))
@@ -40,7 +41,6 @@ func (c *Cluster) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.settled = true
 	c.mu.Unlock()
-	c.once.Do(func() { close(c.joined) })
 
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -56,6 +56,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	if c.cfg.NotifyInterval > 0 {
 		c.wg.Go(func() { c.every(inner, c.cfg.NotifyInterval, c.watch.flush) })
 	}
+	c.once.Do(func() { close(c.joined) }) // who waited for it may close the cluster, which waits for all of the above
 	select {
 	case <-inner.Done():
 	case <-c.closed:
@@ -65,11 +66,15 @@ func (c *Cluster) Run(ctx context.Context) error {
 		return fmt.Errorf("gossip: %w", err)
 	}
 	c.drain()
+	c.goodbyes()
+	return nil
+}
+
+// goodbyes leaves, as well as that is possible: when a whole cluster stops, nobody is left to hear the last one.
+func (c *Cluster) goodbyes() {
 	if err := c.Leave(); err != nil {
-		// When a whole cluster stops, nobody is left to hear the last one.
 		c.log.Warn("gossip: nobody heard the goodbye; those who are left will notice by themselves", "err", err)
 	}
-	return nil
 }
 
 func (c *Cluster) every(ctx context.Context, d time.Duration, f func()) {
@@ -112,6 +117,12 @@ func (c *Cluster) sendLarge() {
 	}
 }
 
+// A check of the advertised address that fails at once is made again so often, after a pause.
+const (
+	checksAgain = 2
+	checkPause  = 200 * time.Millisecond
+)
+
 // checkAdvertised dials the advertised address and looks whether we answer there ourselves. That somebody else
 // answers, or that an address of this machine refuses, is a mistake that nobody would notice otherwise: members would
 // list each other and never talk. An address beyond this machine that cannot be reached from here may be fine (not every
@@ -122,8 +133,13 @@ func (c *Cluster) checkAdvertised(ctx context.Context) error {
 	}
 	addr := c.Addr()
 	d := Dialer{Label: c.cfg.ClusterLabel, TLS: c.tls, Timeout: c.cfg.StreamTimeout, Dial: c.net.Dial}
-	view, err := d.Pull(ctx, addr)
 	var certificate *tls.CertificateVerificationError
+	view, err := d.Pull(ctx, addr)
+	for again := 0; err != nil && ctx.Err() == nil && !errors.Is(err, ErrTimeout) && again < checksAgain; again++ {
+		if pause(ctx, checkPause) == nil { // one exchange may break off, as under a load that is all others' fault
+			view, err = d.Pull(ctx, addr)
+		}
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -188,7 +204,7 @@ func (c *Cluster) fastJoin(ctx context.Context) error {
 		seeds := c.seeds(ctx, c.cfg.JoinMembers)
 		rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
 		few := max(scaled(c.cfg.RetransmitFactor, len(seeds)), want)
-		joined, last = c.join(seeds, few)
+		joined, last = c.join(ctx, seeds, few)
 		if joined >= want || !c.cfg.AbortIfClusterFastJoinFails || try >= c.cfg.MaxJoinRetries {
 			break
 		}
@@ -208,14 +224,14 @@ func (c *Cluster) fastJoin(ctx context.Context) error {
 	return nil
 }
 
-// join asks the addresses one after the other until enough have answered.
-func (c *Cluster) join(addrs []string, enough int) (joined int, last error) {
+// join asks the addresses one after the other until enough have answered or ctx has ended.
+func (c *Cluster) join(ctx context.Context, addrs []string, enough int) (joined int, last error) {
 	last = errAloneMembers
 	if len(addrs) == 0 {
 		last = errNothingToDo
 	}
 	for _, a := range addrs {
-		if joined >= enough {
+		if joined >= enough || ctx.Err() != nil {
 			break
 		}
 		n, err := c.ml.Join([]string{a})
@@ -236,7 +252,7 @@ func (c *Cluster) fullJoin(ctx context.Context) error {
 	backoff := c.cfg.MinJoinBackoff
 	for try := 0; ; try++ {
 		seeds := c.seeds(ctx, c.cfg.JoinMembers)
-		joined, err := c.join(c.strangers(seeds), len(seeds))
+		joined, err := c.join(ctx, c.strangers(seeds), len(seeds))
 		if joined > 0 || c.roster.count() > 1 {
 			return nil
 		}
@@ -266,7 +282,7 @@ func (c *Cluster) rejoin(ctx context.Context) {
 		if len(strangers) == 0 {
 			continue
 		}
-		if n, err := c.join(strangers, len(strangers)); n > 0 {
+		if n, err := c.join(ctx, strangers, len(strangers)); n > 0 {
 			c.log.Info("gossip: rejoined", "answered", n)
 		} else {
 			c.log.Debug("gossip: rejoin", "err", err)
@@ -298,7 +314,11 @@ func (c *Cluster) drain() {
 		if _, own, _ := c.queue.size(); own == 0 || c.roster.count() < 2 {
 			return
 		}
-		time.Sleep(min(c.cfg.GossipInterval, 50*time.Millisecond))
+		select {
+		case <-time.After(min(c.cfg.GossipInterval, 50*time.Millisecond)):
+		case <-c.closed: // nobody tells anything any more
+			return
+		}
 		c.sendLarge()
 	}
 	_, own, _ := c.queue.size()
