@@ -29,11 +29,11 @@ type recentKeepers struct {
 // Plan asks every healthy keeper: the spans of a trace may lie with former
 // owners of its token. Questions that count each span once are split by token
 // between the copies.
-func (k *recentKeepers) Plan(q *peer.Question, down func(id string) bool) querier.Plan {
+func (k *recentKeepers) Plan(q *peer.Question, known querier.Known) querier.Plan {
 	var p querier.Plan
 	now := time.Now()
-	byRing := k.planIngesters(&p, q, down, now)
-	byPartition := k.planLiveStores(&p, q, down, now)
+	byRing := k.planIngesters(&p, q, known, now)
+	byPartition := k.planLiveStores(&p, q, known, now)
 	p.Covered = func(failed func(id string) bool) bool { return byRing(failed) && byPartition(failed) }
 	return p
 }
@@ -43,7 +43,7 @@ type covered func(failed func(id string) bool) bool
 
 func nothingToCover(func(id string) bool) bool { return true }
 
-func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down func(id string) bool, now time.Time) covered {
+func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, known querier.Known, now time.Time) covered {
 	r := k.rings.ingesters.Ring()
 	if own := k.own[peerpb.Role_ROLE_INGESTER]; own != nil && k.alone(r) {
 		p.Local = append(p.Local, own.sources(q)...)
@@ -58,7 +58,7 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down fu
 	}
 	var shares map[string][]query.TokenRange
 	if q.Once() {
-		shares = tokenShares(r, down, now)
+		shares = tokenShares(r, known, now)
 	}
 	set, err := r.AllHealthy(ring.Read, now)
 	if err != nil {
@@ -72,7 +72,7 @@ func (k *recentKeepers) planIngesters(p *querier.Plan, q *peer.Question, down fu
 				continue
 			}
 		}
-		if !down(i.ID) {
+		if !known.Down(i.ID) {
 			p.Ask = append(p.Ask, a)
 		}
 	}
@@ -110,16 +110,16 @@ func tolerates(rs ring.ReplicationSet, failed func(id string) bool) bool {
 	return errs <= rs.MaxErrors
 }
 
-// tokenShares gives each range of tokens to one keeper of it that is healthy and
-// not down, all of one zone where that zone is whole.
-func tokenShares(r *ring.Ring, down func(id string) bool, now time.Time) map[string][]query.TokenRange {
+// tokenShares gives each range of tokens to the keeper of it that is healthy, not
+// down, and least behind, all of one zone where that zone is whole.
+func tokenShares(r *ring.Ring, known querier.Known, now time.Time) map[string][]query.TokenRange {
 	var tokens []uint32
 	for _, i := range r.Instances() {
 		tokens = append(tokens, i.Tokens...)
 	}
 	slices.Sort(tokens)
 	tokens = slices.Compact(tokens)
-	zone := wholeZone(r, down, now)
+	zone := wholeZone(r, known, now)
 	shares := map[string][]query.TokenRange{}
 	var buf [8]*ring.Instance
 	give := func(first, last uint32) {
@@ -128,8 +128,8 @@ func tokenShares(r *ring.Ring, down func(id string) bool, now time.Time) map[str
 			return
 		}
 		var to *ring.Instance
-		for _, i := range rs.Instances {
-			if !down(i.ID) && (to == nil || i.Zone == zone && to.Zone != zone) {
+		for _, i := range leastBehind(rs.Instances, known) {
+			if to == nil || i.Zone == zone && known.Behind(i.ID) == known.Behind(to.ID) {
 				to = i
 			}
 		}
@@ -154,12 +154,25 @@ func tokenShares(r *ring.Ring, down func(id string) bool, now time.Time) map[str
 	return shares
 }
 
-// wholeZone is a zone whose instances are all healthy and none is down, or none.
-func wholeZone(r *ring.Ring, down func(id string) bool, now time.Time) string {
+// leastBehind is the instances that are not down, those first that are least behind.
+func leastBehind(all []*ring.Instance, known querier.Known) []*ring.Instance {
+	up := make([]*ring.Instance, 0, len(all))
+	for _, i := range all {
+		if !known.Down(i.ID) {
+			up = append(up, i)
+		}
+	}
+	slices.SortStableFunc(up, func(a, b *ring.Instance) int { return cmp.Compare(known.Behind(a.ID), known.Behind(b.ID)) })
+	return up
+}
+
+// wholeZone is a zone whose instances are all healthy, and none is down or behind,
+// or no zone.
+func wholeZone(r *ring.Ring, known querier.Known, now time.Time) string {
 	broken := map[string]bool{}
 	instances := r.Instances()
 	for i := range instances {
-		if down(instances[i].ID) || !instances[i].IsHealthy(ring.Read, r.Config().HeartbeatTimeout, now) {
+		if known.Down(instances[i].ID) || known.Behind(instances[i].ID) > 0 || !instances[i].IsHealthy(ring.Read, r.Config().HeartbeatTimeout, now) {
 			broken[instances[i].Zone] = true
 		}
 	}
@@ -171,7 +184,7 @@ func wholeZone(r *ring.Ring, down func(id string) bool, now time.Time) string {
 	return ""
 }
 
-func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down func(id string) bool, now time.Time) covered {
+func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, known querier.Known, now time.Time) covered {
 	parts, stores := k.rings.partitions.Ring(), k.rings.liveStores.Ring()
 	if own := k.own[peerpb.Role_ROLE_LIVE_STORE]; own != nil && k.alone(stores) {
 		p.Local = append(p.Local, own.sources(q)...)
@@ -184,7 +197,7 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 	}
 	var shares map[int32][]query.TokenRange
 	if q.Once() && mine {
-		shares = partitionShares(parts)
+		shares = partitionShares(parts, plan.Sets)
 	}
 	asked := map[string]bool{}
 	for _, set := range plan.Sets {
@@ -193,18 +206,10 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 			p.Missing = append(p.Missing, fmt.Sprintf("recent spans of partition %d: %d of its owners are healthy, %d are needed to have them all; see: ringctl partitions", set.Partition, have, need))
 		}
 		share := shares[set.Partition]
-		whole := q.Whole && q.Search != nil && mine
-		for _, i := range set.Instances {
-			if down(i.ID) {
-				continue
-			}
+		for _, i := range leastBehind(set.Instances, known) {
 			if !asked[i.ID] {
 				asked[i.ID] = true
-				a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: len(set.Instances) > 1, Tokens: share, Young: share != nil || whole}
-				if whole {
-					a.Tokens = append([]query.TokenRange{}, share...)
-				}
-				p.Ask = append(p.Ask, a)
+				p.Ask = append(p.Ask, k.owner(q, i, len(set.Instances) > 1, mine, share))
 			}
 			if q.Metrics != nil {
 				break // one owner counts the spans of the partition
@@ -228,9 +233,27 @@ func (k *recentKeepers) planLiveStores(p *querier.Plan, q *peer.Question, down f
 	}
 }
 
+// owner is an owner of a partition as one to ask, with its share of the tokens. An
+// owner counts whatever it holds, also with tokens that went to this partition only
+// for a while; only the young blocks are shared out by tokens. A metrics question
+// about whole traces is the exception: each trace is looked at in one place.
+func (k *recentKeepers) owner(q *peer.Question, i *ring.Instance, copies, mine bool, share []query.TokenRange) querier.Keeper {
+	a := querier.Keeper{ID: i.ID, Addr: i.Addr, Role: peerpb.Role_ROLE_LIVE_STORE, Copies: copies, Tokens: share, Young: share != nil}
+	if !mine || !q.Once() {
+		return a
+	}
+	if a.Held = q.Metrics != nil && !q.Whole; a.Held || q.Search != nil {
+		a.Young, a.Tokens = true, append([]query.TokenRange{}, share...)
+	}
+	return a
+}
+
 // partitionShares gives each range of tokens to the ACTIVE partition that takes
-// them. What an INACTIVE one still has recent is counted by its owner.
-func partitionShares(parts *partition.Ring) map[int32][]query.TokenRange {
+// them, or to the first that is asked when that one cannot be.
+func partitionShares(parts *partition.Ring, sets []partition.PartitionSet) map[int32][]query.TokenRange {
+	if len(sets) == 0 {
+		return nil
+	}
 	var tokens []uint32
 	for _, p := range parts.Partitions() {
 		if p.State == partition.Active {
@@ -240,9 +263,11 @@ func partitionShares(parts *partition.Ring) map[int32][]query.TokenRange {
 	slices.Sort(tokens)
 	shares := map[int32][]query.TokenRange{}
 	give := func(first, last uint32) {
-		if id, err := parts.ActivePartitionForKey(first); err == nil {
-			shares[id] = append(shares[id], query.TokenRange{First: first, Last: last})
+		id, err := parts.ActivePartitionForKey(first)
+		if err != nil || !slices.ContainsFunc(sets, func(s partition.PartitionSet) bool { return s.Partition == id }) {
+			id = sets[0].Partition
 		}
+		shares[id] = append(shares[id], query.TokenRange{First: first, Last: last})
 	}
 	from := uint32(0)
 	for _, t := range slices.Compact(tokens) {

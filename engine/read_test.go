@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/querier"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/ring"
 )
@@ -44,7 +45,14 @@ func TestTokenSharesCoverTheRingOnce(t *testing.T) {
 		r, ids := randomRing(dice, now)
 		dead := ids[dice.IntN(len(ids))]
 		down := func(id string) bool { return seed%2 == 0 && id == dead }
-		shares := tokenShares(r, down, now)
+		late := ids[dice.IntN(len(ids))]
+		behind := func(id string) time.Duration {
+			if id == late {
+				return time.Minute
+			}
+			return 0
+		}
+		shares := tokenShares(r, querier.Known{Down: down, Behind: behind}, now)
 		keys := []uint32{0, 1, ^uint32(0), ^uint32(0) - 1, dice.Uint32(), dice.Uint32(), dice.Uint32()}
 		for _, i := range r.Instances() {
 			for _, token := range i.Tokens {
@@ -52,14 +60,14 @@ func TestTokenSharesCoverTheRingOnce(t *testing.T) {
 			}
 		}
 		for _, key := range keys {
-			if err := countedOnce(r, shares, key, down, now); err != nil {
+			if err := countedOnce(r, shares, key, down, late, now); err != nil {
 				t.Fatalf("seed %d: key %d: %v\nshares %v", seed, key, err, shares)
 			}
 		}
 	}
 }
 
-func countedOnce(r *ring.Ring, shares map[string][]query.TokenRange, key uint32, down func(string) bool, now time.Time) error {
+func countedOnce(r *ring.Ring, shares map[string][]query.TokenRange, key uint32, down func(string) bool, late string, now time.Time) error {
 	var counting []string
 	for id, ranges := range shares {
 		for _, x := range ranges {
@@ -80,6 +88,9 @@ func countedOnce(r *ring.Ring, shares map[string][]query.TokenRange, key uint32,
 	}
 	if len(counting) != 1 {
 		return fmt.Errorf("counted by %v, kept by %v", counting, can)
+	}
+	if counting[0] == late && len(can) > 1 {
+		return fmt.Errorf("counted by %s, which is behind, kept by %v", late, can)
 	}
 	for _, id := range can {
 		if id == counting[0] {

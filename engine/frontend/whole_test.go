@@ -57,7 +57,7 @@ func shareOf(keeper int) query.TokenRange {
 	return query.TokenRange{First: uint32(keeper * each), Last: uint32(min((keeper+1)*each-1, math.MaxUint32))}
 }
 
-func (s *scattered) Plan(q *peer.Question, _ func(string) bool) querier.Plan {
+func (s *scattered) Plan(q *peer.Question, _ querier.Known) querier.Plan {
 	if s.local {
 		return querier.Plan{Local: []query.Source{s.heads[0], s.heads[1], s.heads[2]}}
 	}

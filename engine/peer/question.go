@@ -56,6 +56,17 @@ func (q *Question) WithTokens(tokens []query.TokenRange) *Question {
 	return &part
 }
 
+// WithHeld is the question to a keeper that counts what it holds whatever its
+// tokens, unless a young block has it; see query.MetricsRequest.
+func (q *Question) WithHeld() *Question {
+	part := *q
+	if q.Metrics != nil {
+		m := *q.Metrics
+		m.Held, part.Metrics = true, &m
+	}
+	return &part
+}
+
 // WithIDs is the question about the traces with these ids; nil is all.
 func (q *Question) WithIDs(ids []query.IDRange) *Question {
 	part := *q

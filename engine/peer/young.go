@@ -20,7 +20,7 @@ type Opener interface {
 func AnswerRecent(ctx context.Context, q *Question, recent []query.Source, blocks Opener, threads int) (*Answer, error) {
 	var o Opening
 	young := query.SideOwn
-	if q.Search != nil {
+	if q.Search != nil || q.Metrics != nil && q.Metrics.Held {
 		young = query.SideYoung
 	}
 	recent = append(recent, o.Open(ctx, blocks, q.Tenant, q.Young, young)...)

@@ -37,6 +37,9 @@ type Keeper struct {
 	Tokens []query.TokenRange
 	// Young says that the keeper reads the young blocks of such questions too.
 	Young bool
+	// Held says that Tokens are those of the young blocks only: what the keeper
+	// holds beyond them counts, whatever its tokens.
+	Held bool
 }
 
 // Plan says whom to ask about recent spans.
@@ -49,10 +52,17 @@ type Plan struct {
 	Covered func(failed func(id string) bool) bool
 }
 
-// Keepers says who keeps recent spans now and who answers for which of them,
-// when those that are down are not to be asked.
+// Known is what is known of keepers beyond the rings. Those that are down are not
+// to be asked. Of those with copies of the same spans, the one that is least behind
+// should count them.
+type Known struct {
+	Down   func(id string) bool
+	Behind func(id string) time.Duration
+}
+
+// Keepers says who keeps recent spans now and who answers for which of them.
 type Keepers interface {
-	Plan(q *peer.Question, down func(id string) bool) Plan
+	Plan(q *peer.Question, known Known) Plan
 }
 
 // Blocks opens the blocks of the bucket.
@@ -101,7 +111,7 @@ func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, erro
 	young := false  // a keeper of another process reads the young blocks
 	copies := false // keepers may hold copies of what is in the blocks
 	if p.Recent {
-		plan := q.keepers.Plan(&p.Question, func(string) bool { return false })
+		plan := q.plan(&p.Question, func(string) bool { return false })
 		local = plan.Local
 		for _, k := range plan.Ask {
 			young, copies = young || k.Young, copies || k.Copies

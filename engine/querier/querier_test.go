@@ -44,6 +44,7 @@ func spans(t *testing.T, n int) *querytest.Memory {
 // cluster is what a querier sees: keepers that answer from sources or fail.
 type cluster struct {
 	plan    func(down func(string) bool) Plan
+	known   func(Known) Plan        // instead of plan
 	sources map[string]query.Source // by address
 	errs    map[string]error
 	behind  map[string]time.Duration
@@ -55,7 +56,12 @@ type cluster struct {
 	asked []string
 }
 
-func (c *cluster) Plan(_ *peer.Question, down func(id string) bool) Plan { return c.plan(down) }
+func (c *cluster) Plan(_ *peer.Question, known Known) Plan {
+	if c.known != nil {
+		return c.known(known)
+	}
+	return c.plan(known.Down)
+}
 
 func (c *cluster) Open(_ context.Context, _, id string) (query.Source, error) {
 	if c.open != nil {
@@ -236,14 +242,13 @@ func TestCountsAreTakenFromACopy(t *testing.T) {
 func TestKeepersThatAreBehindDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{sources: map[string]query.Source{"k1": spans(t, 5), "k2": spans(t, 2)}, behind: map[string]time.Duration{"k2": time.Hour}}
-		c.plan = func(down func(string) bool) Plan {
+		c.known = func(known Known) Plan {
 			p := Plan{Covered: func(failed func(string) bool) bool { return !failed("k1") || !failed("k2") }}
-			for _, id := range []string{"k2", "k1"} {
-				if !down(id) {
-					p.Ask = []Keeper{{ID: id, Addr: id, Copies: true, Young: true, Tokens: []query.TokenRange{{First: 0, Last: ^uint32(0)}}}}
-					break
-				}
+			id := "k2"
+			if known.Down("k2") || !known.Down("k1") && known.Behind("k1") < known.Behind("k2") {
+				id = "k1"
 			}
+			p.Ask = []Keeper{{ID: id, Addr: id, Copies: true, Young: true, Tokens: []query.TokenRange{{First: 0, Last: ^uint32(0)}}}}
 			return p
 		}
 		q := c.querier()
@@ -262,7 +267,7 @@ func TestKeepersThatAreBehindDoNotCount(t *testing.T) {
 			{"it is known to be", func() {}, 5, []string{"k1"}},
 			{"the other one is down", func() { c.errs = map[string]error{"k1": errDown} }, 2, []string{"k1", "k2"}},
 			{"the other one is behind too", func() { c.errs, c.behind["k1"] = nil, time.Minute }, 5, []string{"k1"}},
-			{"both are known to be", func() {}, 2, []string{"k2"}},
+			{"both are known to be", func() {}, 5, []string{"k1"}},
 			{"the other one has caught up", func() { delete(c.behind, "k1"); <-time.After(time.Minute) }, 5, []string{"k1"}},
 			{"it has caught up", func() { delete(c.behind, "k2"); c.sources["k2"] = c.sources["k1"]; <-time.After(time.Hour) }, 5, []string{"k2"}},
 		} {

@@ -3,45 +3,46 @@ package querier
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/peer"
 )
 
 // recent asks the keepers of a plan and adds what they answer to g. A question
-// that counts each span at one keeper is asked again without those that failed,
-// and without those that are behind, as long as others have copies of their spans.
+// that counts each span at one keeper is asked again without those that failed, as
+// long as others have copies of their spans, and where others are less behind than
+// those that were asked.
 func (q *Querier) recent(ctx context.Context, plan Plan, g *gathering) {
 	g.miss(plan.Missing...)
 	failed := map[string]error{}
-	isDown := func(id string) bool { return failed[id] != nil }
-	behind := q.behind.ids()
-	avoided := func(id string) bool { return isDown(id) || behind[id] }
-	if g.q.Once() && len(behind) > 0 && plan.Covered != nil && plan.Covered(avoided) {
-		plan = q.keepers.Plan(g.q, avoided)
-	}
+	down := func(id string) bool { return failed[id] != nil }
 	for {
 		r := q.round(ctx, plan, g.q)
 		maps.Copy(failed, r.failed)
-		behind = q.behind.ids()
-		covered := r.refused == nil && plan.Covered != nil && plan.Covered(isDown)
-		again := covered && g.q.Once() && ctx.Err() == nil
-		switch {
-		case again && (r.behind || len(r.failed) > 0) && plan.Covered(avoided):
-			plan = q.keepers.Plan(g.q, avoided)
-		case again && len(r.failed) > 0:
-			plan = q.keepers.Plan(g.q, isDown)
-		default:
-			r.into(g)
-			if !covered {
-				for _, id := range slices.Sorted(maps.Keys(failed)) {
-					g.fail("recent spans of "+id, failed[id])
-				}
+		covered := r.refused == nil && plan.Covered != nil && plan.Covered(down)
+		if covered && g.q.Once() && ctx.Err() == nil && (r.behind || len(r.failed) > 0) {
+			if next := q.plan(g.q, down); len(r.failed) > 0 || !reflect.DeepEqual(next.Ask, plan.Ask) {
+				plan = next
+				continue
 			}
-			return
 		}
+		r.into(g)
+		if !covered {
+			for _, id := range slices.Sorted(maps.Keys(failed)) {
+				g.fail("recent spans of "+id, failed[id])
+			}
+		}
+		return
 	}
+}
+
+// plan is the keepers' plan by what is known of them.
+func (q *Querier) plan(question *peer.Question, down func(id string) bool) Plan {
+	behind := q.behind.by()
+	return q.keepers.Plan(question, Known{Down: down, Behind: func(id string) time.Duration { return behind[id] }})
 }
 
 // round is what all keepers of one plan answered: those that hold copies of the
@@ -52,7 +53,7 @@ type round struct {
 	copies  map[peer.Role]*gathering
 	failed  map[string]error
 	refused error // the question's own fault
-	behind  bool  // one of them may lack spans that others have
+	behind  bool  // one of them was not known to lack spans that others may have
 }
 
 func (q *Querier) round(ctx context.Context, plan Plan, question *peer.Question) *round {
@@ -62,8 +63,9 @@ func (q *Querier) round(ctx context.Context, plan Plan, question *peer.Question)
 		wg.Go(func() {
 			a, err := q.ask(ctx, k, question)
 			if err == nil && k.Copies && k.Young && a.Behind > 0 {
-				q.behind.note(k.ID, a.Behind)
-				r.late()
+				if q.behind.note(k.ID, a.Behind) {
+					r.late()
+				}
 			}
 			switch {
 			case err != nil:
@@ -128,6 +130,9 @@ func (q *Querier) ask(ctx context.Context, k Keeper, question *peer.Question) (*
 	defer cancel()
 	if question.Once() && (k.Tokens != nil || !k.Young) {
 		question = question.WithTokens(k.Tokens)
+		if k.Held {
+			question = question.WithHeld()
+		}
 		if !k.Young {
 			question.Young, question.Border = nil, nil
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"sort"
 
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -27,7 +28,8 @@ const (
 	SideShared
 	// SideOthers is not read: its traces are answered elsewhere.
 	SideOthers
-	// SideYoung is read for the traces that own sources have, and for those with the tokens of SearchRequest.Young.
+	// SideYoung is read for the traces that own sources have, and for those with the tokens of SearchRequest.Young. Of
+	// metrics see MetricsRequest.Held.
 	SideYoung
 )
 
@@ -121,7 +123,7 @@ func (c *cutting) takeSides(ctx context.Context, pieces []*piece, joint int) err
 			}
 		}
 	}
-	if !sides {
+	if !sides || c.held {
 		return nil
 	}
 	if err := c.takeYoung(ctx, pieces, own); err != nil {
@@ -183,6 +185,28 @@ func (c *cutting) withTokens(t *Traces) Bitmap {
 		}
 	}
 	return kept
+}
+
+// youngFirst puts the young pieces in front: what they have is not counted again.
+func youngFirst(pieces []*piece) {
+	sort.SliceStable(pieces, func(i, j int) bool { return pieces[i].side == SideYoung && pieces[j].side != SideYoung })
+}
+
+// shareYoung leaves of young pieces the rows of the tokens, when own pieces no longer have copies of the others.
+func (c *cutting) shareYoung(ctx context.Context, pieces []*piece) error {
+	for _, p := range pieces {
+		if p.side != SideYoung || c.tokens == nil {
+			continue
+		}
+		before := p.live
+		if err := c.maskTo(ctx, p, c.tokens); err != nil {
+			return err
+		}
+		if before != nil {
+			p.live.And(before)
+		}
+	}
+	return nil
 }
 
 // keep leaves only some traces, by their number in the piece.

@@ -2,12 +2,18 @@ package query_test
 
 import (
 	"encoding/binary"
+	"fmt"
+	"math"
 	"math/rand"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
+	"github.com/ringctl/ringctl/engine/traceql"
 )
 
 // TestEveryIDIsInOneShare looks at ids around every edge, of 128 and of 64 bits.
@@ -163,4 +169,108 @@ func buildAll(t *testing.T, b *querytest.MemoryBuilder) query.Source {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// anywhere deals spans to heads whatever their tokens, as partitions do that came or went not long ago, and to blocks:
+// some spans are in both, or in both blocks.
+type anywhere struct{ byToken }
+
+func (d *anywhere) Span(raw []byte) error {
+	kept := d.r.Intn(3)
+	if kept < 2 {
+		if err := d.heads[d.r.Intn(2)].Span(raw); err != nil {
+			return err
+		}
+	}
+	for _, b := range d.blocks {
+		if kept > 0 && d.r.Intn(3) > 0 {
+			if err := b.Span(raw); err != nil {
+				return err
+			}
+			kept = 3
+		}
+	}
+	if kept == 2 {
+		return d.blocks[0].Span(raw)
+	}
+	return nil
+}
+
+// TestKeepersCountWhatTheyHold: keepers that share no spans count those that no young block has, whatever their tokens,
+// and share the young blocks out by tokens.
+func TestKeepersCountWhatTheyHold(t *testing.T) {
+	points := 0
+	for seed := range int64(12) {
+		r := rand.New(rand.NewSource(seed))
+		d := &anywhere{byToken{r, [2]*querytest.MemoryBuilder{{}, {}}, [2]*querytest.MemoryBuilder{{}, {}}}}
+		for _, m := range querytest.Random(seed, 40) {
+			if err := trace.Walk(m, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var heads, blocks [2]query.Source
+		for i := range 2 {
+			heads[i], blocks[i] = buildAll(t, d.heads[i]), buildAll(t, d.blocks[i])
+		}
+		for range 40 {
+			text := querytest.RandomMetrics(r)
+			if _, err := traceql.Parse(text); err != nil || query.LooksAtWholeTraces(text) {
+				continue
+			}
+			req := query.MetricsRequest{Query: text, Start: querytest.Epoch + 7e9, End: querytest.Epoch + 3400e9, Step: int64(10 * time.Minute), Tenant: "t"}
+			all := metricsOf(t, req, []query.Source{heads[0], heads[1], blocks[0], blocks[1]})
+			plan, err := query.PrepareMetrics(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := plan.Empty()
+			req.Held = true
+			cut := r.Uint32()
+			for i, tokens := range [][]query.TokenRange{{{First: 0, Last: cut}}, {{First: cut + 1, Last: math.MaxUint32}}} {
+				if req.Tokens = tokens; cut == math.MaxUint32 && i == 1 {
+					req.Tokens = []query.TokenRange{}
+				}
+				plan.Merge(sum, metricsOf(t, req, []query.Source{heads[i], query.WithSide(blocks[0], query.SideYoung), query.WithSide(blocks[1], query.SideYoung)}))
+			}
+			got, want := valuesText(plan.Answer(sum)), valuesText(plan.Answer(all))
+			if got != want {
+				t.Fatalf("seed %d: %s\nwant\n%s\ngot\n%s", seed, text, want, got)
+			}
+			points += strings.Count(want, "\n")
+		}
+	}
+	if points < 100 {
+		t.Errorf("only %d series were compared", points)
+	}
+}
+
+func metricsOf(t *testing.T, req query.MetricsRequest, sources []query.Source) *query.MetricsResult {
+	t.Helper()
+	p, err := query.PrepareMetrics(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	units, err := p.Units(t.Context(), sources, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := p.Empty()
+	for _, u := range units {
+		part, err := p.Run(t.Context(), u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Merge(res, part)
+	}
+	return res
+}
+
+// valuesText is the series of an answer, a line each; sums of floats depend on their order a little.
+func valuesText(a *query.MetricsAnswer) string {
+	var lines []string
+	for i := range a.Series {
+		lines = append(lines, fmt.Sprintf("%s %.9g\n", seriesText(&a.Series[i]), a.Series[i].Values))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }

@@ -60,6 +60,7 @@ type cutting struct {
 	tokens     tokenSet    // nil = every trace
 	ids        []IDRange   // nil = every trace
 	young      tokenSet    // of pieces of SideYoung
+	held       bool        // see MetricsRequest.Held
 	start, end int64       // only segments with a span in [start, end]; 0 = open
 	join       bool        // put traces of several segments together; otherwise only count their spans once
 	candidates *candidates // which traces can be in the answer; nil = not known
@@ -112,6 +113,9 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 			pieces = append(pieces, p)
 		}
 	}
+	if c.held {
+		youngFirst(pieces)
+	}
 	for _, p := range pieces {
 		if err := c.mask(ctx, p); err != nil {
 			return nil, err
@@ -135,6 +139,11 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 	units, err := c.divide(ctx, pieces, joint)
 	if err != nil {
 		return nil, err
+	}
+	if c.held {
+		if err := c.shareYoung(ctx, pieces); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range pieces {
 		if c.only != nil && !p.found {
@@ -173,9 +182,17 @@ func (c *cutting) divide(ctx context.Context, pieces []*piece, joint int) ([]*Un
 
 // mask leaves only the rows of the token and id ranges.
 func (c *cutting) mask(ctx context.Context, p *piece) error {
-	if c.tokens == nil && within(c.ids, p.info) || p.side == SideOthers {
+	tokens := c.tokens
+	if c.held {
+		tokens = nil // see shareYoung
+	}
+	if tokens == nil && within(c.ids, p.info) || p.side == SideOthers {
 		return nil
 	}
+	return c.maskTo(ctx, p, tokens)
+}
+
+func (c *cutting) maskTo(ctx context.Context, p *piece, tokens tokenSet) error {
 	t, err := p.load(ctx)
 	if err != nil {
 		return err
@@ -185,7 +202,7 @@ func (c *cutting) mask(ctx context.Context, p *piece) error {
 		if i&255 == 0 && ctx.Err() != nil { // there may be many ranges
 			return ctx.Err()
 		}
-		if !inIDs(c.ids, id) || c.tokens != nil && !c.tokens.has(trace.Token(c.tenant, id)) {
+		if !inIDs(c.ids, id) || tokens != nil && !tokens.has(trace.Token(c.tenant, id)) {
 			continue
 		}
 		if t.Perm == nil {

@@ -23,6 +23,9 @@ type MetricsRequest struct {
 	Tenant     string
 	Tokens     []TokenRange // only traces with these tokens; nil = all
 	IDs        []IDRange    // only traces with these ids; nil = all
+	// Held says that spans of own sources count whatever their tokens, unless a source of SideYoung has them: those
+	// alone are shared out by tokens. The query must not look at whole traces.
+	Held bool
 }
 
 // Bounds of metrics queries.
@@ -220,7 +223,7 @@ func stageNeedsWhole(st traceql.Stage) bool {
 
 // Units cuts the query into independent pieces. What has to be read for that is read through run.
 func (p *MetricsPlan) Units(ctx context.Context, sources []Source, run Runner) ([]*Unit, error) {
-	c := cutting{run: run, tenant: p.req.Tenant, tokens: newTokenSet(p.req.Tokens), ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
+	c := cutting{run: run, tenant: p.req.Tenant, tokens: newTokenSet(p.req.Tokens), held: p.req.Held, ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
 	for _, l := range p.legs {
 		c.join = c.join || l.whole
 	}
