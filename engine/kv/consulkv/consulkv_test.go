@@ -46,9 +46,8 @@ func TestWatchSurvivesRestart(t *testing.T) {
 	if bin == "" {
 		t.Skip("set RINGCTL_TEST_CONSUL_BIN=/path/to/consul to restart a real Consul agent")
 	}
-	addr, http := kvtest.Addr(t)
-	_, serf := kvtest.Addr(t)
-	_, rpc := kvtest.Addr(t)
+	addrs := kvtest.Addrs(t, 3)
+	addr, http, serf, rpc := addrs[0].HostPort, addrs[0].Port, addrs[1].Port, addrs[2].Port
 	kvtest.RunRestarted(t, false, func(t *testing.T) (string, func()) {
 		cmd := exec.Command(bin, "agent", "-dev", "-bind", "127.0.0.1", "-client", "127.0.0.1", "-http-port", http,
 			"-grpc-port", "-1", "-grpc-tls-port", "-1", "-dns-port", "-1", "-serf-wan-port", "-1", "-serf-lan-port", serf, "-server-port", rpc)

@@ -51,9 +51,8 @@ func TestWatchSurvivesRestart(t *testing.T) {
 	if bin == "" {
 		t.Skip("set RINGCTL_TEST_ETCD_BIN=/path/to/etcd to restart a real etcd server")
 	}
-	client, _ := kvtest.Addr(t)
-	peers, _ := kvtest.Addr(t)
-	dir, client, peers := t.TempDir(), "http://"+client, "http://"+peers
+	addrs := kvtest.Addrs(t, 2)
+	dir, client, peers := t.TempDir(), "http://"+addrs[0].HostPort, "http://"+addrs[1].HostPort
 	kvtest.RunRestarted(t, true, func(t *testing.T) (string, func()) {
 		cmd := exec.Command(bin, "--data-dir", dir, "--listen-client-urls", client, "--advertise-client-urls", client,
 			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)

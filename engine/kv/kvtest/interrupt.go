@@ -40,7 +40,7 @@ func RunInterrupted(t *testing.T, addr string, open func(t *testing.T, addr stri
 // RunRestarted checks that a watch survives the death of its server. start runs a server at a fixed address and returns
 // how to kill it; the server keeps its values over a restart when persistent.
 func RunRestarted(t *testing.T, persistent bool, start func(t *testing.T) (addr string, kill func()), open func(t *testing.T, addr string) kv.Store) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
 	addr, kill := start(t)
 	s := suite{ctx: ctx, store: open(t, addr), key: kv.Prefix + "kvtest/" + slug("restarted")}
@@ -91,18 +91,13 @@ type proxy struct {
 }
 
 func newProxy(t *testing.T, target string) *proxy {
-	p := &proxy{target: target, listen: "127.0.0.1:0", conns: map[net.Conn]bool{}}
+	p := &proxy{target: target, listen: Addrs(t, 1)[0].HostPort, conns: map[net.Conn]bool{}}
 	p.on(t)
-	p.listen = p.addr()
 	t.Cleanup(p.off)
 	return p
 }
 
-func (p *proxy) addr() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.l.Addr().String()
-}
+func (p *proxy) addr() string { return p.listen }
 
 // on starts to accept.
 func (p *proxy) on(t *testing.T) {

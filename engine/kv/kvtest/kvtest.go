@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long anything may take before a test gives up.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Run runs the suite. open returns an empty store; keys are the suite's own (below "collectors/kvtest/" and the name of
 // the test), values are rings, and entries carry the current time.

@@ -7,20 +7,25 @@ import (
 	"testing"
 )
 
-// Addr is an address of this machine that nobody listens on, for a server that is stopped and started again. Its port is
-// below those that systems give to connections, one of which could have it in the meantime.
-func Addr(t testing.TB) (addr, port string) {
+// Addr is an address of this machine.
+type Addr struct{ HostPort, Port string }
+
+// Addrs are n addresses of this machine that nobody listens on, for servers that are stopped and started again. Their ports
+// are below those that systems give to connections, one of which could have it in the meantime.
+func Addrs(t testing.TB, n int) []Addr {
 	t.Helper()
+	var out []Addr
 	for range 100 {
 		port := strconv.Itoa(20_000 + rand.IntN(10_000))
-		addr := net.JoinHostPort("127.0.0.1", port)
-		if l, err := net.Listen("tcp", addr); err == nil {
-			if err := l.Close(); err != nil {
-				t.Fatal(err)
-			}
-			return addr, port
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err != nil {
+			continue
+		}
+		defer l.Close() // all at once, so that they differ
+		if out = append(out, Addr{l.Addr().String(), port}); len(out) == n {
+			return out
 		}
 	}
 	t.Fatal("no free port")
-	return "", ""
+	return nil
 }

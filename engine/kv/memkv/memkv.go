@@ -44,10 +44,11 @@ func (s *Store) get(key string) (versioned, <-chan struct{}) {
 	return s.values[key], s.changed
 }
 
-// CAS implements kv.Store.
+// CAS implements kv.Store. Losing against another writer is no try: each time somebody got on, and there is no network
+// that would be spared.
 func (s *Store) CAS(ctx context.Context, key string, f func(in []byte) (out []byte, retry bool, err error)) error {
 	var last error
-	for range kv.MaxTries {
+	for failed := 0; failed < kv.MaxTries; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -59,9 +60,8 @@ func (s *Store) CAS(ctx context.Context, key string, f func(in []byte) (out []by
 		case err == nil && s.put(key, cur.version, out):
 			return nil
 		case err == nil:
-			last = kv.ErrConflict
 		case retry:
-			last = err
+			failed, last = failed+1, err
 		default:
 			return err
 		}
