@@ -50,7 +50,7 @@ type Cluster struct {
 	once    sync.Once
 	closed  chan struct{}
 	closing sync.Once
-	goodbye sync.Mutex // Leave and Close, one at a time
+	goodbye sync.Mutex // Leave, Close and the start of wg's goroutines, one at a time
 
 	unregister func() // takes the metrics away again
 	wg         sync.WaitGroup

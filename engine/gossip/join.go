@@ -44,17 +44,8 @@ func (c *Cluster) Run(ctx context.Context) error {
 
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c.wg.Go(func() {
-		if err := c.fullJoin(inner); err != nil && c.cfg.AbortIfClusterJoinFails {
-			cancel(err)
-			return
-		}
-		c.rejoin(inner)
-	})
-	c.wg.Go(func() { c.every(inner, max(c.cfg.ObsoleteEntriesTimeout/2, time.Second), c.expire) })
-	c.wg.Go(func() { c.every(inner, c.cfg.GossipInterval, c.sendLarge) })
-	if c.cfg.NotifyInterval > 0 {
-		c.wg.Go(func() { c.every(inner, c.cfg.NotifyInterval, c.watch.flush) })
+	if !c.keep(inner, cancel) {
+		return nil
 	}
 	c.once.Do(func() { close(c.joined) }) // who waited for it may close the cluster, which waits for all of the above
 	select {
@@ -75,6 +66,31 @@ func (c *Cluster) goodbyes() {
 	if err := c.Leave(); err != nil {
 		c.log.Warn("gossip: nobody heard the goodbye; those who are left will notice by themselves", "err", err)
 	}
+}
+
+// keep starts what a running member does besides answering, unless Close was faster: it waits for all that was started
+// before it.
+func (c *Cluster) keep(ctx context.Context, cancel context.CancelCauseFunc) bool {
+	c.goodbye.Lock()
+	defer c.goodbye.Unlock()
+	select {
+	case <-c.closed:
+		return false
+	default:
+	}
+	c.wg.Go(func() {
+		if err := c.fullJoin(ctx); err != nil && c.cfg.AbortIfClusterJoinFails {
+			cancel(err)
+			return
+		}
+		c.rejoin(ctx)
+	})
+	c.wg.Go(func() { c.every(ctx, max(c.cfg.ObsoleteEntriesTimeout/2, time.Second), c.expire) })
+	c.wg.Go(func() { c.every(ctx, c.cfg.GossipInterval, c.sendLarge) })
+	if c.cfg.NotifyInterval > 0 {
+		c.wg.Go(func() { c.every(ctx, c.cfg.NotifyInterval, c.watch.flush) })
+	}
+	return true
 }
 
 func (c *Cluster) every(ctx context.Context, d time.Duration, f func()) {

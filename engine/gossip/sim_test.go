@@ -136,6 +136,24 @@ func TestCleanLeave(t *testing.T) {
 	})
 }
 
+// A member that is closed while it starts to run waits for what was started, or starts nothing.
+func TestCloseWhileStarting(t *testing.T) {
+	for range 50 {
+		c, err := open(testConfig("10.0.0.1"), []Codec{toyCodec{"toy"}}, quiet(), nil, host{newLAN(), "10.0.0.1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := make(chan error, 1)
+		go func() { ran <- c.Run(t.Context()) }()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A node that hears nothing for longer than tombstones are kept brings the forgotten entry back: this is the hazard
 // that no store rule can remove, and the reason why a forget is looked at again later.
 func TestSleeperBringsForgottenEntryBack(t *testing.T) {
