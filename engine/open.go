@@ -43,6 +43,7 @@ type Engine struct {
 	querier  *querier.Querier
 	memory   query.Bounds // of questions
 	receiver *receiver.Receiver
+	receive  func(ctx context.Context) error // runs the receiver
 	limits   *overrides
 	keepers  map[peer.Role]*keeper
 	mux      *http.ServeMux
@@ -182,7 +183,7 @@ func (e *Engine) openPages() error {
 	e.peers.Serve(e.rings.addr, parts, e.answerer())
 	e.parts = append(e.parts, grpcPart(e.grpc, e.peers), httpPart(e.http, e.mux, e.log))
 	if e.receiver != nil {
-		e.parts = append(e.parts, part{"receiver", e.receiver.Run})
+		e.parts = append(e.parts, part{"receiver", e.receive})
 	}
 	return nil
 }

@@ -61,6 +61,10 @@ func (e *Engine) openWrite() error {
 		out, err := d.Push(ctx, tenantID, otlp)
 		return receiver.Outcome(out), err
 	}, e.log, e.reg)
+	e.receive = func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, d.Hurry)()
+		return e.receiver.Run(ctx)
+	}
 	return err
 }
 

@@ -113,5 +113,6 @@ func (d *Distributor) delay(ctx context.Context, least time.Duration, received t
 	select {
 	case <-t.C:
 	case <-ctx.Done():
+	case <-d.hurried:
 	}
 }

@@ -203,5 +203,14 @@ func TestArtificialDelay(t *testing.T) {
 		if d := took(t.Context()); d != 0 {
 			t.Errorf("delayed by %s while much is under way", d)
 		}
+		d.inflight.release(6000)
+		time.AfterFunc(2*time.Second, d.Hurry)
+		if d := took(t.Context()); d != 2*time.Second {
+			t.Errorf("delayed by %s by one that stops after two seconds", d)
+		}
+		d.Hurry()
+		if d := took(t.Context()); d != 0 {
+			t.Errorf("delayed by %s by one that stops", d)
+		}
 	})
 }

@@ -93,16 +93,22 @@ type Distributor struct {
 	inflight inflight
 	batches  sync.Pool // *trace.Batch
 	pushes   sync.WaitGroup
+	hurried  chan struct{} // closed by Hurry
+	hurry    sync.Once
 	metrics  metrics
 }
 
 // New makes a distributor. Close waits for pushes that outlive their export.
 func New(cfg Config, deps Deps) *Distributor {
-	d := &Distributor{cfg: cfg, deps: deps, metrics: newMetrics(deps.Registerer)}
+	d := &Distributor{cfg: cfg, deps: deps, hurried: make(chan struct{}), metrics: newMetrics(deps.Registerer)}
 	d.inflight.limit = cfg.MaxInflight
 	d.batches.New = func() any { return new(trace.Batch) }
 	return d
 }
+
+// Hurry ends every artificial delay, now and from now on: whoever stops should
+// answer for spans that are stored, and not let their senders send them again.
+func (d *Distributor) Hurry() { d.hurry.Do(func() { close(d.hurried) }) }
 
 // Close waits until no push is under way. No Push may be called after it.
 func (d *Distributor) Close() { d.pushes.Wait() }

@@ -53,6 +53,33 @@ func TestStopFlushesAndLeaves(t *testing.T) {
 	tr.check(n.http)
 }
 
+// TestStopAnswersWhatIsDelayed stops a process while it holds back the answer of a
+// tenant with an artificial delay, for longer than a stop may take: the sender
+// hears that its spans are stored, and they are.
+func TestStopAnswersWhatIsDelayed(t *testing.T) {
+	n := single(t, t.TempDir(), calm+"\noverrides: {defaults: {ingestion: {artificial_delay: 1m}}}\n")
+	n.launch()
+	n.ready()
+	tr := newTraffic(t, func() string { return n.addr("otlp-http") }, "", "delayed")
+	answered := make(chan error, 1)
+	go func() { answered <- tr.send(t.Context(), rand.New(rand.NewPCG(5, 6)), 3, 5) }()
+	until(t, "the answer is held back", func() error {
+		if _, text, err := n.get("/metrics"); err != nil || value(text, "tempo_distributor_added_latency_seconds_count") != 1 {
+			return fmt.Errorf("no export is delayed (%v)", err)
+		}
+		return nil
+	})
+	if code := n.stop(); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, n.logText())
+	}
+	if err := <-answered; err != nil {
+		t.Errorf("the delayed export: %v", err)
+	}
+	n.launch()
+	n.ready()
+	tr.check(n.http)
+}
+
 // TestLeavingTheRing stops one ingester of a cluster gracefully: the others no
 // longer see it, and what it had is found in the bucket.
 func TestLeavingTheRing(t *testing.T) {
