@@ -42,6 +42,38 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// agreed is a context whose time is up when so many members agree: a deadline would be too early on a slow machine, and too
+// late on a quick one.
+type agreed struct {
+	context.Context
+	want int
+	up   chan struct{}
+}
+
+func untilAgreed(t *testing.T, members int) agreed {
+	return agreed{t.Context(), members, make(chan struct{})}
+}
+
+func (a agreed) Done() <-chan struct{} { return a.up }
+
+func (a agreed) Err() error {
+	select {
+	case <-a.up:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// options wait for long, and tell the context.
+func (a agreed) options() client.ApplyOptions {
+	return client.ApplyOptions{Wait: time.Minute, Progress: func(p client.Progress) {
+		if p.Done == a.want && a.Err() == nil {
+			close(a.up)
+		}
+	}}
+}
+
 func TestObservingLeavesNoTrace(t *testing.T) {
 	cluster := start(t, clienttest.Config{Label: "prod"})
 	must(t, cluster.Put(ingester, clienttest.Ring("ingester", 3, 64, time.Now(), "a", "b", "c")))
@@ -116,7 +148,8 @@ func TestForgetTellsWhoDidNotHear(t *testing.T) {
 	c := dial(t, client.Config{Seeds: cluster.Seeds()})
 	p, err := c.PlanForget(t.Context(), client.ForgetRequest{Ring: "ingester", IDs: []string{"ingester-2"}})
 	must(t, err)
-	res, err := c.Apply(t.Context(), p, client.ApplyOptions{Wait: 300 * time.Millisecond})
+	ctx := untilAgreed(t, 2)
+	res, err := c.Apply(ctx, p, ctx.options())
 	if client.CodeOf(err) != client.CodeNotConverged || res.Converged != 2 || len(res.Laggards) != 1 || res.Laggards[0].Member != "node-1" {
 		t.Fatalf("%v, %+v", err, res)
 	}
@@ -173,7 +206,7 @@ func TestWatchAsGuest(t *testing.T) {
 	now := time.Now()
 	must(t, cluster.Put(ingester, clienttest.Ring("ingester", 3, 4, now)))
 	c := dial(t, client.Config{Seeds: cluster.Seeds(), Join: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for s, err := range c.Watch(ctx) {
 		must(t, err)

@@ -38,7 +38,7 @@ func (c *Client) Guard(ctx context.Context, p *Plan, d time.Duration, report fun
 	defer ticker.Stop()
 	g := guard{client: c, plan: p, without: map[string]bool{}, report: report}
 	for {
-		g.look(limit)
+		g.look(ctx) // one that has begun is finished: it may be the only one
 		select {
 		case <-ticker.C:
 		case <-limit.Done():

@@ -11,9 +11,9 @@ import (
 	"github.com/ringctl/ringctl/engine/ring"
 )
 
-// forgotten starts a cluster in which ingester-2 is dead, lets prepare break it, forgets ingester-2 and returns what is
-// needed to guard that.
-func forgotten(t *testing.T, prepare func(*clienttest.Cluster)) (*clienttest.Cluster, *client.Client, *client.Plan, ring.Instance) {
+// forgotten starts a cluster in which ingester-2 is dead, lets prepare break it, forgets ingester-2, which so many members
+// hear, and returns what is needed to guard that.
+func forgotten(t *testing.T, hear int, prepare func(*clienttest.Cluster)) (*clienttest.Cluster, *client.Client, *client.Plan, ring.Instance) {
 	t.Helper()
 	cluster := start(t, clienttest.Config{})
 	now := time.Now()
@@ -21,10 +21,11 @@ func forgotten(t *testing.T, prepare func(*clienttest.Cluster)) (*clienttest.Clu
 	old := d.Clone().Instances["ingester-2"]
 	must(t, cluster.Put(ingester, d))
 	prepare(cluster)
-	c := dial(t, client.Config{Seeds: cluster.Seeds(), Timeout: time.Second})
+	c := dial(t, client.Config{Seeds: cluster.Seeds()})
 	p, err := c.PlanForget(t.Context(), client.ForgetRequest{Ring: "ingester", IDs: []string{"ingester-2"}})
 	must(t, err)
-	_, err = c.Apply(t.Context(), p, client.ApplyOptions{Wait: time.Second})
+	ctx := untilAgreed(t, hear)
+	_, err = c.Apply(ctx, p, ctx.options())
 	if err != nil && client.CodeOf(err) != client.CodeNotConverged {
 		t.Fatal(err)
 	}
@@ -33,7 +34,7 @@ func forgotten(t *testing.T, prepare func(*clienttest.Cluster)) (*clienttest.Clu
 
 // TestGuardNamesTheCarrier: the member that missed the removal is told from those that took the entry over from it.
 func TestGuardNamesTheCarrier(t *testing.T) {
-	cluster, c, p, _ := forgotten(t, func(c *clienttest.Cluster) { c.Deafen("node-1") })
+	cluster, c, p, _ := forgotten(t, 2, func(c *clienttest.Cluster) { c.Deafen("node-1") })
 	var seen []client.Resurrection
 	err := c.Guard(t.Context(), p, 2500*time.Millisecond, func(r client.Resurrection) {
 		seen = append(seen, r)
@@ -50,7 +51,7 @@ func TestGuardNamesTheCarrier(t *testing.T) {
 
 // TestGuardTellsTheLiving: an instance that registers again is no ghost, and is left alone.
 func TestGuardTellsTheLiving(t *testing.T) {
-	cluster, c, p, old := forgotten(t, func(*clienttest.Cluster) {})
+	cluster, c, p, old := forgotten(t, 3, func(*clienttest.Cluster) {})
 	old.Timestamp = time.Now().Unix() + 1
 	must(t, cluster.Put(ingester, &ring.Desc{Instances: map[string]ring.Instance{old.ID: old}}, "node-2"))
 	var seen []client.Resurrection
@@ -72,7 +73,7 @@ func TestRestartedMemberIsNotMissed(t *testing.T) {
 		cluster := start(t, clienttest.Config{Names: []string{c.old, "a-89ef4567", "b-4567cdef"}})
 		must(t, cluster.Put(ingester, clienttest.Ring("ingester", 3, 4, time.Now())))
 		must(t, cluster.Kill(c.old))
-		views, err := dial(t, client.Config{Seeds: cluster.Seeds()[1:2], Timeout: time.Second}).Views(t.Context())
+		views, err := dial(t, client.Config{Seeds: cluster.Seeds()[1:2]}).Views(t.Context())
 		var u *client.Unreached
 		if missed := errors.As(err, &u); len(views) != 2 || missed != (c.missed > 0) || missed && len(u.Members) != c.missed {
 			t.Errorf("%s: %d views, %v", c.old, len(views), err)
@@ -87,11 +88,12 @@ func TestSilentAfterThePlan(t *testing.T) {
 	now := time.Now()
 	d := clienttest.Edit(clienttest.Ring("ingester", 4, 16, now), "ingester-2", clienttest.Aged(now, time.Hour))
 	must(t, cluster.Put(ingester, d))
-	c := dial(t, client.Config{Seeds: cluster.Seeds(), Timeout: 300 * time.Millisecond})
+	c := dial(t, client.Config{Seeds: cluster.Seeds()})
 	p, err := c.PlanForget(t.Context(), client.ForgetRequest{Ring: "ingester", IDs: []string{"ingester-2"}})
 	must(t, err)
 	must(t, cluster.Kill("node-0"))
-	res, err := c.Apply(t.Context(), p, client.ApplyOptions{Wait: time.Second})
+	ctx := untilAgreed(t, 2)
+	res, err := c.Apply(ctx, p, ctx.options())
 	if client.CodeOf(err) != client.CodeNotConverged || res.Converged != 2 || res.Total != 3 || len(res.Laggards) != 1 || res.Laggards[0].Member != "node-0" {
 		t.Fatalf("%v, %+v", err, res)
 	}

@@ -99,6 +99,7 @@ func (c *Cluster) open(name string) (*node, error) {
 	cfg.MaxHeartbeatAhead, cfg.RejoinInterval = 0, 0
 	cfg.DisableAdvertiseAddressCheck = true
 	cfg.BroadcastTimeoutForLocalUpdates, cfg.LeaveTimeout = 0, 100*time.Millisecond
+	cfg.StreamTimeout = patience // the exchange at the start is the only one, however slow the machine is
 	cfg.GossipInterval, cfg.PullPushInterval = time.Hour, 0
 	cfg.RetransmitFactor = 1000 // who joins exchanges states with all others, who would not hear of it otherwise
 	if c.cfg.Live {
@@ -127,9 +128,12 @@ func (c *Cluster) open(name string) (*node, error) {
 	return n, nil
 }
 
+// patience is how long anything may take.
+const patience = time.Minute
+
 // acquaint waits until every member lists all others: each joins all earlier ones at its start.
 func (c *Cluster) acquaint(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
