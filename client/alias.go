@@ -113,6 +113,9 @@ const (
 	MemberState          = model.MemberState
 )
 
+// PendingPatience is [model.PendingPatience].
+const PendingPatience = model.PendingPatience
+
 // Build is [model.Build].
 func Build(v *gossip.View, o Options) *Snapshot { return model.Build(v, o) }
 
@@ -156,7 +159,10 @@ func Stem(name string) string { return model.Stem(name) }
 // Nearest is [model.Nearest].
 func Nearest(name string, names []string) []string { return model.Nearest(name, names) }
 
-// IsGuest tells whether a gossip name is that of ringctl while it looks.
+// Plural is [model.Plural].
+func Plural(n int, noun string) string { return model.Plural(n, noun) }
+
+// IsGuest is [model.IsGuest].
 func IsGuest(name string) bool { return model.IsGuest(name) }
 
 // Age is [model.Age].

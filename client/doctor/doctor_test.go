@@ -199,6 +199,50 @@ func TestEachRule(t *testing.T) {
 	}
 }
 
+// TestNewPartitions: one that waits for its owners is no failure, one that has waited for long is. The verdict of the ring and
+// the findings say the same.
+func TestNewPartitions(t *testing.T) {
+	pending := func(age time.Duration, ids ...int32) func(*cluster) {
+		return func(c *cluster) {
+			for _, id := range ids {
+				c.partition(id, func(p *partition.Partition) { p.State, p.StateTimestamp = partition.Pending, now.Add(-age).Unix() })
+			}
+		}
+	}
+	added := func(age time.Duration) func(*cluster) {
+		return func(c *cluster) {
+			if _, err := partition.AddPartition(c.partitions, 2, partition.Pending, now.Add(-age)); err != nil {
+				panic(err)
+			}
+		}
+	}
+	const fresh, old = client.PendingPatience - time.Second, client.PendingPatience
+	for name, c := range map[string]struct {
+		break_  func(*cluster)
+		verdict client.Verdict
+		found   string
+	}{
+		"one is new":                {pending(fresh, 1), client.OK, ""},
+		"one is new, without owner": {added(fresh), client.OK, ""},
+		"one is stuck":              {pending(old, 1), client.Warning, "WARNING partition-pending"},
+		"one is stuck, unowned":     {added(old), client.Warning, "WARNING partition-pending"},
+		"all are new":               {pending(fresh, 0, 1), client.Warning, "WARNING no-active-partition"},
+		"all are stuck": {pending(old, 0, 1), client.Critical,
+			"CRITICAL no-active-partition, WARNING partition-pending, WARNING partition-pending"},
+	} {
+		cl := healthy(t)
+		c.break_(cl)
+		s := cl.snapshot("10.0.0.1:7946")
+		var found []string
+		for _, f := range doctor.Diagnose([]*client.Snapshot{s}, doctor.Options{}) {
+			found = append(found, string(f.Severity)+" "+f.Rule)
+		}
+		if r := s.PartitionRings[0]; r.Verdict != c.verdict || strings.Join(found, ", ") != c.found {
+			t.Errorf("%s: %s (%s), %s; want %s, %s", name, r.Verdict, r.Problem, found, c.verdict, c.found)
+		}
+	}
+}
+
 // zoneB stops all of zone b at once in one of the ways in which that happens.
 var zoneB = map[string]func(*cluster){
 	"killed": func(c *cluster) {

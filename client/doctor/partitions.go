@@ -28,9 +28,16 @@ func eachPartition(p *patient, r Rule, v *client.Snapshot, of *client.PartitionR
 }
 
 func noActivePartition(p *patient, r Rule, v *client.Snapshot, of *client.PartitionRing) {
-	if of.States["ACTIVE"] == 0 {
-		p.note(r, v, Finding{Ring: of.Name, Cause: fmt.Sprintf("none of %d partitions is ACTIVE", len(of.Partitions)), Fix: "ringctl partitions " + of.Name})
+	if of.States["ACTIVE"] > 0 {
+		return
 	}
+	f := Finding{Ring: of.Name, Cause: fmt.Sprintf("none of %d partitions is ACTIVE", len(of.Partitions)), Fix: "ringctl partitions " + of.Name}
+	if n := of.Waiting(); n > 0 {
+		f.Severity = client.Warning
+		f.Cause += fmt.Sprintf(" yet; %d wait for their owners", n)
+		f.Fix = "ringctl wait --for=healthy"
+	}
+	p.note(r, v, f)
 }
 
 func partitionUnowned(p *patient, r Rule, v *client.Snapshot, of *client.PartitionRing) {
@@ -94,7 +101,7 @@ func orphanOwner(p *patient, r Rule, v *client.Snapshot, of *client.PartitionRin
 
 func pendingPartition(p *patient, r Rule, v *client.Snapshot, of *client.PartitionRing) {
 	eachPartition(p, r, v, of, func(x *client.Partition) (string, string) {
-		if x.State != "PENDING" || time.Duration(x.Age) < 10*time.Minute {
+		if x.State != "PENDING" || x.Waiting() {
 			return "", ""
 		}
 		return "it has been PENDING for " + client.Age(time.Duration(x.Age)), fmt.Sprintf("ringctl partition activate %d --dry-run", x.ID)

@@ -228,7 +228,7 @@ func tooFewZones(p *patient, r Rule, v *client.Snapshot, of *client.Ring) {
 
 func tooFewMembers(p *patient, r Rule, v *client.Snapshot, of *client.Ring) {
 	if !of.Stateless && !of.Assumed && of.Tokens > 0 && len(of.Instances) < of.ReplicationFactor {
-		p.note(r, v, Finding{Ring: of.Name, Cause: fmt.Sprintf("%d members for replication factor %d", len(of.Instances), of.ReplicationFactor), Fix: "ringctl explain quorum " + of.Name})
+		p.note(r, v, Finding{Ring: of.Name, Cause: fmt.Sprintf("%s for replication factor %d", client.Plural(len(of.Instances), "member"), of.ReplicationFactor), Fix: "ringctl explain quorum " + of.Name})
 	}
 }
 

@@ -100,7 +100,7 @@ func table() []Rule {
 			Why:  "Others hold it for alive, but it does not answer here: a firewall, a wrong advertised address, or a process that hangs.",
 			Cure: "Check the address it advertises (ringctl members --gossip)."},
 		{ID: "no-active-partition", Severity: client.Critical, Title: "No partition is ACTIVE", partitions: noActivePartition,
-			Why:  "Writes have nowhere to go.",
+			Why:  "Writes have nowhere to go. It is a WARNING as long as a new partition has been PENDING for less than ten minutes: it becomes ACTIVE by itself once it has owners.",
 			Cure: "Activate a partition that has a healthy owner."},
 		{ID: "partition-unowned", Severity: client.Critical, Title: "An ACTIVE partition has no healthy owner", partitions: partitionUnowned,
 			Why:  "What is written to it cannot be read until it is in a block.",

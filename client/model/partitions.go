@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ringctl/ringctl/engine/partition"
 )
@@ -166,6 +167,26 @@ func trafficOf(d *partition.Desc) map[int32]float64 {
 	return out
 }
 
+// PendingPatience is how long a new partition may be PENDING. It becomes ACTIVE by itself within seconds once it has its
+// owners, and these may take some minutes to start.
+const PendingPatience = 10 * time.Minute
+
+// Waiting tells whether the partition is PENDING and nothing is wrong with that yet.
+func (p *Partition) Waiting() bool {
+	return p.State == "PENDING" && time.Duration(p.Age) < PendingPatience
+}
+
+// Waiting is how many partitions are new and about to become ACTIVE.
+func (r *PartitionRing) Waiting() int {
+	n := 0
+	for i := range r.Partitions {
+		if r.Partitions[i].Waiting() {
+			n++
+		}
+	}
+	return n
+}
+
 // judge decides what is wrong with each partition and with the ring.
 func (r *PartitionRing) judge(product string) {
 	var ps []problem
@@ -176,7 +197,11 @@ func (r *PartitionRing) judge(product string) {
 	if len(r.Partitions) == 0 {
 		add(Critical, "there is no partition")
 	} else if r.States["ACTIVE"] == 0 {
-		add(Critical, "no partition is ACTIVE: writes fail")
+		if n := r.Waiting(); n > 0 {
+			add(Warning, "no partition is ACTIVE yet: writes wait for %s", Plural(n, "PENDING partition"))
+		} else {
+			add(Critical, "no partition is ACTIVE: writes fail")
+		}
 	}
 	if r.InstanceRing == "" && r.Owners > 0 {
 		add(Unknown, "the instance ring of the owners was not found: their health is unknown")
@@ -210,8 +235,10 @@ func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, s
 		switch {
 		case p.State == "ACTIVE":
 			return Critical, "ACTIVE with " + what + ": its recent data cannot be read"
+		case p.Waiting() && len(p.Owners) == 0:
+			return OK, ""
 		case p.State == "PENDING":
-			return Warning, "PENDING with " + what
+			return Warning, fmt.Sprintf("PENDING for %s with %s", Age(time.Duration(p.Age)), what)
 		case product == "tempod":
 			return Warning, p.State + " with " + what + ": it can be removed"
 		default:
@@ -232,6 +259,9 @@ func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, s
 	}
 	if len(bad) > 0 {
 		return Warning, fmt.Sprintf("%d of %s not healthy: %s", len(bad), Plural(len(p.Owners), "owner"), Some(bad))
+	}
+	if p.State == "PENDING" && !p.Waiting() {
+		return Warning, "PENDING for " + Age(time.Duration(p.Age)) + " although it has owners"
 	}
 	if p.State == "ACTIVE" {
 		for _, z := range r.Zones {

@@ -95,9 +95,13 @@ func (a *app) root() *cobra.Command {
 		root.AddCommand(c)
 	}
 	root.SetHelpCommandGroupID("other")
+	a.finish(root)
 	_ = root.RegisterFlagCompletionFunc("context", a.completeContexts)
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "wide", "json", "yaml", "name", "csv", "jsonpath=", "go-template="}, cobra.ShellCompDirectiveNoFileComp))
-	_ = root.RegisterFlagCompletionFunc("product", cobra.FixedCompletions(client.Products(), cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("output", fixed("table", "wide", "json", "yaml", "name", "csv", "jsonpath=", "go-template="))
+	_ = root.RegisterFlagCompletionFunc("product", fixed(client.Products()...))
+	_ = root.RegisterFlagCompletionFunc("from", a.completeGossip)
+	_ = root.RegisterFlagCompletionFunc("color", fixed("auto", "always", "never"))
+	_ = root.RegisterFlagCompletionFunc("zone-aware", fixed("auto", "true", "false"))
 	return root
 }
 
@@ -204,10 +208,17 @@ func zoneAware(s string) (*bool, error) {
 	return &v, nil
 }
 
-// fromEnvironment sets flags that were not given from RINGCTL_<NAME>.
+// fromEnvironment sets flags that were not given from RINGCTL_<NAME>. A variable does not say where to look when the command
+// line does: what is meant for one cluster must not reach another.
 func (a *app) fromEnvironment(c *cobra.Command) error {
 	var errs []error
-	c.Root().PersistentFlags().VisitAll(func(f *pflag.Flag) {
+	all := c.Root().PersistentFlags()
+	byContext := all.Changed("context")
+	where := map[string]bool{"seeds": all.Changed("http") || byContext, "http": all.Changed("seeds") || byContext}
+	all.VisitAll(func(f *pflag.Flag) {
+		if where[f.Name] || byContext && (f.Name == "label" || f.Name == "from" || f.Name == "product" || strings.HasPrefix(f.Name, "tls")) {
+			return
+		}
 		name := "RINGCTL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		v := a.env.Getenv(name)
 		if v == "" || f.Changed {
@@ -273,6 +284,9 @@ func (a *app) config() (client.Config, error) {
 	zones, err := zoneAware(f.zoneAware)
 	if err != nil {
 		return cfg, err
+	}
+	if f.replicas < 0 {
+		return cfg, usage("--rf is the number of replicas, not %d", f.replicas)
 	}
 	cfg.ReplicationFactor, cfg.ZoneAware = f.replicas, zones
 	return cfg, nil

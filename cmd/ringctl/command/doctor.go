@@ -34,7 +34,6 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Apply named rules to the views of all members. Each finding has a stable rule id, a severity, the cause, the evidence it rests on,
 the command that cures it, and a page that explains it. The exit code is 1 when a finding is CRITICAL (see --fail-on).`,
 		Example: "  ringctl doctor\n  ringctl doctor --fail-on=warning -o json\n  ringctl doctor --rule unhealthy-member,future-heartbeat\n  ringctl doctor --list",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			limit, err := severityRank(failOn)
 			if err != nil {
@@ -62,7 +61,7 @@ the command that cures it, and a page that explains it. The exit code is 1 when 
 				return nil
 			}
 			if found[0].Severity.Rank() >= limit {
-				return &client.Error{Code: client.CodeNo, Err: fmt.Errorf("%d findings, the worst is %s: %s", len(found), found[0].Severity, found[0].Rule)}
+				return &client.Error{Code: client.CodeNo, Err: fmt.Errorf("%s, the worst is %s: %s", client.Plural(len(found), "finding"), found[0].Severity, found[0].Rule)}
 			}
 			return nil
 		},
@@ -150,7 +149,6 @@ func (a *app) checkCommand() *cobra.Command {
 Formats: table, json, nagios (one line and performance data, exit codes 0 ok, 1 warning, 2 critical, 3 unknown), prometheus
 (text format for a textfile collector). Otherwise the exit code is 1 when the worst verdict is not OK.`,
 		Example: "  ringctl check\n  ringctl check --format nagios\n  ringctl check --format prometheus > /var/lib/node_exporter/ringctl.prom",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !slices.Contains([]string{"table", "json", "nagios", "prometheus"}, format) {
 				return usage("--format is table, json, nagios or prometheus, not %q", format)

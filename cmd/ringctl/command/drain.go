@@ -65,8 +65,8 @@ repeated at any time; the progress is in the ring itself.
   4. with --remove, remove it.
 
 The exit code is 0 when nothing is left to do, and 1 when it is not safe yet.`,
-		Example: "  ringctl partition drain 3 --lock --yes\n  ringctl partition drain 3 --window 1h --ask http://live-store-zone-a-3:3200\n  ringctl partition drain 3 --follow 3h --remove --confirm=3",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completePartitions,
+		Example:           "  ringctl partition drain 3 --lock --yes\n  ringctl partition drain 3 --window 1h --ask http://live-store-zone-a-3:3200\n  ringctl partition drain 3 --follow 3h --remove --confirm=3",
+		ValidArgsFunction: a.completePartitions,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 32)
 			if err != nil || id < 0 {

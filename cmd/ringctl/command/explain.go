@@ -19,7 +19,7 @@ func (a *app) explainCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	quorum := &cobra.Command{
-		Use: "quorum RING", Short: "How many replicas a key has, needs, and may lose", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeRings,
+		Use: "quorum RING", Short: "How many replicas a key has, needs, and may lose", ValidArgsFunction: a.completeRings,
 		Example: "  ringctl explain quorum ingester\n  ringctl explain quorum ingester --rf 3 --zone-aware=true",
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.explain(c, func(s *client.Snapshot) (*document.Explanation, error) {
@@ -32,7 +32,7 @@ func (a *app) explainCommand() *cobra.Command {
 		},
 	}
 	member := &cobra.Command{
-		Use: "member RING MEMBER", Short: "What a member counts for, and why", Args: cobra.ExactArgs(2), ValidArgsFunction: a.completeRingMembers,
+		Use: "member RING MEMBER", Short: "What a member counts for, and why", ValidArgsFunction: a.completeRingMembers,
 		Example: "  ringctl explain member ingester ingester-3",
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.explain(c, func(s *client.Snapshot) (*document.Explanation, error) {
@@ -49,7 +49,7 @@ func (a *app) explainCommand() *cobra.Command {
 		},
 	}
 	partition := &cobra.Command{
-		Use: "partition PARTITION [RING]", Short: "What a partition's state means for reads and writes", Args: cobra.RangeArgs(1, 2), ValidArgsFunction: a.completePartitions,
+		Use: "partition PARTITION [RING]", Short: "What a partition's state means for reads and writes", ValidArgsFunction: a.completePartitions,
 		Example: "  ringctl explain partition 3",
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 32)

@@ -28,8 +28,8 @@ After: every member is read until all agree; what did not is named (exit code 8)
 that long, and a removed entry that some member brings back is removed again.
 
 One dead member takes a y or --yes; a live one or several take --confirm with the name that the refusal shows.`,
-		Example: "  ringctl forget ingester ingester-3 --dry-run\n  ringctl forget ingester ingester-3 --yes --reason 'node lost, INC-42'\n  ringctl forget distributor --state unhealthy --older-than 15m --confirm=distributor:4\n  ringctl forget ingester ingester-3 --yes --guard 10m",
-		Args:    cobra.MinimumNArgs(1), ValidArgsFunction: a.completeRingMembers,
+		Example:           "  ringctl forget ingester ingester-3 --dry-run\n  ringctl forget ingester ingester-3 --yes --reason 'node lost, INC-42'\n  ringctl forget distributor --state unhealthy --older-than 15m --confirm=distributor:4\n  ringctl forget ingester ingester-3 --yes --guard 10m",
+		ValidArgsFunction: a.completeRingMembers,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := sel.check(); err != nil {
 				return err

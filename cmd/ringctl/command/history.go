@@ -28,7 +28,6 @@ verdicts. An entry that comes back after it was removed, without having register
 It joins the cluster as a guest where members can reach this machine, and observes otherwise. With -o json: one JSON
 document per line.`,
 		Example: "  ringctl watch\n  ringctl watch --observe --for 10m -o json",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx := c.Context()
 			if limit > 0 {
@@ -87,7 +86,6 @@ func (a *app) recordCommand() *cobra.Command {
 		Long: `Follow the cluster and append every change to a file, for ringctl replay and ringctl events. Only differences are written:
 a heartbeat takes a few bytes, tokens are written once. The format is described in docs/formats/history.md.`,
 		Example: "  ringctl record rings.history\n  ringctl record rings.history --observe --interval 30s --for 24h",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx := c.Context()
 			if limit > 0 {
@@ -132,7 +130,7 @@ func (a *app) record(ctx context.Context, path string) (err error) {
 		}
 		n++
 	}
-	a.say("recorded %d snapshots in %s", n, path)
+	a.say("recorded %s in %s", client.Plural(n, "snapshot"), path)
 	if n == 0 {
 		return &client.Error{Code: client.CodeNoView, Op: "record", Err: errors.New("no member gave a view")}
 	}
@@ -161,7 +159,6 @@ func (a *app) replayCommand() *cobra.Command {
 		Long: `On a terminal: open the dashboard on a recording; [ and ] step through time. With --at, or without a terminal: print what
 ringctl status would have printed at that moment, or at the end.`,
 		Example: "  ringctl replay rings.history\n  ringctl replay rings.history --at 2026-05-01T12:00:00Z -o wide",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var moment time.Time
 			if at != "" {
@@ -210,7 +207,6 @@ func (a *app) eventsCommand() *cobra.Command {
 		Long: `Print what changed between the snapshots of a recording: members that came and went, states, health, partitions, verdicts.
 An entry that came back after it was removed, without having registered anew, is reported as resurrected.`,
 		Example: "  ringctl events rings.history --since 2h\n  ringctl events rings.history --since 2026-05-01T12:00:00Z --bad -o json",
-		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			from, err := a.moment("--since", since)
 			if err != nil {

@@ -22,11 +22,13 @@ and whether it can be written and read now. The exit code is 1 when it cannot.
 
 With --key any 32-bit key is looked up instead. Tenants with a shard size use only a part of the ring: give --shard-size.`,
 		Example: "  ringctl lookup 2f3e0cee77ae5dc9c17ade3689eb2e54\n  ringctl lookup 2f3e0cee77ae5dc9c17ade3689eb2e54 --tenant team-a --shard-size 3\n  ringctl lookup --key 0xdeadbeef -o json",
-		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			token, err := lookupToken(args, key, tenant)
 			if err != nil {
 				return err
+			}
+			if shard < 0 {
+				return usage("--shard-size is a number of members, not %d", shard)
 			}
 			failed := ""
 			err = a.show(c, func(s *client.Snapshot) (*render.Document, error) {

@@ -32,6 +32,11 @@ func (s *selector) empty() bool {
 	return len(s.states) == 0 && len(s.zones) == 0 && len(s.match) == 0 && s.olderThan == 0
 }
 
+// memberStates are what --state may say: what a member says of itself, or how its heartbeat is judged.
+func memberStates() []string {
+	return []string{"ACTIVE", "LEAVING", "PENDING", "JOINING", "healthy", "unhealthy", "future"}
+}
+
 func (s *selector) check() error {
 	for _, m := range s.match {
 		if _, err := path.Match(m, ""); err != nil {
@@ -39,8 +44,8 @@ func (s *selector) check() error {
 		}
 	}
 	for _, st := range s.states {
-		if !slices.Contains([]string{"ACTIVE", "LEAVING", "PENDING", "JOINING", "UNHEALTHY", "HEALTHY", "FUTURE"}, strings.ToUpper(st)) {
-			return usage("--state %q is none of ACTIVE, LEAVING, PENDING, JOINING, healthy, unhealthy, future", st)
+		if !slices.ContainsFunc(memberStates(), func(s string) bool { return strings.EqualFold(s, st) }) {
+			return usage("--state %q is none of %s", st, strings.Join(memberStates(), ", "))
 		}
 	}
 	return nil
@@ -76,8 +81,8 @@ func (a *app) membersCommand() *cobra.Command {
 		Short: "The members of a ring: state, health, heartbeat age, zone, ownership",
 		Long: `The members of a ring, or of all rings. HEALTH is the judgement of the heartbeat with the ring's timeout; the state is
 what the member last said about itself. With --gossip: the members of the gossip cluster instead.`,
-		Example: "  ringctl members ingester\n  ringctl members --state unhealthy --older-than 15m\n  ringctl members ingester --zone zone-a --sort age -o wide\n  ringctl members --gossip",
-		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: a.completeRings,
+		Example:           "  ringctl members ingester\n  ringctl members --state unhealthy --older-than 15m\n  ringctl members ingester --zone zone-a --sort age -o wide\n  ringctl members --gossip",
+		ValidArgsFunction: a.completeRings,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := sel.check(); err != nil {
 				return err

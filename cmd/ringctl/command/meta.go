@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -55,7 +54,7 @@ func readBuild() buildInfo {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Use: "version", Short: "Print the version",
 		Example: "  ringctl version\n  ringctl version -o json",
 		RunE: func(*cobra.Command, []string) error {
 			b := readBuild()
@@ -88,7 +87,7 @@ func (a *app) completionCommand() *cobra.Command {
 		Long: `Print a completion script for a shell. Names of rings, members, partitions and owners are completed from the cluster itself,
 with at most two seconds of patience.`,
 		Example:   "  source <(ringctl completion bash)\n  ringctl completion zsh > \"${fpath[1]}/_ringctl\"\n  ringctl completion fish > ~/.config/fish/completions/ringctl.fish",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(arity, cobra.OnlyValidArgs),
 		ValidArgs: shells,
 		RunE: func(c *cobra.Command, args []string) error {
 			root, out := c.Root(), a.env.Stdout
@@ -114,7 +113,6 @@ func (a *app) manCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "man", Short: "Print the manual page, or write all of them to a folder",
 		Example: "  ringctl man | man -l -\n  ringctl man --dir /usr/local/share/man/man1",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			c.Root().DisableAutoGenTag = true
 			// A fixed date makes the pages the same on every machine.
@@ -168,7 +166,7 @@ type contextItem struct {
 
 func (a *app) contextList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List the contexts", Args: cobra.NoArgs, Example: "  ringctl context list -o wide",
+		Use: "list", Short: "List the contexts", Example: "  ringctl context list -o wide",
 		RunE: func(*cobra.Command, []string) error {
 			file, err := a.dirs.Load()
 			if err != nil {
@@ -194,7 +192,7 @@ func (a *app) contextList() *cobra.Command {
 
 func (a *app) contextUse() *cobra.Command {
 	return &cobra.Command{
-		Use: "use NAME", Short: "Make a context the current one", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeContexts,
+		Use: "use NAME", Short: "Make a context the current one", ValidArgsFunction: a.completeContexts,
 		Example: "  ringctl context use prod",
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := a.dirs.Load()
@@ -227,7 +225,7 @@ func knownContext(file *settings.File, name string) error {
 
 func (a *app) contextRemove() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME", Short: "Remove a context", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeContexts,
+		Use: "remove NAME", Short: "Remove a context", ValidArgsFunction: a.completeContexts,
 		Example: "  ringctl context remove old",
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := a.dirs.Load()
@@ -249,7 +247,7 @@ func (a *app) contextRemove() *cobra.Command {
 func (a *app) contextSet() *cobra.Command {
 	var readOnly bool
 	c := &cobra.Command{
-		Use: "set NAME", Short: "Create or change a context from the flags given", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeContexts,
+		Use: "set NAME", Short: "Create or change a context from the flags given", ValidArgsFunction: a.completeContexts,
 		Long: `Create or change a context. Only the flags given are changed: --seeds, --http, --label, --product, --tls-*, --timeout,
 --heartbeat-timeout and --read-only. The first context becomes the current one.`,
 		Example: "  ringctl context set prod --seeds 10.0.0.5:7946,10.0.0.6:7946 --label prod --product tempod\n  ringctl context set prod --read-only",
@@ -259,7 +257,9 @@ func (a *app) contextSet() *cobra.Command {
 				return err
 			}
 			x := file.Contexts[args[0]]
-			a.changeContext(c, &x, readOnly)
+			if !a.changeContext(c, &x, readOnly) {
+				return usage("nothing is said about context %s: give --seeds or --http, or what else should change", args[0])
+			}
 			if len(x.Seeds) > 0 && len(x.HTTP) > 0 {
 				return usage("a context has either seeds or HTTP addresses")
 			}
@@ -270,7 +270,7 @@ func (a *app) contextSet() *cobra.Command {
 			if err := a.dirs.Save(file); err != nil {
 				return err
 			}
-			a.say("context %s saved to %s", args[0], filepath.Base(a.dirs.Path()))
+			a.say("context %s saved to %s", args[0], a.dirs.Path())
 			return nil
 		},
 	}
@@ -278,8 +278,8 @@ func (a *app) contextSet() *cobra.Command {
 	return c
 }
 
-// changeContext copies the flags that were given.
-func (a *app) changeContext(c *cobra.Command, x *settings.Context, readOnly bool) {
+// changeContext copies the flags that were given; false if there are none.
+func (a *app) changeContext(c *cobra.Command, x *settings.Context, readOnly bool) bool {
 	f := a.flags
 	set := map[string]func(){
 		"seeds":                    func() { x.Seeds, x.HTTP = f.seeds, nil },
@@ -296,9 +296,12 @@ func (a *app) changeContext(c *cobra.Command, x *settings.Context, readOnly bool
 		"tls-insecure-skip-verify": func() { x.TLS.Insecure = f.tls.Insecure },
 		"read-only":                func() { x.ReadOnly = readOnly },
 	}
+	said := false
 	for name, apply := range set {
 		if c.Flags().Changed(name) {
 			apply()
+			said = true
 		}
 	}
+	return said
 }

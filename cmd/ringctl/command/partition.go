@@ -43,10 +43,10 @@ and all members are read until they agree.`,
 func (a *app) partitionEdit(action client.Action, verb, short string, ringName *string, canLock bool) *cobra.Command {
 	var lock bool
 	c := &cobra.Command{
-		Use:     verb + " PARTITION",
-		Short:   short,
-		Example: fmt.Sprintf("  ringctl partition %s 3 --dry-run\n  ringctl partition %s 3 --yes", verb, verb),
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completePartitions,
+		Use:               verb + " PARTITION",
+		Short:             short,
+		Example:           fmt.Sprintf("  ringctl partition %s 3 --dry-run\n  ringctl partition %s 3 --yes", verb, verb),
+		ValidArgsFunction: a.completePartitions,
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 32)
 			if err != nil || id < 0 {
@@ -75,8 +75,8 @@ func (a *app) ownerCommand(ringName *string) *cobra.Command {
 		Short: "Remove an owner whose instance is gone",
 		Long: `Remove an owner from its partition. Its instance must be gone: a running instance registers as owner only when it starts, so
 after its owner entry is removed its data could not be read until it restarts.`,
-		Example: "  ringctl partition owner remove live-store-zone-a-3 --dry-run\n  ringctl partition owner remove live-store-zone-a-3 --yes",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeOwners,
+		Example:           "  ringctl partition owner remove live-store-zone-a-3 --dry-run\n  ringctl partition owner remove live-store-zone-a-3 --yes",
+		ValidArgsFunction: a.completeOwners,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.editPartition(c, client.PartitionRequest{Ring: *ringName, Owner: args[0], Action: client.RemoveOwner})
 		},

@@ -18,8 +18,8 @@ func (a *app) partitionsCommand() *cobra.Command {
 		Short: "Partitions, their state and their owners in each zone",
 		Long: `The partitions of a partition ring: state, since when, whether the state is locked, the share of new keys they take, and one
 column per zone with the owners there. An owner that is not healthy is followed by its health.`,
-		Example: "  ringctl partitions\n  ringctl partitions livestore-partitions -o wide\n  ringctl partitions --owners",
-		Args:    cobra.MaximumNArgs(1), ValidArgsFunction: a.completePartitionRings,
+		Example:           "  ringctl partitions\n  ringctl partitions livestore-partitions -o wide\n  ringctl partitions --owners",
+		ValidArgsFunction: a.completePartitionRings,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.show(c, func(s *client.Snapshot) (*render.Document, error) {
 				rings, err := partitionRings(s, args)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/client/doctor"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
@@ -60,7 +61,6 @@ func (a *app) repairCommand() *cobra.Command {
 		Long: `List what is broken in the rings themselves (heartbeats from the future, duplicate tokens, orphaned owners, ownerless partitions)
 with every known cure and its cost. It changes nothing: choose a cure, and run its command.`,
 		Example: "  ringctl repair\n  ringctl repair -o json | jq -r '.items[].cures[].command'",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			views, failed, err := a.views(c.Context())
 			if err != nil {
@@ -73,7 +73,7 @@ with every known cure and its cost. It changes nothing: choose a cure, and run i
 				}
 			}
 			if len(items) == 0 {
-				a.say("nothing to repair in %d views", len(views))
+				a.say("nothing to repair in %s", client.Plural(len(views), "view"))
 			}
 			return a.print(repairDocument(items, a.format.ForPeople() && !a.format.Wide()))
 		},

@@ -48,8 +48,8 @@ func (a *app) rolloutCommand() *cobra.Command {
 
 It stops at the first batch that does not become well within --max. Without --run it prints the batches and whether the first
 may go; the exit code is 1 when it may not.`,
-		Example: "  ringctl rollout ingester\n  ringctl rollout ingester --run 'kubectl rollout restart sts/ingester-$RINGCTL_BATCH && kubectl rollout status sts/ingester-$RINGCTL_BATCH'",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeRings,
+		Example:           "  ringctl rollout ingester\n  ringctl rollout ingester --run 'kubectl rollout restart sts/ingester-$RINGCTL_BATCH && kubectl rollout status sts/ingester-$RINGCTL_BATCH'",
+		ValidArgsFunction: a.completeRings,
 		RunE: func(c *cobra.Command, args []string) error {
 			r.ring = args[0]
 			s, err := a.snapshot(c.Context())
@@ -129,7 +129,7 @@ func (r *rollout) run(ctx context.Context) error {
 
 // step restarts one batch.
 func (r *rollout) step(ctx context.Context, s *rolloutStep) error {
-	r.say("%s: waiting until %d members may stop", s.Name, len(s.Members))
+	r.say("%s: waiting until %s may stop", s.Name, client.Plural(len(s.Members), "member"))
 	agree := func(v []*client.Snapshot) (bool, string) {
 		report := document.ReportViews(v, nil)
 		return report.Agreed, report.Disagreement()

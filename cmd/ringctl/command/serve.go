@@ -23,7 +23,6 @@ tokens, tombstones, partitions without owners, what ringctl doctor finds, and ho
 the worst view. /ready answers 200 while there is a view that is not older than three intervals; without one there are no
 metrics of rings, and ringctl_up is 0. contrib/prometheus has alerting rules, contrib/grafana a dashboard.`,
 		Example: "  ringctl serve --listen 127.0.0.1:9946 --interval 30s",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := a.client(c.Context())
 			if err != nil {

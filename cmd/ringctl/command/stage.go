@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -18,9 +19,11 @@ import (
 
 // stageFile is a file of staged changes.
 type stageFile struct {
-	APIVersion string        `json:"apiVersion"`
-	Kind       string        `json:"kind"` // "StagedChanges"
-	Changes    []stageChange `json:"changes"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"` // "StagedChanges"
+	// Undoes is the file whose changes these take back, in an undo file.
+	Undoes  string        `json:"undoes,omitempty"`
+	Changes []stageChange `json:"changes"`
 }
 
 // stageChange is one change, with the state of the entry that it was planned on.
@@ -104,7 +107,6 @@ func (a *app) planCommand() *cobra.Command {
 the file out, and refuses it when an entry has changed since. Actions: forget, activate, deactivate, lock, unlock,
 remove-partition, remove-owner.`,
 		Example: "  ringctl plan forget ingester ingester-3 --file night.plan\n  ringctl plan deactivate livestore-partitions 3 --lock --file night.plan\n  ringctl apply night.plan --confirm=2",
-		Args:    cobra.MinimumNArgs(3),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client(c.Context())
 			if err != nil {
@@ -133,7 +135,7 @@ remove-partition, remove-owner.`,
 			if err := f.save(file); err != nil {
 				return err
 			}
-			a.say("%d changes are staged in %s; ringctl apply %s --confirm=%d carries them out", len(f.Changes), file, file, len(f.Changes))
+			a.say("staged in %s: %s; next: ringctl apply %s --confirm=%d", file, client.Plural(len(f.Changes), "change"), file, len(f.Changes))
 			return a.print(stageDocument(f))
 		},
 		ValidArgsFunction: func(c *cobra.Command, args []string, partial string) ([]string, cobra.ShellCompDirective) {
@@ -179,7 +181,7 @@ func (a *app) undoCommand() *cobra.Command {
 
 func (a *app) stagedCommand(verb, short, long, example string) *cobra.Command {
 	c := &cobra.Command{
-		Use: verb + " FILE", Short: short, Long: long, Example: example, Args: cobra.ExactArgs(1),
+		Use: verb + " FILE", Short: short, Long: long, Example: example,
 		RunE: func(c *cobra.Command, args []string) error { return a.applyStage(c, args[0], verb == "apply") },
 	}
 	a.addChange(c)
@@ -191,15 +193,19 @@ func (a *app) applyStage(c *cobra.Command, path string, writeUndo bool) error {
 	if err != nil {
 		return err
 	}
+	if !writeUndo && f.Undoes == "" {
+		return &client.Error{Code: client.CodeUsage, Err: fmt.Errorf("%s takes nothing back: it holds changes to make", path),
+			Hint: fmt.Sprintf("ringctl undo %s.undo takes them back, ringctl apply %s makes them", path, path)}
+	}
 	cl, err := a.client(c.Context())
 	if err != nil {
 		return err
 	}
 	want := strconv.Itoa(len(f.Changes))
 	if !a.flags.dryRun && a.flags.confirm != want {
-		return &client.Error{Code: client.CodeConfirm, Op: c.Name() + " " + path, Err: fmt.Errorf("%d changes are not confirmed, nothing was changed", len(f.Changes)), Hint: "add --confirm=" + want + " (or --dry-run to look)"}
+		return &client.Error{Code: client.CodeConfirm, Op: c.Name() + " " + path, Err: fmt.Errorf("%s not confirmed, nothing was changed", client.Plural(len(f.Changes), "change")), Hint: "add --confirm=" + want + " (or --dry-run to look)"}
 	}
-	undo := &stageFile{}
+	undo := &stageFile{Undoes: filepath.Base(path)}
 	for i := range f.Changes {
 		s := &f.Changes[i]
 		p, err := s.plan(c, cl)

@@ -18,9 +18,9 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Every ring found in the state, in one line: the verdict, members by state, zones, how many more members may fail
 before a key loses its write or read quorum, how evenly keys are owned, and the worst problem.
 
-The exit code is 1 when the worst verdict is CRITICAL (see --fail-on).`,
+The exit code is 1 when the worst verdict is CRITICAL (see --fail-on). A new partition that waits for its owners is no problem
+for ten minutes; as long as no other one is ACTIVE, the ring is a WARNING, because writes wait too.`,
 		Example: "  ringctl status\n  ringctl status -o wide\n  ringctl status -o json | jq '.items[] | select(.verdict != \"OK\")'\n  ringctl status --watch",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			limit, err := severityRank(failOn)
 			if err != nil {
@@ -50,7 +50,6 @@ func (a *app) ringsCommand() *cobra.Command {
 		Long: `The keys of the gossiped state. What a key holds is read from its codec, never guessed from its name; keys that are
 not understood are listed as opaque and never touched.`,
 		Example: "  ringctl rings\n  ringctl rings -o name",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.show(c, func(s *client.Snapshot) (*render.Document, error) { return document.Rings(s), nil })
 		},

@@ -15,8 +15,8 @@ func (a *app) tokensCommand() *cobra.Command {
 		Short: "Who owns how much of the key space",
 		Long: `How the keys of a ring are shared, per member and zone. Each zone holds one replica, so the shares of a zone add up to 100.
 RELATIVE is the share relative to the zone's mean: 1.20x is a fifth more than average.`,
-		Example: "  ringctl tokens ingester\n  ringctl tokens ingester --ring-map\n  ringctl tokens ingester --raw -o json",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeRings,
+		Example:           "  ringctl tokens ingester\n  ringctl tokens ingester --ring-map\n  ringctl tokens ingester --raw -o json",
+		ValidArgsFunction: a.completeRings,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.show(c, func(s *client.Snapshot) (*render.Document, error) {
 				r, err := findRing(s, args[0])

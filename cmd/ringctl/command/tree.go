@@ -66,7 +66,6 @@ func (a *app) topCommand() *cobra.Command {
 
 It joins the cluster as a guest where members can reach this machine, and observes otherwise. Press ? for the keys.`,
 		Example: "  ringctl top\n  ringctl --context prod top --observe",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !a.env.StdoutTerminal || !a.env.StdinTerminal {
 				return usage("the dashboard needs a terminal; ringctl status --watch prints lines instead")

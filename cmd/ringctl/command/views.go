@@ -37,7 +37,6 @@ func (a *app) viewsCommand() *cobra.Command {
 The hash covers what routing depends on (ids, addresses, states, zones, tokens), not heartbeats. Members of the same letter
 agree. The exit code is 1 when members differ, do not answer, or form islands.`,
 		Example: "  ringctl views\n  ringctl views -o json | jq .data.islands\n  ringctl diff ingester-0-1a2b3c4d ingester-1-5e6f7a8b",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			views, failed, err := a.views(c.Context())
 			if err != nil {
@@ -63,8 +62,8 @@ func (a *app) diffCommand() *cobra.Command {
 		Short: "Field by field, in what do two members' views differ, and who is behind?",
 		Long: `Compare the views of two gossip members, named or by address: every field that differs, both values, and which of the two has the
 older entry. Heartbeats always differ a little; --heartbeats compares them too. The exit code is 1 when they differ.`,
-		Example: "  ringctl diff ingester-0-1a2b3c4d ingester-1-5e6f7a8b\n  ringctl diff 10.0.0.5:7946 10.0.0.6:7946 --heartbeats --slack 30s",
-		Args:    cobra.ExactArgs(2), ValidArgsFunction: a.completeGossip,
+		Example:           "  ringctl diff ingester-0-1a2b3c4d ingester-1-5e6f7a8b\n  ringctl diff 10.0.0.5:7946 10.0.0.6:7946 --heartbeats --slack 30s",
+		ValidArgsFunction: a.completeGossip,
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := a.client(c.Context())
 			if err != nil {

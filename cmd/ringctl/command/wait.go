@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +40,6 @@ func (a *app) waitCommand() *cobra.Command {
 		Short:   "Wait until something is true, and stays so",
 		Long:    waitLong,
 		Example: "  ringctl wait --for=healthy --stable-for 30s\n  ringctl wait --for=joined=ingester-3 --ring ingester\n  ringctl wait --for=partition/3=INACTIVE --for=converged --max 2m",
-		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var all []condition
 			for _, w := range want {
@@ -51,6 +51,9 @@ func (a *app) waitCommand() *cobra.Command {
 			}
 			if len(all) == 0 {
 				return usage("--for is missing; see ringctl wait --help for the conditions")
+			}
+			if stable >= limit {
+				return usage("it cannot stay true for %s (--stable-for) within %s (--max)", stable, limit)
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
@@ -95,7 +98,7 @@ func (a *app) holds(ctx context.Context, all []condition, w waiting, limit time.
 	for {
 		views, err := cl.Views(ctx)
 		if w.look(ctx, all, views, err) {
-			return views, time.Since(w.since), nil
+			return views, time.Since(w.since).Truncate(time.Millisecond), nil
 		}
 		select {
 		case <-ticker.C:
@@ -140,8 +143,8 @@ func (w *waiting) look(ctx context.Context, all []condition, views []*client.Sna
 		return false
 	}
 	w.since = time.Time{}
-	if ctx.Err() != nil {
-		return false // the views are missing because the time is up
+	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && !time.Now().Before(deadline) {
+		return false // the views are missing because the time is up, which connections notice before the context does
 	}
 	w.last = missing
 	if missing != w.said {
@@ -218,13 +221,19 @@ func parseCondition(s, ringName, allow string) (condition, error) {
 		return everyView(func(s *client.Snapshot) (bool, string) { return enough(s, ringName, n) }), nil
 	case strings.HasPrefix(name, "partition/") && arg != "":
 		id, err := strconv.ParseInt(strings.TrimPrefix(name, "partition/"), 10, 32)
-		if err != nil {
+		if err != nil || id < 0 {
 			return nil, usage("%q does not name a partition", s)
+		}
+		if !slices.Contains(partitionStates(), strings.ToUpper(arg)) {
+			return nil, usage("a partition is %s, never %q", strings.Join(partitionStates(), ", "), arg)
 		}
 		return everyView(func(s *client.Snapshot) (bool, string) { return partitionIs(s, ringName, int32(id), arg) }), nil
 	}
 	return nil, usage("unknown condition %q; they are healthy, converged, joined=MEMBER, gone=MEMBER, members=N, partition/ID=STATE", s)
 }
+
+// partitionStates are what a partition can be waited for to be.
+func partitionStates() []string { return []string{"PENDING", "ACTIVE", "INACTIVE", "GONE"} }
 
 // everyView is a condition that must hold in each view.
 func everyView(f func(*client.Snapshot) (bool, string)) condition {

@@ -30,6 +30,9 @@ It is a judgement of this moment: ask again right before each step.`,
 			if len(req.Zones) > 0 && req.Ring == "" {
 				return usage("--zone needs --ring")
 			}
+			if req.Max < 0 {
+				return usage("--max is a number of members, not %d", req.Max)
+			}
 			views, failed, err := a.views(c.Context())
 			if err != nil {
 				return err
@@ -66,15 +69,17 @@ func (a *app) simulateCommand() *cobra.Command {
 		Short: "What if members are lost, added, or the settings change?",
 		Long: `What would happen to a ring: which quorum falls, which partitions lose their last healthy owner, how much data moves, how evenly
 keys are owned afterwards. Nothing is changed. The exit code is 1 when a quorum or a partition would be lost.`,
-		Example: "  ringctl simulate ingester --lose ingester-0,ingester-1\n  ringctl simulate ingester --lose-zone zone-a\n  ringctl simulate ingester --add 3\n  ringctl simulate ingester --replication-factor 2\n  ringctl simulate ingester --tokens 512 --loads",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeRings,
+		Example:           "  ringctl simulate ingester --lose ingester-0,ingester-1\n  ringctl simulate ingester --lose-zone zone-a\n  ringctl simulate ingester --add 3\n  ringctl simulate ingester --replication-factor 2\n  ringctl simulate ingester --tokens 512 --loads",
+		ValidArgsFunction: a.completeRings,
 		RunE: func(c *cobra.Command, args []string) error {
 			w.Ring = args[0]
+			for flag, most := range map[string]int{"add": 10000, "replication-factor": 100, "tokens": 1 << 16} {
+				if n, _ := c.Flags().GetInt(flag); c.Flags().Changed(flag) && (n < 1 || n > most) {
+					return usage("--%s is a number from 1 to %d, not %d", flag, most, n)
+				}
+			}
 			if len(w.Lose)+len(w.LoseZones)+len(w.Remove)+w.Add+w.ReplicationFactor+w.Tokens == 0 {
 				return usage("say what should happen: --lose, --lose-zone, --remove, --add, --replication-factor or --tokens")
-			}
-			if w.Add < 0 || w.Add > 10000 || w.Tokens < 0 || w.Tokens > 1<<16 || w.ReplicationFactor < 0 {
-				return usage("--add, --tokens and --replication-factor must be sensible positive numbers")
 			}
 			var sim *client.Simulation
 			err := a.show(c, func(s *client.Snapshot) (*render.Document, error) {

@@ -50,7 +50,7 @@ func ExplainQuorum(r *client.Ring) *Explanation {
 func zoneList(r *client.Ring) string {
 	var parts []string
 	for _, z := range r.Zones {
-		parts = append(parts, fmt.Sprintf("%s with %d members, %d healthy", z.Name, z.Instances, z.Healthy))
+		parts = append(parts, fmt.Sprintf("%s with %s, %d healthy", z.Name, client.Plural(z.Instances, "member"), z.Healthy))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -89,6 +89,8 @@ func ExplainMember(s *client.Snapshot, r *client.Ring, i *client.Instance) *Expl
 	switch {
 	case err != nil:
 		say("What its loss would do cannot be said: %v.", err)
+	case i.Health == client.Unhealthy && sim.OK:
+		say("It counts as stopped already, and every quorum stands.")
 	case sim.OK:
 		say("If it stopped now, every quorum would still stand.")
 	default:

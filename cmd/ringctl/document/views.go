@@ -63,7 +63,7 @@ func (r *ViewReport) Disagreement() string {
 	case len(parts) > 0:
 		return "members see different rings: " + strings.Join(parts, ", ")
 	case len(r.Unreached) > 0:
-		return fmt.Sprintf("%d members gave no view", len(r.Unreached))
+		return client.Plural(len(r.Unreached), "member") + " gave no view"
 	}
 	return ""
 }
@@ -78,7 +78,7 @@ func Views(r ViewReport) *render.Document {
 	d := &render.Document{Kind: "ViewReport", Data: r, Table: t}
 	for _, v := range r.Views {
 		d.Names = append(d.Names, v.From)
-		row := []any{v.From, fmt.Sprintf("%d members", v.Members)}
+		row := []any{v.From, client.Plural(v.Members, "member")}
 		for _, g := range r.Agreements {
 			row = append(row, groupCell(&g, v.From))
 		}
