@@ -27,19 +27,24 @@ const (
 	byPartition = "partitions"
 )
 
-func newCluster(t testing.TB) *cluster {
+// newCluster makes a cluster without nodes. Its members are healthy for longer than a busy machine may hold them up.
+func newCluster(t testing.TB) *cluster { return newClusterWhere(t, "40s") }
+
+// newClusterWhere makes one whose members count as unhealthy after a silence of that length.
+func newClusterWhere(t testing.TB, silent string) *cluster {
 	c := &cluster{t: t, dir: t.TempDir()}
 	c.config = filepath.Join(c.dir, "tempod.yaml")
 	overrides := filepath.Join(c.dir, "overrides.yaml")
-	const ring = "{heartbeat_period: 1s, heartbeat_timeout: 6s, auto_forget_unhealthy_periods: 0}"
+	ring := "{heartbeat_period: 1s, heartbeat_timeout: " + silent + ", auto_forget_unhealthy_periods: 0}"
 	yaml := fmt.Sprintf(`multitenancy_enabled: true
 server: {http_listen_address: 127.0.0.1, http_listen_port: 0, grpc_listen_address: 127.0.0.1, grpc_listen_port: 0}
 memberlist: {cluster_label: enginetest, bind_addr: [127.0.0.1], bind_port: 0, rejoin_interval: 1s}
 distributor:
   ring: %[1]s
+  remote_timeout: 40s
   receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}, http: {endpoint: "127.0.0.1:0"}}}}
 ingester:
-  lifecycler: {num_tokens: 32, ring: {heartbeat_period: 1s, heartbeat_timeout: 6s, replication_factor: 3, zone_awareness_enabled: true}}
+  lifecycler: {num_tokens: 32, ring: {heartbeat_period: 1s, heartbeat_timeout: %[3]s, replication_factor: 3, zone_awareness_enabled: true}}
   max_block_duration: 3s
   trace_idle_period: 500ms
   flush_all_on_shutdown: true
@@ -49,11 +54,11 @@ live_store:
   max_block_duration: 3s
   trace_idle_period: 500ms
   flush_all_on_shutdown: true
-querier: {ring: %[1]s}
+querier: {ring: %[1]s, ask_timeout: 40s}
 backend_worker: {ring: %[1]s}
 storage: {trace: {blocklist_poll: 1s}}
 overrides: {per_tenant_override_config: %[2]q}
-`, ring, overrides)
+`, ring, overrides, silent)
 	for path, text := range map[string]string{c.config: yaml, overrides: "overrides: {" + byPartition + ": {ingestion: {write_path: partitions}}}\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -64,8 +64,9 @@ func tempod(t testing.TB) string {
 	return path
 }
 
-// patience bounds every wait for something that tempod does by itself.
-const patience = 40 * time.Second
+// patience bounds every wait for something that tempod does by itself, on a machine that is busy with others and whose
+// disk takes seconds.
+const patience = 2 * time.Minute
 
 // until looks again and again until f is true; f says what is still wrong.
 func until(t testing.TB, what string, f func() error) {

@@ -12,7 +12,7 @@ import (
 // are refused with a reason and to be sent again, answers say that they may miss
 // something, and all is well when the two are back.
 func TestLostQuorumIsRefusedAndSaid(t *testing.T) {
-	c := newCluster(t)
+	c := newClusterWhere(t, "6s")
 	var keepers []*node
 	for _, zone := range []string{"a", "b", "c"} {
 		keepers = append(keepers, c.add("ingester,live-store", "keeper-"+zone+"-0", zone))

@@ -108,7 +108,8 @@ func TestTracesOverALimit(t *testing.T) {
 	if err := os.WriteFile(overrides, []byte("overrides: {single-tenant: {ingestion: {max_traces_per_user: 2}, global: {max_bytes_per_trace: 5000}}}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := single(t, t.TempDir(), calm+"overrides: {per_tenant_override_config: "+overrides+"}\n")
+	// A trace lives for as long as the test may take.
+	n := single(t, t.TempDir(), "ingester: {max_block_duration: 1h, trace_idle_period: 1h}\noverrides: {per_tenant_override_config: "+overrides+"}\n")
 	n.launch()
 	n.ready()
 	serial := byte(0)

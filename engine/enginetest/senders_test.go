@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	otelcodes "go.opentelemetry.io/otel/codes"
@@ -103,7 +104,7 @@ func TestSDKSpansArriveWhole(t *testing.T) {
 	res := resource.NewSchemaless(attribute.String("service.name", "shop"), attribute.Int("shard", 3), attribute.StringSlice("zones", []string{"a", "b"}))
 	opts := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
 	for addr, compressor := range map[string]string{n.addr("otlp-grpc"): "gzip", kept.addr: "none"} {
-		o := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(addr), otlptracegrpc.WithInsecure()}
+		o := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(addr), otlptracegrpc.WithInsecure(), otlptracegrpc.WithTimeout(time.Minute)}
 		if compressor == "gzip" {
 			o = append(o, otlptracegrpc.WithCompressor(compressor))
 		}
@@ -111,7 +112,7 @@ func TestSDKSpansArriveWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opts = append(opts, sdktrace.WithBatcher(exp, sdktrace.WithMaxQueueSize(8192), sdktrace.WithBlocking()))
+		opts = append(opts, sdktrace.WithBatcher(exp, sdktrace.WithMaxQueueSize(8192), sdktrace.WithBlocking(), sdktrace.WithExportTimeout(time.Minute)))
 	}
 	tp := sdktrace.NewTracerProvider(opts...)
 	tracer := tp.Tracer("shop/checkout", oteltrace.WithInstrumentationVersion("0.1"), oteltrace.WithSchemaURL("https://opentelemetry.io/schemas/1.26.0"))

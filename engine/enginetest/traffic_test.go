@@ -48,7 +48,7 @@ type traffic struct {
 }
 
 func newTraffic(t testing.TB, to func() string, tenant, run string) *traffic {
-	tr := &traffic{t: t, to: to, tenant: tenant, run: run, client: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
+	tr := &traffic{t: t, to: to, tenant: tenant, run: run, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
 		batch: new(atomic.Int64), batches: map[int64]int{}, doubt: map[int64]int{}}
 	t.Cleanup(tr.client.CloseIdleConnections)
 	return tr
@@ -141,14 +141,16 @@ func (tr *traffic) count() (acked, doubtful int) {
 func (tr *traffic) awaitAcks(n int) {
 	tr.t.Helper()
 	from, _ := tr.count()
-	until(tr.t, fmt.Sprintf("%d more acknowledged exports of run %s", n, tr.run), func() error {
-		tr.mu.Lock()
-		defer tr.mu.Unlock()
-		if have := len(tr.batches) - from; have < n {
-			return fmt.Errorf("%d so far, last error: %v", have, tr.lastErr)
-		}
-		return nil
-	})
+	for more := range n { // each within the time, however many they are
+		until(tr.t, fmt.Sprintf("%d more acknowledged exports of run %s", n, tr.run), func() error {
+			tr.mu.Lock()
+			defer tr.mu.Unlock()
+			if have := len(tr.batches) - from; have <= more {
+				return fmt.Errorf("%d so far, last error: %v", have, tr.lastErr)
+			}
+			return nil
+		})
+	}
 }
 
 // export makes an export of two resources, in which the spans of each trace

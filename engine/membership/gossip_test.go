@@ -65,7 +65,7 @@ func startGossipMember(t *testing.T, n int, join ...string) *gossipMember {
 // TestOverGossip lets three processes find each other over real gossip on loopback. Several changes within
 // one second must reach everybody, and so must a goodbye right after them.
 func TestOverGossip(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	a := startGossipMember(t, 0)
 	b := startGossipMember(t, 1, a.cluster.Addr())
