@@ -37,13 +37,13 @@ func (c *columnReader) Type() query.Type { return c.t }
 // Stats implements query.Column.
 func (c *columnReader) Stats() query.ColumnStats {
 	ch, leaf := c.s.chunk(c.n), c.s.leaf(c.n)
-	st := query.ColumnStats{Values: int(ch.Values - ch.Nulls), Bytes: ch.End - ch.Start}
+	st := query.ColumnStats{Values: c.s.info.Rows - int(ch.Nulls), Bytes: ch.End - ch.Start}
 	switch c.form {
 	case asIs, durationForm, directForm:
 		if ch.HasDict() {
 			st.Distinct = int(ch.Distinct)
 		}
-		if low, high, ok := ch.Ints(leaf.Kind); ok && c.t == query.Int {
+		if low, high, ok := ch.Ints(leaf.Kind); ok && c.t.Elem() == query.Int {
 			st.Min, st.Max, st.Bounded = low, high, true
 			if c.form == durationForm {
 				st.Min, st.Max = max(low, 0), max(high, 0)
@@ -64,7 +64,7 @@ func (c *columnReader) Stats() query.ColumnStats {
 
 // Excludes implements query.Excluder.
 func (c *columnReader) Excludes(value []byte) bool {
-	if c.t != query.String {
+	if c.t.Elem() != query.String {
 		return false
 	}
 	l, err := c.s.list(c.n)
@@ -180,14 +180,14 @@ func (c *columnReader) fill(ctx context.Context, within query.Bitmap, dst *query
 // lend makes dst show what v holds.
 func lend(v, dst *query.Vector) {
 	dst.Dict, dst.Codes, dst.Ints, dst.Floats = v.Dict, v.Codes, v.Ints, v.Floats
-	dst.Arena, dst.Offsets, dst.Gap, dst.Rows = v.Arena, v.Offsets, v.Gap, v.Rows
+	dst.Arena, dst.Offsets, dst.Gap, dst.Rows, dst.Lists = v.Arena, v.Offsets, v.Gap, v.Rows, v.Lists
 }
 
 // cloned is a copy of what a column returned, and its size.
 func cloned(v *query.Vector) (*query.Vector, int64) {
 	out := &query.Vector{Dict: v.Dict, Codes: slices.Clone(v.Codes), Ints: slices.Clone(v.Ints), Floats: slices.Clone(v.Floats),
-		Arena: bytes.Clone(v.Arena), Offsets: slices.Clone(v.Offsets), Gap: v.Gap, Rows: slices.Clone(v.Rows)}
-	return out, int64(4*(len(v.Codes)+len(v.Offsets)+len(v.Rows)) + 8*(len(v.Ints)+len(v.Floats)) + len(v.Arena))
+		Arena: bytes.Clone(v.Arena), Offsets: slices.Clone(v.Offsets), Gap: v.Gap, Rows: slices.Clone(v.Rows), Lists: slices.Clone(v.Lists)}
+	return out, int64(4*(len(v.Codes)+len(v.Offsets)+len(v.Rows)+len(v.Lists)) + 8*(len(v.Ints)+len(v.Floats)) + len(v.Arena))
 }
 
 // dict returns the dictionary of a column, decoded once while the cache has room.
@@ -434,6 +434,10 @@ func (r *raw) whole() bool { return !r.sparse || len(r.v.Rows) == r.rows }
 
 // vector turns the raw column into dst.
 func (r *raw) vector(t query.Type, dst *query.Vector) {
+	if t&query.Array != 0 {
+		copy(dst.UseLists(len(r.v.Lens)+1), ends(r.v.Lens))
+		t = t.Elem()
+	}
 	switch {
 	case r.dict != nil:
 		r.codes(dst)
@@ -471,7 +475,7 @@ func (r *raw) codes(dst *query.Vector) {
 	switch {
 	case r.whole():
 		copy(dst.UseCodes(len(r.v.Codes)), r.v.Codes)
-	case len(r.v.Codes)*8 < r.rows:
+	case dst.Lists != nil || len(r.v.Codes)*8 < r.rows:
 		copy(dst.UseCodes(len(r.v.Codes)), r.v.Codes)
 		copy(dst.UseRows(len(r.v.Rows)), r.v.Rows)
 	default:

@@ -79,7 +79,8 @@ func fixedLeaves() []pq.Leaf {
 	}
 }
 
-// Attr names a typed attribute column of spans: Type is String, Int, Float or Bool.
+// Attr names a typed attribute column of spans: Type is String, Int, Float or Bool,
+// or an array of one of these.
 type Attr struct {
 	Key  string
 	Type query.Type
@@ -92,7 +93,8 @@ type Attr struct {
 //	Ints                integers; bits of a float; 0 and 1; a span id as a big-endian number
 //
 // Without Rows there is an entry for every row, otherwise one for each of Rows,
-// which ascend. In a list (Lens set) the entries of Rows[i] are the next Lens[i].
+// which ascend. In a list (Lens set, and Rows) the entries of Rows[i] are the next
+// Lens[i], which is never 0 in a column of arrays.
 type Column struct {
 	Rows  []uint32
 	Lens  []uint32
@@ -105,6 +107,14 @@ type Column struct {
 
 // Len is the number of entries.
 func (c *Column) Len() int { return max(len(c.Codes), len(c.Ints)) }
+
+// filled is the number of rows that have a value, for those with Rows.
+func (c *Column) filled() int {
+	if c.Lens != nil {
+		return len(c.Lens)
+	}
+	return c.Len()
+}
 
 // Columns is a set of spans as columns, in any order. It is what is sealed into
 // a block. Readers may share it while nobody changes it.
@@ -136,9 +146,9 @@ type AttrColumn struct {
 	Column
 }
 
-// kindOfType is the Parquet kind of an attribute column.
+// kindOfType is the Parquet kind of an attribute column or its elements.
 func kindOfType(t query.Type) pq.Kind {
-	switch t {
+	switch t.Elem() {
 	case query.Int:
 		return pq.Int64
 	case query.Float:

@@ -3,6 +3,7 @@ package block
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 	"unicode/utf8"
 
@@ -18,11 +19,15 @@ const maxFields = 20000
 // The zero value is empty.
 type FieldSet struct {
 	m map[query.Field]struct{}
+	// strays are the arrays in the overflow list that no column takes.
+	strays map[Attr]bool
 	// What Update has looked at already.
 	over, events, links, resources, scopes int
 }
 
-func (s *FieldSet) reset() { *s = FieldSet{m: make(map[query.Field]struct{}, 128)} }
+func (s *FieldSet) reset() {
+	*s = FieldSet{m: make(map[query.Field]struct{}, 128), strays: map[Attr]bool{}}
+}
 
 // Update adds what is new in c since the last call with an earlier state of the
 // same Columns.
@@ -40,9 +45,18 @@ func (s *FieldSet) Update(c *Columns) {
 	s.addTables(t)
 }
 
+// Strays lists the types of span attributes of which the overflow list has arrays
+// that no column takes; nil for none.
+func (s *FieldSet) Strays() map[Attr]bool {
+	if len(s.strays) == 0 {
+		return nil
+	}
+	return maps.Clone(s.strays)
+}
+
 // Fields lists the keys in a fixed order.
 func (s *FieldSet) Fields() []query.Field {
-	m := Meta{Fields: s.list()}
+	m := Meta{Fields: s.list(nil)}
 	return m.fields()
 }
 
@@ -106,20 +120,35 @@ func (s *FieldSet) addRaw(events, links *Column) {
 // addOverflow adds the keys of an overflow list.
 func (s *FieldSet) addOverflow(key, value *Column) {
 	var dec anyDecoder
+	var list List
 	for ; s.over < len(key.Codes); s.over++ {
 		e := s.over
 		var v trace.Value
 		if err := dec.decode(value.Dict.Entry(int(value.Codes[e]-1)), &v); err == nil {
-			s.addBytes(query.ScopeSpan, key.Dict.Entry(int(key.Codes[e]-1)), TypeOf(&v))
+			k, t := key.Dict.Entry(int(key.Codes[e]-1)), TypeOf(&v)
+			s.addBytes(query.ScopeSpan, k, t)
+			if t&query.Array != 0 && list.Read(&v) == query.Nil {
+				s.stray(Attr{string(k), t})
+			}
 		}
 	}
 }
 
-// list returns the fields in a fixed order.
-func (s *FieldSet) list() []Field {
+// stray notes an array in the overflow list that no column takes.
+func (s *FieldSet) stray(a Attr) {
+	if len(s.strays) < maxFields {
+		s.strays[a] = true
+	}
+}
+
+// list returns the fields in a fixed order. columns has the attributes that have a
+// column, if that is decided.
+func (s *FieldSet) list(columns map[Attr]int) []Field {
 	out := make([]Field, 0, len(s.m))
 	for f := range s.m {
-		out = append(out, Field{f.Scope.String(), f.Key, typeName(f.Type)})
+		a := Attr{f.Key, f.Type}
+		_, own := columns[a]
+		out = append(out, Field{f.Scope.String(), f.Key, typeName(f.Type), own && f.Scope == query.ScopeSpan && s.strays[a]})
 	}
 	slices.SortFunc(out, func(a, b Field) int {
 		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Type, b.Type))

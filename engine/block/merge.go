@@ -72,6 +72,7 @@ type merger struct {
 	service  *pq.Dict
 	names    pq.Interner // root names of traces put together
 	promoted map[int][]promotedValue
+	fields   FieldSet
 	vector   query.Vector
 }
 
@@ -99,7 +100,7 @@ type part struct {
 const joined = 1 << 31
 
 func (m *merger) run(inputs []*Block) (*Meta, error) {
-	fields := FieldSet{}
+	fields := &m.fields
 	fields.reset()
 	for _, b := range inputs {
 		in := &mergeInput{b: b, group: -1}
@@ -123,7 +124,7 @@ func (m *merger) run(inputs []*Block) (*Meta, error) {
 			if err != nil {
 				return nil, err
 			}
-			return m.out.finish(m.w, m.tables, fields.list())
+			return m.out.finish(m.w, m.tables, fields.list(m.out.attrs))
 		}
 		if err := m.writeStripe(rows); err != nil {
 			return nil, err
@@ -182,9 +183,9 @@ func (m *merger) chooseAttrs() []Attr {
 	count := map[Attr]int64{}
 	for _, in := range m.inputs {
 		for a, leaf := range in.b.attrs {
-			for g := range in.b.file.Groups {
-				c := &in.b.file.Groups[g].Chunks[leaf]
-				count[a] += c.Values - c.Nulls
+			for g := range in.b.file.Groups { // a list has several values, but each row without one is a null
+				info := &in.b.file.Groups[g]
+				count[a] += int64(info.Rows) - info.Chunks[leaf].Nulls
 			}
 		}
 	}
@@ -338,17 +339,7 @@ func renumbered(c *Column, dict []int64, to []uint32) (*Column, []int64, error) 
 func (m *merger) codes(leaf func(*part) int) (*Column, error) {
 	w := m.w
 	w.words.Reset()
-	plain, values := 0, 0
-	for _, p := range m.parts {
-		if n := leaf(p); n >= 0 {
-			c := p.seg.chunk(n)
-			values += int(c.Values - c.Nulls)
-			if !c.HasDict() {
-				plain += int(c.Values - c.Nulls)
-			}
-		}
-	}
-	unique := 2*plain > values
+	unique := m.unique(leaf)
 	for _, p := range m.parts {
 		n := leaf(p)
 		if n < 0 || p.seg.chunk(n).Nulls == p.seg.chunk(n).Values {
@@ -364,6 +355,21 @@ func (m *merger) codes(leaf func(*part) int) (*Column, error) {
 		}
 	}
 	return w.codeColumn(&w.words.Dict, unique), nil
+}
+
+// unique tells whether a column's values are mostly unique, by how they are stored.
+func (m *merger) unique(leaf func(*part) int) bool {
+	plain, values := 0, 0
+	for _, p := range m.parts {
+		if n := leaf(p); n >= 0 {
+			c := p.seg.chunk(n)
+			values += int(c.Values - c.Nulls)
+			if !c.HasDict() {
+				plain += int(c.Values - c.Nulls)
+			}
+		}
+	}
+	return 2*plain > values
 }
 
 // gatherCodes adds a column after renaming its codes. Entries that no row of the
@@ -383,13 +389,19 @@ func (m *merger) gatherCodes(c *Column, rowMap []uint32, unique bool) {
 		if at(rowMap, row) == dropped {
 			continue
 		}
-		if v := c.Dict.Entry(int(k - 1)); unique {
-			w.remap[k-1] = w.words.Add(v)
-		} else {
-			w.remap[k-1] = w.words.Code(v)
-		}
+		m.rename(c.Dict, k, unique)
 	}
 	w.gather.codesOf(c, rowMap, 0, w.remap)
+}
+
+// rename gives an entry of a dictionary its new code.
+func (m *merger) rename(d *pq.Dict, k uint32, unique bool) {
+	w := m.w
+	if v := d.Entry(int(k - 1)); unique {
+		w.remap[k-1] = w.words.Add(v)
+	} else {
+		w.remap[k-1] = w.words.Code(v)
+	}
 }
 
 // attr merges one attribute column, with the values that stood in overflow lists.
@@ -400,6 +412,9 @@ func (m *merger) attr(a Attr, number, rows int) (*Column, error) {
 			return n
 		}
 		return -1
+	}
+	if a.Type&query.Array != 0 {
+		return m.lists(a, number, leafOf)
 	}
 	total := len(m.promoted[number])
 	for _, p := range m.parts {
@@ -438,7 +453,7 @@ func (m *merger) attr(a Attr, number, rows int) (*Column, error) {
 type promotedValue struct {
 	row    uint32
 	number int64
-	text   []byte
+	text   []byte // of arrays the ArrayValue
 }
 
 // overflow merges the overflow lists, taking out what has a column in the output
@@ -455,15 +470,22 @@ func (m *merger) overflow() error {
 				return err
 			}
 			var dec anyDecoder
+			var list List
 			w.over.addList(&l.Key, &l.Value, p.rowMap, 0, func(row uint32, k, raw []byte) bool {
 				var v trace.Value
 				if dec.decode(raw, &v) != nil {
 					return false
 				}
-				t := TypeOf(&v)
-				a := Attr{Key: string(k), Type: t}
+				a := Attr{Key: string(k), Type: TypeOf(&v)}
 				n, ok := m.out.attrs[a]
-				if _, own := p.seg.b.attrs[a]; !ok || own || taken[[2]uint32{uint32(n), row}] {
+				if !ok {
+					return false
+				}
+				if a.Type&query.Array != 0 && list.Read(&v) == query.Nil {
+					m.fields.stray(a)
+					return false
+				}
+				if _, own := p.seg.b.attrs[a]; own || taken[[2]uint32{uint32(n), row}] {
 					return false
 				}
 				taken[[2]uint32{uint32(n), row}] = true

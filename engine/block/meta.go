@@ -19,8 +19,12 @@ const (
 	MetaName      = "meta.json"
 )
 
-// Version is the format version that this package writes; it reads no other.
-const Version = 1
+// Version is the newest format version, that of blocks with columns of arrays.
+// Blocks without one are of version 1 still, and both are read.
+const (
+	Version      = 2
+	versionPlain = 1
+)
 
 // MaxMeta is the largest meta.json that is read.
 const MaxMeta = 16 << 20
@@ -86,6 +90,9 @@ type Field struct {
 	Scope string `json:"scope"`
 	Key   string `json:"key"`
 	Type  string `json:"type"`
+	// Overflow says that the key and type have a column and yet some values in the
+	// overflow list: arrays that would not come out of a column as they went in.
+	Overflow bool `json:"overflow,omitempty"`
 }
 
 // HexID is a trace id written in hex.
@@ -150,8 +157,8 @@ func ParseMeta(b []byte) (*Meta, error) {
 
 // Check makes sure of what the rest of the package relies on.
 func (m *Meta) Check() error {
-	if m.Version != Version {
-		return fmt.Errorf("check %s: format version %d, this build reads %d", MetaName, m.Version, Version)
+	if m.Version < versionPlain || m.Version > Version {
+		return fmt.Errorf("check %s: format version %d, this build reads up to %d", MetaName, m.Version, Version)
 	}
 	var rows int64
 	for _, g := range m.Groups {
@@ -177,6 +184,22 @@ func (m *Meta) Encode() ([]byte, error) {
 
 // Bytes is the stored size of the block without meta.json.
 func (m *Meta) Bytes() int64 { return m.DataBytes + m.ResourcesBytes }
+
+// strays lists the attributes with a column that have values in the overflow list
+// too.
+func (m *Meta) strays() map[Attr]bool {
+	var out map[Attr]bool
+	for _, f := range m.Fields {
+		if !f.Overflow || parseScope(f.Scope) != query.ScopeSpan {
+			continue
+		}
+		if out == nil {
+			out = map[Attr]bool{}
+		}
+		out[Attr{f.Key, parseType(f.Type)}] = true
+	}
+	return out
+}
 
 // fields turns the names of Meta.Fields into the terms of queries.
 func (m *Meta) fields() []query.Field {

@@ -42,6 +42,7 @@ type Block struct {
 	tailAt   int64
 	attrs    map[Attr]int
 	fields   []query.Field
+	strays   map[Attr]bool
 	segments []query.Segment
 
 	tables struct {
@@ -87,7 +88,7 @@ func Open(ctx context.Context, b bucket.Bucket, tenantID, id string, o OpenOptio
 	if o.Cache == nil {
 		o.Cache = NewCache(16 << 20)
 	}
-	bl := &Block{meta: m, bucket: b, prefix: Path(tenantID, id), few: o.FewReads, cache: o.Cache, fields: m.fields(), tailAt: m.DataIndex}
+	bl := &Block{meta: m, bucket: b, prefix: Path(tenantID, id), few: o.FewReads, cache: o.Cache, fields: m.fields(), strays: m.strays(), tailAt: m.DataIndex}
 	if m.DataBytes-m.DataIndex > pq.MaxFooter {
 		return nil, bl.fault(DataName, fmt.Errorf("%w: metadata of %d bytes", pq.ErrDamaged, m.DataBytes-m.DataIndex))
 	}
@@ -255,4 +256,31 @@ func (b *Block) readStrings(f *pq.File, raw []byte, g, n int) ([][]byte, error) 
 		return nil, fmt.Errorf("%w: %d values in %d rows", pq.ErrDamaged, len(out), f.Groups[g].Rows)
 	}
 	return out, nil
+}
+
+// CorruptError says that the bytes of a block are not what was written: damaged,
+// torn, or another program's. Only this block is affected.
+type CorruptError struct {
+	Tenant, Block string
+	Part          string // which object, row group and column
+	Err           error
+}
+
+// Error implements error.
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("block %s of tenant %s is damaged: %s: %v", e.Block, e.Tenant, e.Part, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// fault names the block in an error; faults of the format become CorruptError.
+func (b *Block) fault(part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, pq.ErrDamaged) {
+		return &CorruptError{Tenant: b.meta.Tenant, Block: b.meta.ID, Part: part, Err: err}
+	}
+	return fmt.Errorf("block %s: %s: %w", b.meta.ID, part, err)
 }

@@ -15,11 +15,11 @@ func chooseColumns(attrs []AttrColumn, rows int) []bool {
 	keep := make([]bool, len(attrs))
 	var worth []int
 	for i := range attrs {
-		if worthColumn(attrs[i].Len(), rows) {
+		if worthColumn(attrs[i].filled(), rows) {
 			worth = append(worth, i)
 		}
 	}
-	slices.SortStableFunc(worth, func(a, b int) int { return cmp.Compare(attrs[b].Len(), attrs[a].Len()) })
+	slices.SortStableFunc(worth, func(a, b int) int { return cmp.Compare(attrs[b].filled(), attrs[a].filled()) })
 	for _, i := range worth[:min(len(worth), maxColumns)] {
 		keep[i] = true
 	}
@@ -77,6 +77,10 @@ func (o *overflow) addAttr(a *AttrColumn, rowMap []uint32) {
 // addColumn adds a column whose integers may stand in dict.
 func (o *overflow) addColumn(a Attr, c *Column, rowMap []uint32, base uint32, dict []int64) {
 	k := o.keys.Code([]byte(a.Key))
+	if a.Type&query.Array != 0 {
+		o.addLists(k, a.Type, c, rowMap, base, dict)
+		return
+	}
 	for i := range c.Len() {
 		row := uint32(i)
 		if c.Rows != nil {
@@ -93,7 +97,21 @@ func (o *overflow) addColumn(a Attr, c *Column, rowMap []uint32, base uint32, di
 	}
 }
 
-// valueAt is entry i of an attribute column.
+// addLists is addColumn for a column of arrays.
+func (o *overflow) addLists(key uint32, t query.Type, c *Column, rowMap []uint32, base uint32, dict []int64) {
+	var body []byte
+	c.eachList(func(row uint32, from, to int) {
+		out := at(rowMap, row-base)
+		if out == dropped {
+			return
+		}
+		body = appendList(body[:0], t, c, from, to, dict)
+		o.buf = trace.AppendValue(o.buf[:0], &trace.Value{Kind: trace.KindArray, Bytes: body})
+		o.items = append(o.items, overflowItem{out &^ joined, key, o.values.Code(o.buf)})
+	})
+}
+
+// valueAt is entry i of an attribute column, or an element of one of arrays.
 func valueAt(t query.Type, c *Column, i int, dict []int64) trace.Value {
 	if t == query.String {
 		return trace.StringValue(c.Dict.Entry(int(c.Codes[i] - 1)))

@@ -38,6 +38,14 @@ type seen struct {
 	Overflow string         `json:"overflow"`
 	Keys     map[string]int `json:"keys"`
 	Children int            `json:"children"`
+	// Of the array columns: rows and values, and what these are.
+	Tagged   int            `json:"tagged"`
+	Tags     map[string]int `json:"tags"`
+	Ports    string         `json:"ports"`
+	Ratios   float64        `json:"ratios"`
+	Turns    int            `json:"turns"`
+	Types    string         `json:"types"`
+	UserTags map[string]int `json:"userTags"`
 }
 
 func field(num int, v []byte) []byte {
@@ -53,17 +61,23 @@ type example struct {
 	w                                  *seen
 	names, users, events, keys, values pq.Interner
 	user, status, hot, score, rare     block.AttrColumn
-	durations, statuses                int64
+	tags, ports, ratios, turns, group  block.AttrColumn
+	words                              pq.Interner
+	durations, statuses, portSum       int64
 	parents                            map[uint32]int64
 }
 
 // exampleColumns makes n spans with every kind of column, and what is in them.
 func exampleColumns(n int) (*block.Columns, *seen) {
 	e := &example{Columns: &block.Columns{Rows: n}, rng: rand.New(rand.NewPCG(5, 5)), parents: map[uint32]int64{},
-		w: &seen{Services: map[string]int{}, Scopes: map[string]int{}, Keys: map[string]int{}, Spans: n}}
+		w: &seen{Services: map[string]int{}, Scopes: map[string]int{}, Keys: map[string]int{}, Spans: n,
+			Tags: map[string]int{}, UserTags: map[string]int{}, Types: "bigint[] boolean[] double[] varchar[] varchar[]"}}
 	e.user.Attr, e.status.Attr = block.Attr{Key: "user", Type: query.String}, block.Attr{Key: "http.status_code", Type: query.Int}
 	e.hot.Attr, e.score.Attr = block.Attr{Key: "hot", Type: query.Bool}, block.Attr{Key: "score", Type: query.Float}
 	e.rare.Attr = block.Attr{Key: "user", Type: query.Int}
+	e.tags.Attr, e.ports.Attr = block.Attr{Key: "tags", Type: query.String | query.Array}, block.Attr{Key: "ports", Type: query.Int | query.Array}
+	e.ratios.Attr, e.turns.Attr = block.Attr{Key: "ratios", Type: query.Float | query.Array}, block.Attr{Key: "turns", Type: query.Bool | query.Array}
+	e.group.Attr = block.Attr{Key: "user", Type: query.String | query.Array}
 	for i := range 3 {
 		name := trace.StringValue(fmt.Appendf(nil, "svc-%d", i))
 		res := trace.AppendAttr(nil, 1, &trace.Attr{Key: []byte("service.name"), Value: name})
@@ -74,6 +88,7 @@ func exampleColumns(n int) (*block.Columns, *seen) {
 		e.place(i)
 		e.intrinsics(i)
 		e.attributes(i)
+		e.arrays(i)
 	}
 	return e.Columns, e.finish()
 }
@@ -158,12 +173,50 @@ func (e *example) attributes(i int) {
 	}
 }
 
+// arrays gives the span lists; rows with one user never have a list of users.
+func (e *example) arrays(i int) {
+	row := uint32(i)
+	text := func(c *block.AttrColumn, n map[string]int, words ...string) {
+		c.Rows, c.Lens = append(c.Rows, row), append(c.Lens, uint32(len(words)))
+		for _, w := range words {
+			c.Codes = append(c.Codes, e.words.Code([]byte(w)))
+			n[w]++
+		}
+	}
+	if i%4 == 0 {
+		text(&e.tags, e.w.Tags, []string{"all", fmt.Sprint("tag-", e.rng.IntN(20)), ""}[:1+i/4%3]...)
+		e.w.Tagged++
+	}
+	if i%9 == 1 {
+		text(&e.group, e.w.UserTags, "root", "admin é")
+	}
+	if i%6 == 0 {
+		e.ports.Rows, e.ports.Lens = append(e.ports.Rows, row), append(e.ports.Lens, 2)
+		v := int64(e.rng.IntN(1 << 40))
+		e.ports.Ints = append(e.ports.Ints, 443, v)
+		e.portSum += 443 + v
+	}
+	if i%10 == 0 {
+		half, many := trace.DoubleValue(0.5), trace.DoubleValue(float64(i))
+		e.ratios.Rows, e.ratios.Lens = append(e.ratios.Rows, row), append(e.ratios.Lens, 3)
+		e.ratios.Ints = append(e.ratios.Ints, half.Int, many.Int, half.Int)
+		e.w.Ratios += 1 + float64(i)
+	}
+	if i%8 == 0 {
+		e.turns.Rows, e.turns.Lens = append(e.turns.Rows, row), append(e.turns.Lens, 3)
+		e.turns.Ints = append(e.turns.Ints, 1, 0, 1)
+		e.w.Turns += 2
+	}
+}
+
 // finish hands over the dictionaries and sums up.
 func (e *example) finish() *seen {
 	f, w := &e.Fixed, e.w
 	f[block.ColName].Dict, e.user.Dict, f[block.ColEvents].Dict = &e.names.Dict, &e.users.Dict, &e.events.Dict
 	f[block.ColOverflowKey].Dict, f[block.ColOverflowValue].Dict = &e.keys.Dict, &e.values.Dict
-	e.Attrs = []block.AttrColumn{e.user, e.status, e.hot, e.score, e.rare}
+	e.tags.Dict, e.group.Dict = &e.words.Dict, &e.words.Dict
+	e.Attrs = []block.AttrColumn{e.user, e.status, e.hot, e.score, e.rare, e.tags, e.ports, e.ratios, e.turns, e.group}
+	w.Ports = fmt.Sprint(e.portSum)
 	w.Traces, w.Duration, w.Status, w.PerTrace = len(e.IDs), fmt.Sprint(e.durations), fmt.Sprint(e.statuses), fmt.Sprint(e.Rows)
 	w.Score = 0.5 * float64(e.score.Len())
 	total := 0

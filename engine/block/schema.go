@@ -44,13 +44,16 @@ func (s *schema) attr(a Attr) int {
 	if n, ok := s.attrs[a]; ok {
 		return n
 	}
-	name := spanPrefix + a.Key
+	name, list := spanPrefix+a.Key, ""
+	if a.Type&query.Array != 0 {
+		list = pq.Element
+	}
 	suffix := "#" + typeName(a.Type)
 	if s.names[strings.ToLower(name)] || strings.HasSuffix(a.Key, suffix) {
 		name += suffix
 	}
 	s.names[strings.ToLower(name)] = true
-	n := s.w.AddLeaf(pq.Leaf{Name: name, Kind: kindOfType(a.Type), Optional: true, Bloom: s.bloom && a.Type == query.String})
+	n := s.w.AddLeaf(pq.Leaf{Name: name, List: list, Kind: kindOfType(a.Type), Optional: true, Bloom: s.bloom && a.Type.Elem() == query.String})
 	s.attrs[a] = n
 	return n
 }
@@ -60,8 +63,11 @@ func (s *schema) attr(a Attr) int {
 func attrOf(l *pq.Leaf) (Attr, bool) {
 	t, ok := typeOfKind(l.Kind)
 	key, prefixed := strings.CutPrefix(l.Name, spanPrefix)
-	if !ok || !prefixed || l.List != "" || !l.Optional {
+	switch {
+	case !ok || !prefixed || !l.Optional || l.List != "" && l.List != pq.Element:
 		return Attr{}, false
+	case l.List != "":
+		t |= query.Array
 	}
 	return Attr{Key: strings.TrimSuffix(key, "#"+typeName(t)), Type: t}, true
 }

@@ -50,7 +50,7 @@ func (w *Writer) seal(out *output, c *Columns) (*Meta, error) {
 	if err := out.addGroups(&w.stripe, w.forest.groups(cuts)); err != nil {
 		return nil, err
 	}
-	return out.finish(w, tables, w.fields.list())
+	return out.finish(w, tables, w.fields.list(out.attrs))
 }
 
 // errors adds the number of error spans to the meta.
@@ -78,6 +78,11 @@ func (w *Writer) sealFixed(out *output, c *Columns, rows int, services *pq.Dict)
 
 // gatherOne brings one column of Columns into output order.
 func (w *Writer) gatherOne(leaf *pq.Leaf, c *Column, rowMap []uint32, rows int) *Column {
+	if c.Lens != nil {
+		w.lists.begin()
+		w.lists.add(c, rowMap, nil, nil)
+		return w.listColumn(leaf.Kind.IsInt(), c.Dict, c.Plain)
+	}
 	w.gather.begin(rows, c.Len(), leaf.Kind.IsInt())
 	if leaf.Kind.IsInt() {
 		w.gather.intsOf(c, rowMap, 0, nil)

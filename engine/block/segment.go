@@ -125,6 +125,10 @@ func intrinsic(scope query.Scope, key string) stored {
 	return stored{}
 }
 
+// columnTypes are the types of attributes that can have a column.
+var columnTypes = [...]query.Type{query.String, query.Int, query.Float, query.Bool,
+	query.String | query.Array, query.Int | query.Array, query.Float | query.Array, query.Bool | query.Array}
+
 // Columns implements query.Segment.
 func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
 	if i := intrinsic(scope, key); i.t != query.Nil {
@@ -136,7 +140,7 @@ func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []q
 	if scope != query.ScopeSpan {
 		return dst
 	}
-	for _, t := range []query.Type{query.String, query.Int, query.Float, query.Bool} {
+	for _, t := range columnTypes {
 		if leaf, ok := s.b.attrs[Attr{key, t}]; ok {
 			if c := s.chunk(leaf); c.Nulls < c.Values {
 				dst = append(dst, &columnReader{s: s, n: leaf, t: t})
@@ -149,7 +153,7 @@ func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []q
 	at, _ := slices.BinarySearchFunc(s.b.fields, key, compareSpanField)
 	for ; at < len(s.b.fields) && compareSpanField(s.b.fields[at], key) == 0; at++ {
 		t := s.b.fields[at].Type
-		if _, own := s.b.attrs[Attr{key, t}]; !own {
+		if _, own := s.b.attrs[Attr{key, t}]; !own || s.b.strays[Attr{key, t}] {
 			dst = append(dst, &overflowReader{s: s, key: key, t: t})
 		}
 	}

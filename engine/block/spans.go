@@ -130,11 +130,25 @@ type listed struct {
 // list lists the values of an attribute column.
 func (a *assembler) list(at Attr, c *Column, dict []int64) (out []listed) {
 	key := []byte(at.Key)
+	if at.Type&query.Array != 0 {
+		return a.arrays(key, at.Type, c, dict)
+	}
 	a.each(c, func(i, e int) {
 		if c.Codes != nil && c.Codes[e] == 0 {
 			return
 		}
 		out = append(out, listed{i, trace.Attr{Key: key, Value: valueAt(at.Type, c, e, dict)}})
+	})
+	return out
+}
+
+// arrays is list for a column of arrays.
+func (a *assembler) arrays(key []byte, t query.Type, c *Column, dict []int64) (out []listed) {
+	first := ends(c.Lens)
+	rows := Column{Rows: notNil(c.Rows), Codes: c.Lens}
+	a.each(&rows, func(i, e int) {
+		v := trace.Value{Kind: trace.KindArray, Bytes: appendList(nil, t, c, int(first[e]), int(first[e+1]), dict)}
+		out = append(out, listed{i, trace.Attr{Key: key, Value: v}})
 	})
 	return out
 }
@@ -162,16 +176,11 @@ func (a *assembler) put(cols [][]listed) {
 
 // overflow takes the attributes without a column.
 func (a *assembler) overflow(l *OverflowList) error {
-	var first []int // entry of each list
-	e := 0
-	for _, n := range l.Key.Lens {
-		first = append(first, e)
-		e += int(n)
-	}
+	first := ends(l.Key.Lens)
 	var bad error
 	list := Column{Rows: notNil(l.Key.Rows), Codes: l.Key.Lens}
 	a.each(&list, func(i, at int) {
-		for e := first[at]; e < first[at]+int(l.Key.Lens[at]); e++ {
+		for e := int(first[at]); e < int(first[at+1]); e++ {
 			attr := trace.Attr{Key: text(&l.Key, e)}
 			if err := a.dec.decode(text(&l.Value, e), &attr.Value); err != nil {
 				bad = fmt.Errorf("overflow value of %q: %w", attr.Key, err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
+	"github.com/ringctl/ringctl/engine/query"
 )
 
 // Sizes of row groups. A trace lookup reads one row group whole, so 65,536 rows
@@ -37,6 +38,7 @@ type Writer struct {
 	enc    *pq.Encoder
 	dec    *pq.Decoder
 	gather gatherer
+	lists  listGatherer
 	stripe stripe
 	sorter sorter
 	forest forest
@@ -131,7 +133,7 @@ func (o *output) finish(w *Writer, tables *tables, fields []Field) (*Meta, error
 		return nil, fmt.Errorf("write %s: %w", DataName, err)
 	}
 	m := &o.meta
-	m.Version, m.DataBytes, m.DataIndex, m.Fields = Version, tail.Size, tail.Index, fields
+	m.Version, m.DataBytes, m.DataIndex, m.Fields = o.version(), tail.Size, tail.Index, fields
 	m.summarise()
 	if m.ResourcesBytes, err = tables.write(filepath.Join(o.dir, ResourcesName), w.enc); err != nil {
 		return nil, err
@@ -144,6 +146,17 @@ func (o *output) finish(w *Writer, tables *tables, fields []Field) (*Meta, error
 		return nil, err
 	}
 	return m, syncDir(o.dir)
+}
+
+// version is the format version that a reader must know. A build that knows no
+// columns of arrays would leave the arrays out of its answers.
+func (o *output) version() int {
+	for a := range o.attrs {
+		if a.Type&query.Array != 0 {
+			return Version
+		}
+	}
+	return versionPlain
 }
 
 // summarise fills the totals from the row groups.
@@ -197,6 +210,11 @@ func syncDir(dir string) error {
 // plain.
 func (w *Writer) codeColumn(d *pq.Dict, plain bool) *Column {
 	c := w.gather.finishCodes(d)
-	c.Plain = plain || d.Len() > 1024 && w.gather.n > 1024 && d.Len()*5 > w.gather.n*3
+	c.Plain = plain || hardlyRepeat(d, w.gather.n)
 	return c
+}
+
+// hardlyRepeat tells whether more than 3 in 5 of n values are distinct.
+func hardlyRepeat(d *pq.Dict, n int) bool {
+	return d.Len() > 1024 && n > 1024 && d.Len()*5 > n*3
 }

@@ -14,7 +14,7 @@ import (
 func exampleIndex() *Index {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &Index{Version: IndexVersion, Tenant: "t", Built: at, Blocks: []*block.Meta{{
-		Version: block.Version, Tenant: "t", ID: idOf("a"), Start: at.Add(-time.Minute), End: at, Created: at, Spans: 7, Traces: 3, Errors: 1,
+		Version: 1, Tenant: "t", ID: idOf("a"), Start: at.Add(-time.Minute), End: at, Created: at, Spans: 7, Traces: 3, Errors: 1,
 		Level: 2, DataBytes: 100, DataIndex: 60, ResourcesBytes: 9, Replaces: []block.ID{idOf("b"), idOf("c")}}}}
 }
 

@@ -196,14 +196,11 @@ func (l *leaf) columnSet(s *scan, st *leafState, i int) (*codeSet, error) {
 		return newCodeSet(1), nil
 	}
 	stats := c.Stats()
-	if stats.Bounded && t == Int && !l.m.invert && (l.m.hi < stats.Min || l.m.lo > stats.Max) {
+	if stats.Bounded && t.Elem() == Int && !l.m.invert && (l.m.hi < stats.Min || l.m.lo > stats.Max) {
 		return newCodeSet(1), nil
 	}
 	if ex, ok := c.(Excluder); ok && l.m.op == traceql.OpEq && t.Elem() == String && ex.Excludes(l.m.lit.s) {
 		return newCodeSet(1), nil
-	}
-	if t&Array != 0 && l.m.negative() {
-		return nil, nil // needs all elements: look at each row
 	}
 	d, err := c.Dict(s.ctx)
 	if err != nil || d == nil {

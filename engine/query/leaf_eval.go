@@ -123,7 +123,7 @@ func (l *leaf) evalColumn(s *scan, st *leafState, i int, within, out Bitmap) err
 	set := st.sets[i]
 	switch {
 	case v.Lists != nil:
-		return l.evalLists(s, v, c.Type(), within, out)
+		return l.evalLists(s, v, set, c.Type(), within, out)
 	case v.Rows != nil:
 		return l.evalSparse(s, v, set, c.Type(), within, out)
 	case set != nil && v.Dict != nil:
@@ -172,8 +172,44 @@ func (l *leaf) evalSparse(s *scan, v *Vector, set *codeSet, typ Type, within, ou
 	return nil
 }
 
-func (l *leaf) evalLists(s *scan, v *Vector, typ Type, within, out Bitmap) error {
-	return s.eachRow(within, out, func(row uint32) bool { return l.test(v.value(row, typ)) })
+// evalLists tests the lists of an array column: an element has to match, or all of them for != and !~.
+func (l *leaf) evalLists(s *scan, v *Vector, set *codeSet, typ Type, within, out Bitmap) error {
+	test, all := l.elementTest(v, set, typ.Elem()), l.m.negative()
+	matches := func(i uint32) bool {
+		for k := v.Lists[i]; k < v.Lists[i+1]; k++ {
+			if test(k) != all {
+				return !all
+			}
+		}
+		return all
+	}
+	if v.Rows == nil {
+		return s.eachRow(within, out, func(row uint32) bool {
+			return (v.Present == nil || v.Present.Has(row)) && matches(row)
+		})
+	}
+	for i, row := range v.Rows {
+		if err := s.step(); err != nil {
+			return err
+		}
+		if within.Has(row) && matches(uint32(i)) {
+			out.Set(row)
+		}
+	}
+	return nil
+}
+
+// elementTest tests value k of the coding of an array column.
+func (l *leaf) elementTest(v *Vector, set *codeSet, typ Type) func(k uint32) bool {
+	switch {
+	case v.Dict != nil && set != nil && set.n == 1:
+		return func(k uint32) bool { return v.Codes[k] == set.one }
+	case v.Dict != nil && set != nil:
+		return func(k uint32) bool { return set.bits.Has(v.Codes[k]) }
+	case v.Ints != nil:
+		return func(k uint32) bool { return l.m.int(v.Ints[k]) }
+	}
+	return func(k uint32) bool { return l.test(v.single(k, typ)) }
 }
 
 // evalFixed is evalSpan for a fixed column: null entries have a value, and so have rows of a column that is missing.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	resourcepb "go.opentelemetry.io/proto/otlp/resource/v1"
@@ -46,11 +47,31 @@ func (g *gen) value(depth int) *commonpb.AnyValue {
 		for range g.IntN(4) {
 			a.Values = append(a.Values, g.value(depth+1))
 		}
+		if g.IntN(3) > 0 { // values of one type
+			a.Values = g.alike()
+		}
 		return &commonpb.AnyValue{Value: &commonpb.AnyValue_ArrayValue{ArrayValue: a}}
 	case k == 9 && depth < 3:
 		return &commonpb.AnyValue{Value: &commonpb.AnyValue_KvlistValue{KvlistValue: &commonpb.KeyValueList{Values: g.attrs(3, depth+1)}}}
 	}
 	return &commonpb.AnyValue{}
+}
+
+// alike makes values of one basic type, some with a field from the future.
+func (g *gen) alike() (out []*commonpb.AnyValue) {
+	first := &commonpb.AnyValue{}
+	for first.Value == nil || first.GetBytesValue() != nil {
+		first = g.value(9)
+	}
+	for n := 1 + g.IntN(4); len(out) < n; {
+		if v := g.value(9); reflect.TypeOf(v.Value) == reflect.TypeOf(first.Value) {
+			out = append(out, v)
+		}
+	}
+	if g.IntN(10) == 0 {
+		out[0].ProtoReflect().SetUnknown(g.unknown())
+	}
+	return out
 }
 
 func (g *gen) attrs(n, depth int) []*commonpb.KeyValue {

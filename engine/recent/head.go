@@ -46,9 +46,10 @@ type head struct {
 	droppedL                      column
 	events, links, extra          column
 
-	attrs    [5]map[string]*column // by query.Type
+	attrs    [9]map[string]*column // by slot
 	order    []*column
 	first    column // predicts the first attribute of a span
+	list     block.List
 	repeated []byte // attributes whose key the span had before
 	over     struct {
 		rows, lens, keys, values []uint32
@@ -69,6 +70,7 @@ type head struct {
 type column struct {
 	block.Attr
 	rows   []uint32
+	lens   []uint32 // of a column of arrays: elements of each row's
 	codes  []uint32
 	ints   []int64
 	dict   pq.Interner
@@ -114,7 +116,7 @@ func (h *head) reset() {
 	kept := h.order[:0]
 	for _, c := range h.order {
 		if len(c.rows) == 0 {
-			delete(h.attrs[c.Type], c.Key)
+			delete(h.attrs[slot(c.Type)], c.Key)
 			continue
 		}
 		c.reset()
@@ -124,7 +126,7 @@ func (h *head) reset() {
 	h.order = kept
 	for _, c := range h.order {
 		c.next = nil
-		c.others = slices.DeleteFunc(c.others, func(o *column) bool { return h.attrs[o.Type][o.Key] != o })
+		c.others = slices.DeleteFunc(c.others, func(o *column) bool { return h.attrs[slot(o.Type)][o.Key] != o })
 	}
 	h.first.next = nil
 	h.resources.reset()
@@ -132,7 +134,7 @@ func (h *head) reset() {
 }
 
 func (c *column) reset() {
-	c.rows, c.codes, c.ints = c.rows[:0], c.codes[:0], c.ints[:0]
+	c.rows, c.lens, c.codes, c.ints = c.rows[:0], c.lens[:0], c.codes[:0], c.ints[:0]
 	c.dict.Reset()
 }
 
@@ -320,7 +322,7 @@ func (h *head) attributes(row uint32, attrs []trace.Attr) {
 	prev := &h.first
 	for i := range attrs {
 		a := &attrs[i]
-		t := columnType(a.Value.Kind)
+		t := h.columnType(&a.Value)
 		var c *column
 		if t != query.Nil {
 			if c = prev.next; c == nil || c.Type != t || c.Key != string(a.Key) {
@@ -337,17 +339,23 @@ func (h *head) attributes(row uint32, attrs []trace.Attr) {
 		}
 		prev.next, prev = c, c
 		c.rows = append(c.rows, row)
-		if t != query.String {
+		switch {
+		case t&query.Array != 0:
+			c.addList(&h.list)
+		case t == query.String:
+			c.addString(a.Value.Bytes)
+		default:
 			c.ints = append(c.ints, a.Value.Int)
-			continue
 		}
-		c.addString(a.Value.Bytes)
 	}
 }
 
-// columnType is the type of the column for values of a kind, Nil for none.
-func columnType(k trace.ValueKind) query.Type {
-	switch k {
+// columnType is the type of the column for a value, Nil for none. The elements of
+// an array are in h.list then.
+func (h *head) columnType(v *trace.Value) query.Type {
+	switch v.Kind {
+	case trace.KindArray:
+		return h.list.Read(v)
 	case trace.KindString:
 		return query.String
 	case trace.KindInt:
@@ -358,6 +366,14 @@ func columnType(k trace.ValueKind) query.Type {
 		return query.Bool
 	}
 	return query.Nil
+}
+
+// slot numbers the types of columns.
+func slot(t query.Type) int {
+	if t&query.Array != 0 {
+		return int(t.Elem()) + 4
+	}
+	return int(t)
 }
 
 // again tells whether the row has an attribute with this key already. c is the
@@ -397,9 +413,17 @@ func (c *column) addString(v []byte) {
 	}
 }
 
+func (c *column) addList(l *block.List) {
+	c.lens = append(c.lens, uint32(len(l.Ints)+len(l.Texts)))
+	c.ints = append(c.ints, l.Ints...)
+	for _, v := range l.Texts {
+		c.addString(v)
+	}
+}
+
 // column returns the column of a key; nil when there are too many.
 func (h *head) column(t query.Type, key []byte) *column {
-	c := h.attrs[t][string(key)]
+	c := h.attrs[slot(t)][string(key)]
 	if c == nil && len(h.order) < maxKeys {
 		c = &column{Attr: block.Attr{Key: string(key), Type: t}}
 		for o := range h.attrs {
@@ -407,13 +431,14 @@ func (h *head) column(t query.Type, key []byte) *column {
 				c.others, other.others = append(c.others, other), append(other.others, c)
 			}
 		}
-		h.attrs[t][c.Key] = c
+		h.attrs[slot(t)][c.Key] = c
 		h.order = append(h.order, c)
 	}
 	return c
 }
 
-// overflow notes an attribute that has no column: a list, a map, bytes or nothing.
+// overflow notes an attribute that has no column: a map, bytes, an unusual array or
+// nothing.
 func (h *head) overflow(row uint32, a *trace.Attr) {
 	o := &h.over
 	if n := len(o.rows); n == 0 || o.rows[n-1] != row {
@@ -516,6 +541,9 @@ func view(t *pq.Interner) pq.Dict {
 func (c *column) view() block.Column {
 	d := view(&c.dict)
 	out := block.Column{Rows: capped(c.rows), Dict: &d, Plain: c.unique}
+	if c.Type&query.Array != 0 {
+		out.Lens = capped(c.lens)
+	}
 	if c.ints != nil {
 		out.Ints = capped(c.ints)
 	} else {

@@ -16,8 +16,9 @@ import (
 // segment is a snapshot of a head as a query.Segment. Nothing of it is copied:
 // vectors alias the head's columns, which only grow.
 type segment struct {
-	cols *block.Columns
-	info query.Info
+	cols   *block.Columns
+	info   query.Info
+	strays map[block.Attr]bool // attributes with a column and values in the overflow list
 
 	once   sync.Once
 	traces *query.Traces
@@ -29,7 +30,7 @@ type segment struct {
 
 // newSegment makes the segment of a snapshot.
 func newSegment(cols *block.Columns, bytes int64, k *known) *segment {
-	s := &segment{cols: cols}
+	s := &segment{cols: cols, strays: k.strays}
 	s.info = query.Info{Rows: cols.Rows, Traces: len(cols.IDs), Bytes: bytes, Fields: k.fields, Start: k.start, End: k.end, MinID: k.low, MaxID: k.high}
 	return s
 }
@@ -42,6 +43,7 @@ type known struct {
 	low, high  trace.ID
 	set        block.FieldSet
 	fields     []query.Field
+	strays     map[block.Attr]bool
 }
 
 // knownOf brings known up to date with a snapshot and returns a copy.
@@ -70,7 +72,7 @@ func (h *head) knownOf(cols *block.Columns) *known {
 	}
 	k.set.Update(cols)
 	out := *k
-	out.fields = k.set.Fields()
+	out.fields, out.strays = k.set.Fields(), k.set.Strays()
 	return &out
 }
 
@@ -104,7 +106,7 @@ func (s *segment) attributes(dst []query.Column, key string) []query.Column {
 		return dst
 	}
 	for _, f := range s.info.Fields {
-		if f.Scope == query.ScopeSpan && f.Key == key && !found[f.Type] {
+		if f.Scope == query.ScopeSpan && f.Key == key && (!found[f.Type] || s.strays[block.Attr{Key: key, Type: f.Type}]) {
 			dst = append(dst, &overflow{s: s, key: key, t: f.Type})
 		}
 	}
@@ -229,6 +231,9 @@ func (v *vector) Type() query.Type { return v.t }
 // Stats implements query.Column.
 func (v *vector) Stats() query.ColumnStats {
 	st := query.ColumnStats{Values: v.col.Len()}
+	if v.col.Lens != nil {
+		st.Values = len(v.col.Lens)
+	}
 	if v.col.Dict != nil && !v.col.Plain {
 		st.Distinct = v.col.Dict.Len()
 	}
@@ -257,8 +262,16 @@ func (v *vector) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) er
 	if c.Rows != nil && len(c.Rows) < v.rows {
 		dst.Rows = c.Rows
 	}
+	if c.Lens != nil {
+		lists, at := dst.UseLists(len(c.Lens)+1), uint32(0)
+		for i, n := range c.Lens {
+			lists[i] = at
+			at += n
+		}
+		lists[len(c.Lens)] = at
+	}
 	switch {
-	case c.Ints != nil && v.t == query.Float:
+	case c.Ints != nil && v.t.Elem() == query.Float:
 		out := dst.UseFloats(len(c.Ints))
 		for i, x := range c.Ints {
 			out[i] = math.Float64frombits(uint64(x))

@@ -107,20 +107,21 @@ type encoded struct {
 // Encoder turns chunks into pages. It is for one goroutine and keeps its
 // buffers between chunks.
 type Encoder struct {
-	z       *zstd.Encoder
-	page    []byte
-	zbuf    []byte
-	head    bytes.Buffer
-	codes   []uint32
-	rows    []uint32
-	remap   []uint32
-	order   []uint32
-	table   intTable
-	hashes  []uint64
-	levels  []uint32
-	levels2 []uint32
-	proto   thrift.CompactProtocol
-	cut     func(from, to int) int // shortens pages of long strings
+	z      *zstd.Encoder
+	page   []byte
+	zbuf   []byte
+	head   bytes.Buffer
+	codes  []uint32
+	rows   []uint32
+	remap  []uint32
+	order  []uint32
+	table  intTable
+	hashes []uint64
+	levels []uint32
+	rep    levelWriter
+	def    levelWriter
+	proto  thrift.CompactProtocol
+	cut    func(from, to int) int // shortens pages of long strings
 }
 
 // NewEncoder makes an encoder; level 1 is for blocks that will soon be merged,

@@ -34,11 +34,9 @@ func (v *Values) Reset() {
 
 // Decoder decodes pages. It is for one goroutine at a time and keeps its buffers.
 type Decoder struct {
-	z      *zstd.Decoder
-	buf    []byte
-	lent   Body
-	levels []uint32
-	defs   []uint32
+	z    *zstd.Decoder
+	buf  []byte
+	lent Body
 }
 
 // NewDecoder makes a decoder.
@@ -258,7 +256,7 @@ func (d *Decoder) Decode(v *Values, l *Leaf, c *ChunkInfo, p PageInfo, b *Body, 
 	body, n := b.data, b.values
 	var err error
 	if l.List != "" {
-		body, n, err = d.listLevels(v, body, n, p)
+		body, n, err = listLevels(v, l, c, body, n, p)
 	} else if n != p.Rows {
 		return damaged("page of %d rows instead of %d", n, p.Rows)
 	} else if l.Optional {
@@ -299,59 +297,12 @@ func prefixed(body []byte) (levels, rest []byte, err error) {
 	return body[4 : 4+n], body[4+n:], nil
 }
 
-// listLevels reads the levels of a LIST column into Rows and Lens.
-func (d *Decoder) listLevels(v *Values, body []byte, n int, p PageInfo) ([]byte, int, error) {
-	// Runs make many levels of few bytes; the page's rows and the values of the
-	// chunk bound them before memory is taken.
-	if n < p.Rows {
-		return nil, 0, damaged("page of %d values in %d rows", n, p.Rows)
-	}
-	d.levels, d.defs = grow(d.levels, n), grow(d.defs, n)
-	for i, l := range [][]uint32{d.levels, d.defs} {
-		raw, rest, err := prefixed(body)
-		if err != nil {
-			return nil, 0, err
-		}
-		if _, err := decodeHybrid(l, raw, i+1); err != nil {
-			return nil, 0, damaged("levels: %v", err)
-		}
-		body = rest
-	}
-	row, values := p.First-1, 0
-	for i, rep := range d.levels {
-		def := d.defs[i]
-		if rep == 0 {
-			row++
-			if def > 0 {
-				v.Rows, v.Lens = append(v.Rows, uint32(row)), append(v.Lens, 0)
-			}
-		}
-		if def == 2 && len(v.Lens) > 0 && int(v.Rows[len(v.Rows)-1]) == row {
-			v.Lens[len(v.Lens)-1]++
-			values++
-		} else if def == 2 || def > 2 || rep > 0 {
-			return nil, 0, damaged("levels of a list")
-		}
-	}
-	if row != p.First+p.Rows-1 {
-		return nil, 0, damaged("page of %d rows instead of %d", row-p.First+1, p.Rows)
-	}
-	return body, values, nil
-}
-
 // extend lengthens s by n entries of any value.
 func extend[T any](s []T, n int) []T {
 	if cap(s)-len(s) >= n {
 		return s[:len(s)+n]
 	}
 	return append(s, make([]T, n)...)
-}
-
-func grow(s []uint32, n int) []uint32 {
-	if cap(s) < n {
-		return make([]uint32, n, n+n/4)
-	}
-	return s[:n]
 }
 
 // values appends n values of body.

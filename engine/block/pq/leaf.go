@@ -36,17 +36,22 @@ const (
 	Raw        // PLAIN without compression, for values that look random
 )
 
+// Element is the List of a column whose values are lists themselves.
+const Element = "element"
+
+// MaxElements bounds the values of one list of an Element column, so that a page
+// of one never has more than PageValues + MaxElements values.
+const MaxElements = PageValues
+
 // Leaf describes one column of a file.
 type Leaf struct {
-	// Path is the column's name; a second element makes it a member of a LIST
-	// of groups (see List).
 	Name string
 	Kind Kind
 	// Optional columns may lack values.
 	Optional bool
-	// List, when set, is the member name of an element of the LIST Name. Leaves
-	// with the same Name and different List must be added one after the other;
-	// they share their lengths.
+	// List, when set, makes the column a LIST: of plain values when it is Element,
+	// otherwise of groups, of which it names a member. Members of one Name must be
+	// added one after the other; they share their lengths.
 	List string
 	Hint Hint
 	// Bloom asks for a bloom filter when a chunk's values are worth one.
@@ -54,10 +59,13 @@ type Leaf struct {
 }
 
 func (l *Leaf) path() []string {
-	if l.List != "" {
-		return []string{l.Name, "list", "element", l.List}
+	switch l.List {
+	case "":
+		return []string{l.Name}
+	case Element:
+		return []string{l.Name, "list", Element}
 	}
-	return []string{l.Name}
+	return []string{l.Name, "list", Element, l.List}
 }
 
 // physical returns the Parquet type and the length of a fixed-length value.
@@ -117,15 +125,19 @@ func schema(leaves []Leaf) []format.SchemaElement {
 			out = append(out, l.element())
 			continue
 		}
+		out = append(out,
+			format.SchemaElement{Name: l.Name, RepetitionType: thrift.New(format.Optional), NumChildren: thrift.New(int32(1)),
+				ConvertedType: thrift.New(convertedList), LogicalType: format.LogicalType{Value: new(format.ListType)}},
+			format.SchemaElement{Name: "list", RepetitionType: thrift.New(format.Repeated), NumChildren: thrift.New(int32(1))})
+		if l.List == Element {
+			out = append(out, l.element())
+			continue
+		}
 		j := i
 		for j < len(leaves) && leaves[j].Name == l.Name && leaves[j].List != "" {
 			j++
 		}
-		out = append(out,
-			format.SchemaElement{Name: l.Name, RepetitionType: thrift.New(format.Optional), NumChildren: thrift.New(int32(1)),
-				ConvertedType: thrift.New(convertedList), LogicalType: format.LogicalType{Value: new(format.ListType)}},
-			format.SchemaElement{Name: "list", RepetitionType: thrift.New(format.Repeated), NumChildren: thrift.New(int32(1))},
-			format.SchemaElement{Name: "element", RepetitionType: thrift.New(format.Required), NumChildren: thrift.New(int32(j - i))})
+		out = append(out, format.SchemaElement{Name: Element, RepetitionType: thrift.New(format.Required), NumChildren: thrift.New(int32(j - i))})
 		for ; i < j; i++ {
 			out = append(out, leaves[i].element())
 		}

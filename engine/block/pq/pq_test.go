@@ -54,8 +54,8 @@ func randomColumn(rng *rand.Rand, i, n int) column {
 	}
 	density := []float64{0, 0.001, 0.5, 1}[rng.IntN(4)]
 	spread := []int{1, 2, 300, 70000}[rng.IntN(4)]
-	if rng.IntN(6) == 0 {
-		c.leaf.List, c.leaf.Optional, c.leaf.Name = "value", true, fmt.Sprintf("l%d", i)
+	if rng.IntN(4) == 0 {
+		c.leaf.List, c.leaf.Optional, c.leaf.Name = []string{Element, "value"}[rng.IntN(2)], true, fmt.Sprintf("l%d", i)
 	}
 	for r := range n {
 		if c.leaf.Optional && rng.Float64() >= density {
@@ -322,6 +322,8 @@ func FuzzTail(f *testing.F) {
 	c := column{leaf: Leaf{Name: "id", Kind: String}, rows: []uint32{0, 1}, strs: []string{"a", "b"}}
 	file, tail := writeFile(f, [][]column{{c}}, -1)
 	f.Add(file[tail.Index:])
+	lists, end := writeFile(f, [][]column{{c, listColumn("tags", String, 2)}}, -1)
+	f.Add(lists[end.Index:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, _, err := ParseTail(b, int64(len(file)))
 		if err != nil || m == nil {
@@ -341,6 +343,9 @@ func FuzzPage(f *testing.F) {
 	for i := range 12 {
 		c := randomColumn(rng, i, 40)
 		cols = append(cols, c)
+	}
+	for i, k := range []Kind{String, Int64, Double, Bool} {
+		cols = append(cols, listColumn(fmt.Sprintf("list%d", i), k, 40))
 	}
 	base := column{leaf: Leaf{Name: "n", Kind: Int64}}
 	for r := range 40 {
@@ -364,11 +369,14 @@ func FuzzPage(f *testing.F) {
 		}
 		l := &m.Leaves[int(li)%len(m.Leaves)]
 		for _, compressed := range []bool{true, false} {
-			c := ChunkInfo{Start: 0, Data: int64(len(b)), End: int64(len(b)), Nulls: 1, compressed: compressed}
+			c := ChunkInfo{Start: 0, Data: int64(len(b)), End: int64(len(b)), Values: 1 << 20, Nulls: 1, compressed: compressed}
 			_, _ = d.Dict(l.Kind, &c, b)
 			_, _ = d.IntDict(l.Kind, &c, b)
 			var v Values
-			_ = d.Page(&v, l, &c, PageInfo{Rows: 40, Size: len(b)}, b, 5)
+			p := PageInfo{Rows: 40, Size: len(b)}
+			if err := d.Page(&v, l, &c, p, b, 5); err == nil && l.List != "" {
+				checkLists(t, &v, p)
+			}
 		}
 		_, _ = ParseBloom(b)
 	})

@@ -197,14 +197,21 @@ func leavesOf(nodes []format.SchemaElement) ([]Leaf, error) {
 			out = append(out, Leaf{Name: n.Name, Kind: k, Optional: n.RepetitionType.V == format.Optional})
 			continue
 		}
-		if i+2 >= len(nodes) || nodes[i+1].Name != "list" || nodes[i+2].Name != "element" {
+		if i+2 >= len(nodes) || nodes[i+1].Name != "list" || nodes[i+2].Name != Element {
 			return nil, damaged("column %s is a group but no list", n.Name)
 		}
-		members := int(nodes[i+2].NumChildren.V)
 		i += 2
-		for ; members > 0; members-- {
+		if e := &nodes[i]; !e.NumChildren.Valid {
+			k, err := kindOf(e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Leaf{Name: n.Name, List: Element, Kind: k, Optional: true})
+			continue
+		}
+		for members := int(nodes[i].NumChildren.V); members > 0; members-- {
 			i++
-			if i >= len(nodes) || nodes[i].NumChildren.Valid {
+			if i >= len(nodes) || nodes[i].NumChildren.Valid || nodes[i].Name == Element {
 				return nil, damaged("column %s is cut off", n.Name)
 			}
 			k, err := kindOf(&nodes[i])

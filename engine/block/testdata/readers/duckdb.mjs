@@ -22,9 +22,15 @@ const [attrs] = await rows(`select sum("span.http.status_code")::varchar as stat
   sum(len(span_overflow))::varchar as overflow from ${data}`)
 const [children] = await rows(`select count(*) as n from ${data} p join ${data} c on c.trace_id = p.trace_id and c.nested_parent = p.nested_left`)
 const keys = await rows(`select o.key as name, count(*) as n from (select unnest(span_overflow) as o from ${data}) group by 1 order by 1`)
+const [arrays] = await rows(`select count("span.tags") as tagged, sum(list_sum("span.ports"))::varchar as ports, sum(list_sum("span.ratios")) as ratios,
+  sum(len(list_filter("span.turns", x -> x))) as turns from ${data}`)
+const elements = (column) => rows(`select name, count(*) as n from (select unnest("${column}") as name from ${data}) group by 1 order by 1`)
+const types = (await rows(`describe select * from ${data}`)).map((r) => r.column_type).filter((t) => t.endsWith('[]') && !t.startsWith('STRUCT')).sort().join(' ').toLowerCase()
 const list = (l) => Object.fromEntries(l.map((r) => [r.name, Number(r.n)]))
 console.log(JSON.stringify({
   spans: Number(all.spans), traces: Number(all.traces), duration: all.duration, perTrace: all.per_trace, roots: Number(all.roots), loose: Number(all.loose),
   services: list(services), scopes: list(scopes), status: attrs.status, users: Number(attrs.users), ones: Number(attrs.ones), hot: Number(attrs.hot),
   score: Number(attrs.score), overflow: attrs.overflow, keys: list(keys), children: Number(children.n),
+  tagged: Number(arrays.tagged), tags: list(await elements('span.tags')), userTags: list(await elements('span.user#string[]')),
+  ports: arrays.ports, ratios: Number(arrays.ratios), turns: Number(arrays.turns), types,
 }))

@@ -2,7 +2,7 @@
 import { pathToFileURL } from 'node:url'
 const base = process.env.NODE_MODULES
 const { asyncBufferFromFile } = await import(pathToFileURL(base + '/node_modules/hyparquet/src/node.js'))
-const { parquetReadObjects } = await import(pathToFileURL(base + '/node_modules/hyparquet/src/index.js'))
+const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import(pathToFileURL(base + '/node_modules/hyparquet/src/index.js'))
 const { compressors } = await import(pathToFileURL(base + '/node_modules/hyparquet-compressors/src/index.js'))
 
 const dir = process.argv[2]
@@ -19,6 +19,11 @@ const tally = (f) => {
   return Object.fromEntries(Object.entries(m).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 const nested = new Set(spans.map((s) => `${s.trace_id}/${s.nested_left}`))
+const flat = (key) => spans.flatMap((s) => s[key] ?? [])
+const named = { BYTE_ARRAY: 'varchar', INT64: 'bigint', DOUBLE: 'double', BOOLEAN: 'boolean' }
+const schema = parquetSchema(await parquetMetadataAsync(await asyncBufferFromFile(`${dir}/data.parquet`)))
+const types = schema.children.filter((c) => c.element.logical_type?.type === 'LIST' || c.element.converted_type === 'LIST')
+  .map((c) => c.children[0].children[0]).filter((e) => e.children.length === 0).map((e) => named[e.element.type] + '[]').sort().join(' ')
 const text = (v) => (v === null || v === undefined ? v : String(v))
 console.log(JSON.stringify({
   spans: spans.length, traces: new Set(spans.map((s) => String(s.trace_id))).size, duration: sum((s) => s.duration),
@@ -29,5 +34,9 @@ console.log(JSON.stringify({
   score: spans.reduce((n, s) => n + (s['span.score'] ?? 0), 0),
   overflow: String(spans.reduce((n, s) => n + (s.span_overflow?.length ?? 0), 0)),
   keys: tally((s) => (s.span_overflow ?? []).map((o) => o.key)),
+  tagged: count((s) => s['span.tags'] != null), tags: tally((s) => (s['span.tags'] ?? []).map(text)),
+  userTags: tally((s) => (s['span.user#string[]'] ?? []).map(text)),
+  ports: flat('span.ports').reduce((n, v) => n + BigInt(v), 0n).toString(), ratios: flat('span.ratios').reduce((n, v) => n + v, 0),
+  turns: flat('span.turns').filter((v) => v).length, types,
   children: count((s) => s.nested_parent > 0 && nested.has(`${s.trace_id}/${s.nested_parent}`)),
 }))
