@@ -168,6 +168,7 @@ func (e *Engine) closeIdle(ctx context.Context) error {
 // openPages shows the rings that the other steps joined or watched, and mounts
 // the last handlers.
 func (e *Engine) openPages() error {
+	e.rings.pages.Home = e.home()
 	pages, err := control.New(e.rings.pages, e.log, e.reg)
 	if err != nil {
 		return err
@@ -226,24 +227,50 @@ func (e *Engine) Run(ctx context.Context) error {
 // tempod: fields of the form name=value after the words "tempod ready".
 func (e *Engine) ReadyLine() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "tempod ready target=%s http=%s grpc=%s", e.cfg.Target, e.http.Addr(), e.grpc.Addr())
-	if e.rings.cluster != nil {
-		fmt.Fprintf(&b, " gossip=%s", e.rings.cluster.Addr())
-	}
-	if e.receiver != nil {
-		if a := e.receiver.GRPCAddr(); a != nil {
-			fmt.Fprintf(&b, " otlp-grpc=%s", a)
-		}
-		if a := e.receiver.HTTPAddr(); a != nil {
-			fmt.Fprintf(&b, " otlp-http=%s", a)
-		}
-	}
-	if e.cfg.Storage.Trace.Backend == "local" {
-		fmt.Fprintf(&b, " data=%s", e.cfg.Storage.Trace.Local.Path)
-	} else {
-		fmt.Fprintf(&b, " data=s3://%s", e.cfg.Storage.Trace.S3.Bucket)
+	b.WriteString("tempod ready")
+	for _, f := range e.facts() {
+		fmt.Fprintf(&b, " %s=%s", f.Name, f.Value)
 	}
 	return b.String()
+}
+
+// facts are what runs here, what listens where, and where the blocks are.
+func (e *Engine) facts() []control.Fact {
+	facts := []control.Fact{{Name: "target", Value: e.cfg.Target}, {Name: "http", Value: e.http.Addr().String()}, {Name: "grpc", Value: e.grpc.Addr().String()}}
+	listens := func(name string, a net.Addr) {
+		if a != nil {
+			facts = append(facts, control.Fact{Name: name, Value: a.String()})
+		}
+	}
+	if e.rings.cluster != nil {
+		facts = append(facts, control.Fact{Name: "gossip", Value: e.rings.cluster.Addr()})
+	}
+	if e.receiver != nil {
+		listens("otlp-grpc", e.receiver.GRPCAddr())
+		listens("otlp-http", e.receiver.HTTPAddr())
+	}
+	data := e.cfg.Storage.Trace.Local.Path
+	if e.cfg.Storage.Trace.Backend != "local" {
+		data = "s3://" + e.cfg.Storage.Trace.S3.Bucket
+	}
+	return append(facts, control.Fact{Name: "data", Value: data})
+}
+
+// home is what the first page tells of this process.
+func (e *Engine) home() control.Home {
+	h := control.Home{Facts: append([]control.Fact{{Name: "version", Value: Version}}, e.facts()...), Ready: e.ready.err}
+	if e.cfg.Has(TargetFrontend) {
+		h.Links = append(h.Links,
+			control.Link{Path: "/api/search", Title: "Search", About: "the newest traces as JSON; ?q= takes TraceQL"},
+			control.Link{Path: "/api/v2/search/tags", Title: "Tags", About: "attributes and where they occur"})
+	}
+	h.Links = append(h.Links,
+		control.Link{Path: "/ready", Title: "Ready", About: "200 when it takes requests, otherwise what it waits for"},
+		control.Link{Path: "/metrics", Title: "Metrics", About: "for Prometheus"},
+		control.Link{Path: "/status/config", Title: "Configuration", About: "in force, with defaults filled in and without secrets"},
+		control.Link{Path: "/status/version", Title: "Version", About: "as JSON at /api/status/buildinfo"},
+		control.Link{Path: "/debug/pprof/", Title: "Profiles", About: "processor time, memory, goroutines"})
+	return h
 }
 
 // hint is what to do about an error that ends the process, one line or none.

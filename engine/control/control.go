@@ -59,8 +59,10 @@ type Keeper interface {
 type Config struct {
 	// Cluster is the name in the headings, Server this process's instance id.
 	Cluster, Server string
-	Rings           []Ring
-	PartitionRings  []PartitionRing
+	// Home is what the first page tells beside the rings.
+	Home           Home
+	Rings          []Ring
+	PartitionRings []PartitionRing
 	// Gossip is nil where the rings live in another store.
 	Gossip Gossip
 	// Downscaler and Keeper are nil on processes that own no partition.
@@ -162,6 +164,7 @@ func (c *Control) Handler() http.Handler {
 	}
 	c.apiRoutes(mux)
 	mux.HandleFunc("GET /memberlist", c.memberlist)
+	mux.HandleFunc("GET /{$}", c.home)
 	if c.cfg.Downscaler != nil {
 		mux.HandleFunc("/live-store/prepare-partition-downscale", c.preparePartitionDownscale)
 		mux.HandleFunc("/live-store/prepare-downscale", c.prepareDownscale)
@@ -169,10 +172,10 @@ func (c *Control) Handler() http.Handler {
 	return headers(mux)
 }
 
-// Paths are the paths that Handler serves, for a mux that has other things, too. They end without a slash,
-// except the prefix of the API.
+// Paths are the patterns of what Handler serves, for a mux that has other things, too. They end without a slash,
+// except the first page and the prefix of the API.
 func (c *Control) Paths() []string {
-	paths := []string{ringapi.Prefix + "/", "/memberlist"}
+	paths := []string{"/{$}", ringapi.Prefix + "/", "/memberlist"}
 	for _, r := range c.cfg.Rings {
 		paths = append(paths, r.Path)
 	}

@@ -2,6 +2,7 @@
 //
 // Start with [New] and [Control.Handler]. One handler serves
 //
+//   - the first page (/): what the process is, and links to what it serves;
 //   - the ring pages (/ingester/ring, /partition-ring, …): HTML that works without JavaScript, or the JSON
 //     of the dskit family with a few fields added, for Accept: application/json or ?format=json;
 //   - the control API under /api/ring/v1, in the words of package ringapi;

@@ -54,12 +54,14 @@ func (c *Control) layout(r *http.Request, title, name, key string) layout {
 	for _, ring := range c.cfg.PartitionRings {
 		add(ring.Title, ring.Path)
 	}
-	add("Memberlist", "/memberlist")
+	if c.cfg.Gossip != nil {
+		add("Memberlist", "/memberlist")
+	}
 	return l
 }
 
 // pageNames are the pages that can be rendered.
-var pageNames = [...]string{"ring.html", "partition.html", "memberlist.html", "error.html"}
+var pageNames = [...]string{"home.html", "ring.html", "partition.html", "memberlist.html", "error.html"}
 
 // parsePages reads the templates, each with the layout around it.
 func parsePages() (map[string]*template.Template, error) {

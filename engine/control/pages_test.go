@@ -122,6 +122,8 @@ func (s *stage) get(path, accept string) *httptest.ResponseRecorder {
 // TestPages compares whole pages with the ones in testdata/pages.
 func TestPages(t *testing.T) {
 	for file, get := range map[string][2]string{
+		"home.html":            {"/", "text/html"},
+		"home.json":            {"/", "application/json"},
 		"ring.html":            {"/ingester/ring", "text/html"},
 		"ring-tokens.html":     {"/live-store/ring?tokens=true", "text/html"},
 		"ring.json":            {"/ingester/ring", "application/json"},

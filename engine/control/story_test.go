@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -134,6 +135,11 @@ func newStage(t *testing.T) *stage {
 		PartitionRings: []PartitionRing{{Name: "livestore-partitions", Title: "Partition ring", Key: "collectors/livestore-partitions",
 			Path: "/partition-ring", Store: s.store, Instances: "live-store"}},
 		Now: func() time.Time { return s.now },
+		Home: Home{
+			Facts: []Fact{{"target", "ingester,live-store"}, {"gossip", "10.0.0.1:7946"}},
+			Links: []Link{{"/metrics", "Metrics", "of this process, for Prometheus"}},
+			Ready: func() error { return errors.New("ingester: <no> tokens yet") },
+		},
 	}
 	s.open()
 	return s
