@@ -53,6 +53,7 @@ type follower struct {
 	// scratch are copies of partition rings to try a merge on. They equal the values until a merge changes something.
 	scratch map[string]*partition.Desc
 	was     *ring.Desc // the entries that the last merge met
+	news    ring.News
 	// merged are values that were merged already: full exchanges bring the same large partition ring again and again.
 	merged map[string]model.Fingerprint
 	bytes  int // of the last whole view
@@ -358,12 +359,19 @@ func (f *follower) merge(in gossip.Pair) (news bool) {
 }
 
 func (f *follower) mergeRing(in gossip.Pair, v Value) (news bool) {
-	entries, err := ring.DecodeNews(in.Value, v.Ring)
+	entries, err := f.news.Decode(in.Value, v.Ring)
 	if err != nil || len(entries.Instances) == 0 {
 		return false
 	}
 	if !f.own[in.Key] {
 		v.Ring, f.own[in.Key] = v.Ring.Clone(), true
+		f.values[in.Key] = v
+	}
+	if ring.Beat(v.Ring, entries) {
+		if f.awaited(in.Key, entries) {
+			f.change()
+		}
+		return false
 	}
 	if f.was == nil {
 		f.was = ring.NewDesc()
@@ -375,7 +383,6 @@ func (f *follower) mergeRing(in gossip.Pair, v Value) (news bool) {
 			was.Instances[id] = i
 		}
 	}
-	f.values[in.Key] = v
 	change := ring.Merge(v.Ring, entries, false, f.client.cfg.Now())
 	switch {
 	case change == nil:

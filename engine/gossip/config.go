@@ -65,7 +65,9 @@ type Config struct {
 
 	Family FamilyConfig `yaml:",inline"` // read, but not offered
 
-	listensOnly bool // a guest
+	// hear, of a guest, is given the user messages of packets: those need not go the long way through memberlist. They
+	// are void when it returns.
+	hear func(msg []byte)
 }
 
 // DefaultConfig returns the settings of a full member: gossip to 3 nodes every 200 ms, a full exchange with one node

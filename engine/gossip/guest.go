@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -46,7 +47,8 @@ type Event struct {
 }
 
 // Guest is a member that only listens. It keeps no values, so it can bring nothing back; it forwards nothing but its own
-// explicit changes; it probes nobody, so it can accuse nobody; and it always leaves.
+// explicit changes; it probes nobody, so it can accuse nobody; and it always leaves. It looks five times a second for what
+// members send (on Linux; elsewhere it is woken), so they wait that long for its answers.
 type Guest struct {
 	name   string
 	ml     *memberlist.Memberlist
@@ -70,7 +72,10 @@ const (
 // JoinAsGuest checks that members can reach us, and joins. Nothing is announced before that check has passed; whatever
 // fails afterwards, the guest leaves again. Always call Leave.
 func JoinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger) (*Guest, error) {
-	return joinAsGuest(ctx, cfg, log, tcp{})
+	nw := &inRounds{}
+	nw.look(joiningRound)
+	defer nw.look(listeningRound)
+	return joinAsGuest(ctx, cfg, log, nw)
 }
 
 func joinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger, nw network) (*Guest, error) {
@@ -82,6 +87,8 @@ func joinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger, nw netw
 	if err != nil {
 		return nil, fmt.Errorf("join as guest: %w", err)
 	}
+	g := &Guest{name: conf.NodeName, queue: newQueue(), recent: newRecent(), events: make(chan Event, conf.ProcessedMessagesQueueSize)}
+	conf.hear = g.hear
 	t, err := newTransport(conf, cfg.TLS, nw, log, newTransportMetrics(nil))
 	if err != nil {
 		return nil, fmt.Errorf("join as guest: %w", err)
@@ -89,7 +96,6 @@ func joinAsGuest(ctx context.Context, cfg GuestConfig, log *slog.Logger, nw netw
 	if err := checkReachable(ctx, t, conf, seeds); err != nil {
 		return nil, errors.Join(fmt.Errorf("join as guest: %w", err), t.Shutdown())
 	}
-	g := &Guest{name: conf.NodeName, queue: newQueue(), recent: newRecent(), events: make(chan Event, conf.ProcessedMessagesQueueSize)}
 	mc := memberConfig(conf, conf.NodeName, t, guestDelegate{g}, log)
 	g.roster = newRoster(func(n Node) { g.emit(Event{Node: &n}) })
 	mc.Events = g.roster
@@ -113,7 +119,7 @@ func guestSettings(cfg GuestConfig) (Config, error) {
 	if t := cfg.TLS; t != nil && len(t.Certificates) == 0 && t.GetCertificate == nil {
 		return c, fmt.Errorf("%w: they connect over TLS and we have no certificate to show", ErrUnreachable)
 	}
-	c.ClusterLabel, c.AllowUnlabelled, c.listensOnly = cfg.Label, true, true
+	c.ClusterLabel, c.AllowUnlabelled = cfg.Label, true
 	c.BindPort, c.AdvertiseAddr, c.AdvertisePort = cfg.BindPort, cfg.AdvertiseAddr, cfg.AdvertisePort
 	if cfg.BindAddr != "" {
 		c.BindAddr = []string{cfg.BindAddr}
@@ -282,7 +288,18 @@ func (g *Guest) emit(e Event) {
 	}
 }
 
-// guestDelegate listens to pairs.
+// hear takes in a message, which is void afterwards. Most say again what others have said.
+func (g *Guest) hear(b []byte) {
+	if g.recent.again(b, time.Now()) {
+		return
+	}
+	var p Pair
+	if p.UnmarshalInPlace(bytes.Clone(b)) == nil {
+		g.emit(Event{Pair: &p})
+	}
+}
+
+// guestDelegate listens to what memberlist hears.
 type guestDelegate struct{ g *Guest }
 
 // NodeMeta implements memberlist.Delegate.
@@ -297,16 +314,8 @@ func (d guestDelegate) GetBroadcasts(overhead, limit int) [][]byte {
 	return d.g.queue.take(overhead, limit, transmissions(4, d.g.roster.count()))
 }
 
-// NotifyMsg implements memberlist.Delegate.
-func (d guestDelegate) NotifyMsg(b []byte) {
-	if d.g.recent.again(b, time.Now()) {
-		return
-	}
-	var p Pair
-	if p.UnmarshalInPlace(b) == nil { // nothing writes into a packet or stream once it has been read
-		d.g.emit(Event{Pair: &p})
-	}
-}
+// NotifyMsg implements memberlist.Delegate: what came over a stream, or not in a packet as it should be.
+func (d guestDelegate) NotifyMsg(b []byte) { d.g.hear(b) }
 
 // MergeRemoteState implements memberlist.Delegate. The pairs before a damage count.
 func (d guestDelegate) MergeRemoteState(b []byte, _ bool) {

@@ -61,7 +61,8 @@ type transport struct {
 	listeners []net.Listener
 	bindIP    net.IP
 	parse     func([]byte) (wire.Packet, error)
-	scratch   sync.Pool // of *bytes.Buffer, to read packets into
+	hear      func(user []byte) // nil: memberlist does
+	scratch   sync.Pool         // of *bytes.Buffer, to read packets into
 	packets   chan *memberlist.Packet
 	streams   chan net.Conn
 
@@ -90,9 +91,9 @@ func newTransport(cfg Config, conf *tls.Config, nw network, log *slog.Logger, m 
 		timeouts: timeouts{cfg.PacketDialTimeout, cfg.PacketWriteTimeout, cfg.AcquireWriterTimeout, cfg.StreamTimeout},
 		packets:  make(chan *memberlist.Packet, cfg.ReceivedMessagesQueueSize),
 		streams:  make(chan net.Conn), writers: make(chan struct{}, cfg.MaxConcurrentWrites),
-		ctx: ctx, stop: stop, failing: map[string]bool{}, writing: map[string]int{},
+		hear: cfg.hear, ctx: ctx, stop: stop, failing: map[string]bool{}, writing: map[string]int{},
 	}
-	if t.parse = wire.ParseFrame; cfg.listensOnly {
+	if t.parse = wire.ParseFrame; cfg.hear != nil {
 		t.parse = wire.ParseFrameOnce
 	}
 	addrs := cfg.BindAddr
@@ -205,7 +206,7 @@ func (t *transport) stream(conn net.Conn, accepted bool) *streamConn {
 	}}
 }
 
-// receive reads one packet to its end and passes the bare message on.
+// receive reads one packet to its end and passes its messages on.
 func (t *transport) receive(conn net.Conn) error {
 	scratch, ok := t.scratch.Get().(*bytes.Buffer)
 	if !ok {
@@ -233,8 +234,21 @@ func (t *transport) receive(conn net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("from %s: %w", p.From, err)
 	}
+	if t.hear == nil {
+		return t.pass(msg, p.From)
+	}
+	for _, rest := range wire.TakeUser(msg, t.hear) {
+		if err := t.pass(rest, p.From); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pass hands a copy of a message to memberlist.
+func (t *transport) pass(msg []byte, from string) error {
 	// memberlist answers pings to this address when the ping names none, so it must be the advertised one.
-	in := &memberlist.Packet{Buf: bytes.Clone(msg), From: address(p.From), Timestamp: time.Now()}
+	in := &memberlist.Packet{Buf: bytes.Clone(msg), From: address(from), Timestamp: time.Now()}
 	select {
 	case t.packets <- in:
 		return nil

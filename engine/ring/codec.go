@@ -77,12 +77,15 @@ func Unmarshal(b []byte) (*Desc, error) {
 	if len(b) > MaxEncodedSize {
 		return nil, fmt.Errorf("decode ring: %d bytes, limit is %d", len(b), MaxEncodedSize)
 	}
-	dec := decoder{zones: map[string]string{}}
-	return dec.ring(b)
+	d, dec := NewDesc(), decoder{zones: map[string]string{}}
+	if err := dec.ring(d, b); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
-func (dec *decoder) ring(b []byte) (*Desc, error) {
-	d := NewDesc()
+// ring adds what b encodes to d.
+func (dec *decoder) ring(d *Desc, b []byte) error {
 	r := NewReader(b)
 	for r.Next() {
 		switch r.Num() {
@@ -96,9 +99,9 @@ func (dec *decoder) ring(b []byte) (*Desc, error) {
 		}
 	}
 	if err := r.Err(); err != nil {
-		return nil, fmt.Errorf("decode ring: %w", err)
+		return fmt.Errorf("decode ring: %w", err)
 	}
-	return d, nil
+	return nil
 }
 
 // decoder keeps one copy of strings that repeat all over a ring, and shares
@@ -227,7 +230,10 @@ func DecodeValue(b []byte) (*Desc, error) {
 }
 
 // DecodeSnappy decodes one snappy block of at most [MaxEncodedSize] bytes.
-func DecodeSnappy(b []byte) ([]byte, error) {
+func DecodeSnappy(b []byte) ([]byte, error) { return decodeSnappy(nil, b) }
+
+// decodeSnappy decodes into memory where that is large enough.
+func decodeSnappy(memory, b []byte) ([]byte, error) {
 	n, err := snappy.DecodedLen(b)
 	if err != nil {
 		return nil, fmt.Errorf("snappy block: %w", err)
@@ -235,7 +241,7 @@ func DecodeSnappy(b []byte) ([]byte, error) {
 	if n > MaxEncodedSize {
 		return nil, fmt.Errorf("snappy block: %d bytes, limit is %d", n, MaxEncodedSize)
 	}
-	plain, err := snappy.Decode(nil, b)
+	plain, err := snappy.Decode(memory[:cap(memory)], b)
 	if err != nil {
 		return nil, fmt.Errorf("snappy block: %w", err)
 	}

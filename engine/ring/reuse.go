@@ -9,23 +9,77 @@ import (
 // DecodeValueLike is [DecodeValue] for somebody who has seen the ring before:
 // tokens and texts that known has, too, are shared with it instead of decoded
 // into new memory. The result is the same; known may be nil.
-func DecodeValueLike(b []byte, known *Desc) (*Desc, error) { return decodeLike(b, known, false) }
-
-// DecodeNews is [DecodeValueLike] without the entries that [Merge] into known
-// would ignore. Most of what gossip brings is known already, and telling that
-// takes only a look at the heartbeat. known must not be nil.
-func DecodeNews(b []byte, known *Desc) (*Desc, error) { return decodeLike(b, known, true) }
-
-func decodeLike(b []byte, known *Desc, newsOnly bool) (*Desc, error) {
+func DecodeValueLike(b []byte, known *Desc) (*Desc, error) {
 	plain, err := DecodeSnappy(b)
 	if err != nil {
 		return nil, err
 	}
-	dec := decoder{zones: map[string]string{}, newsOnly: newsOnly}
+	d, dec := NewDesc(), decoder{zones: map[string]string{}}
 	if known != nil {
 		dec.known = known.Instances
 	}
-	return dec.ring(plain)
+	if err := dec.ring(d, plain); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// News decodes what gossip brings, message by message, in memory of its own.
+// The zero value is ready to use, by one goroutine at a time.
+type News struct {
+	plain []byte
+	zones map[string]string
+	desc  Desc
+}
+
+// The memory that News keeps between two messages, which are about one instance
+// or few. A full state has thousands and comes seldom.
+const (
+	keptBytes     = 64 << 10
+	keptInstances = 64
+)
+
+// Decode is [DecodeValueLike] without the entries that [Merge] into known would
+// ignore. Most of what gossip brings is known already, and telling that takes
+// only a look at the heartbeat. known must not be nil. The result is void with
+// the next call, but what was copied out of it stays.
+func (n *News) Decode(b []byte, known *Desc) (*Desc, error) {
+	plain, err := decodeSnappy(n.plain, b)
+	if err != nil {
+		return nil, err
+	}
+	if cap(plain) <= keptBytes {
+		n.plain = plain
+	}
+	if n.desc.Instances == nil || len(n.desc.Instances) > keptInstances {
+		n.desc.Instances = map[string]Instance{}
+	}
+	if n.zones == nil || len(n.zones) > keptInstances {
+		n.zones = map[string]string{}
+	}
+	clear(n.desc.Instances)
+	n.desc.Unknown = nil
+	dec := decoder{zones: n.zones, known: known.Instances, newsOnly: true}
+	if err := dec.ring(&n.desc, plain); err != nil {
+		return nil, err
+	}
+	return &n.desc, nil
+}
+
+// Beat does what [Merge] does where all that in says is heartbeats: it takes them
+// over and returns true. If there is any other news in it, it changes nothing and
+// returns false. It is cheap when the token lists are shared, see [News].
+func Beat(cur, in *Desc) bool {
+	for id, i := range in.Instances {
+		known, ok := cur.Instances[id]
+		if !ok || i.Timestamp <= known.Timestamp || !sameButHeartbeat(&known, &i) || !sameTokens(normalTokens(&i), i.Tokens) {
+			return false
+		}
+	}
+	for id, i := range in.Instances {
+		cur.Instances[id] = i
+	}
+	return true
 }
 
 // isNews tells whether a merge would take the encoded instance in place of the
@@ -98,13 +152,16 @@ func SameButHeartbeats(a, b *Desc) bool {
 		return false
 	}
 	for id, x := range a.Instances {
-		y, ok := b.Instances[id]
-		if !ok || x.ID != y.ID || x.Addr != y.Addr || x.State != y.State || x.Zone != y.Zone ||
-			x.RegisteredTimestamp != y.RegisteredTimestamp || x.ReadOnly != y.ReadOnly ||
-			x.ReadOnlyUpdatedTimestamp != y.ReadOnlyUpdatedTimestamp || !sameTokens(x.Tokens, y.Tokens) ||
-			!bytes.Equal(x.Unknown, y.Unknown) || !maps.Equal(x.Versions, y.Versions) {
+		if y, ok := b.Instances[id]; !ok || !sameButHeartbeat(&x, &y) {
 			return false
 		}
 	}
 	return true
+}
+
+func sameButHeartbeat(x, y *Instance) bool {
+	return x.ID == y.ID && x.Addr == y.Addr && x.State == y.State && x.Zone == y.Zone &&
+		x.RegisteredTimestamp == y.RegisteredTimestamp && x.ReadOnly == y.ReadOnly &&
+		x.ReadOnlyUpdatedTimestamp == y.ReadOnlyUpdatedTimestamp && sameTokens(x.Tokens, y.Tokens) &&
+		bytes.Equal(x.Unknown, y.Unknown) && maps.Equal(x.Versions, y.Versions)
 }

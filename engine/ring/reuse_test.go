@@ -10,6 +10,7 @@ import (
 
 // TestDecodingWithAKnownRing: a known ring changes what is allocated, not what comes out; and the news are what a merge takes.
 func TestDecodingWithAKnownRing(t *testing.T) {
+	var reader ring.News
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		known, in := lawDesc(rng), lawDesc(rng)
@@ -23,7 +24,7 @@ func TestDecodingWithAKnownRing(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, seed, "decoding like", like, plain)
-		news, err := ring.DecodeNews(value, known)
+		news, err := reader.Decode(value, known)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,6 +35,11 @@ func TestDecodingWithAKnownRing(t *testing.T) {
 		}
 		if change == nil && len(news.Instances) > 0 {
 			t.Fatalf("seed %d: %d entries are no news", seed, len(news.Instances))
+		}
+		if beats := known.Clone(); ring.Beat(beats, news) {
+			same(t, seed, "heartbeats", beats, some)
+		} else {
+			same(t, seed, "no heartbeats", beats, known)
 		}
 		if !ring.SameButHeartbeats(like, plain) {
 			t.Fatalf("seed %d: differs from itself", seed)
@@ -64,5 +70,43 @@ func TestSharedTokens(t *testing.T) {
 	later.Instances["a"] = a
 	if ring.SameButHeartbeats(known, later) {
 		t.Error("an address is no heartbeat")
+	}
+}
+
+// TestBeat: heartbeats of known instances are taken over as a merge takes them; with anything else in the message nothing is.
+func TestBeat(t *testing.T) {
+	instance := func(change func(*ring.Instance)) ring.Instance {
+		i := ring.Instance{ID: "a", Addr: "a:1", Tokens: []uint32{1, 2}, Timestamp: 5, Versions: map[uint64]uint64{1: 1}}
+		if change != nil {
+			change(&i)
+		}
+		return i
+	}
+	for name, c := range map[string]struct {
+		change func(*ring.Instance)
+		beat   bool
+	}{
+		"newer":       {func(i *ring.Instance) { i.Timestamp++ }, true},
+		"as old":      {func(*ring.Instance) {}, false},
+		"older":       {func(i *ring.Instance) { i.Timestamp-- }, false},
+		"state":       {func(i *ring.Instance) { i.Timestamp++; i.State = ring.Leaving }, false},
+		"burial":      {func(i *ring.Instance) { i.State = ring.Left }, false},
+		"tokens":      {func(i *ring.Instance) { i.Timestamp++; i.Tokens = []uint32{1, 3} }, false},
+		"token order": {func(i *ring.Instance) { i.Timestamp++; i.Tokens = []uint32{2, 1} }, false},
+		"address":     {func(i *ring.Instance) { i.Timestamp++; i.Addr = "b:1" }, false},
+		"versions":    {func(i *ring.Instance) { i.Timestamp++; i.Versions = nil }, false},
+		"another one": {func(i *ring.Instance) { i.Timestamp++; i.ID = "b" }, false},
+	} {
+		cur, in := ring.NewDesc(), ring.NewDesc()
+		cur.Instances["a"], cur.Instances["z"] = instance(nil), ring.Instance{ID: "z", Timestamp: 1}
+		i := instance(c.change)
+		in.Instances[i.ID], in.Instances["z"] = i, ring.Instance{ID: "z", Timestamp: 2}
+		want := cur.Clone()
+		if c.beat {
+			ring.Merge(want, in, false, time.Time{})
+		}
+		if got := ring.Beat(cur, in); got != c.beat || cur.Hash() != want.Hash() {
+			t.Errorf("%s: %v, %+v", name, got, cur)
+		}
 	}
 }

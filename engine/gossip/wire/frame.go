@@ -94,12 +94,32 @@ func compoundParts(msg []byte, n int) (parts [][]byte, ok bool) {
 	if at+sum != len(msg) {
 		return nil, false
 	}
+	parts = make([][]byte, 0, n)
 	for i := range n {
 		size := int(binary.BigEndian.Uint16(msg[2+2*i:]))
 		parts = append(parts, msg[at:at+size])
 		at += size
 	}
 	return parts, true
+}
+
+// TakeUser calls take for each user message in the bare message of a packet and returns the messages that are left.
+// What it is given and what it returns alias msg.
+func TakeUser(msg []byte, take func(user []byte)) (rest [][]byte) {
+	parts := [][]byte{msg}
+	if len(msg) > 1 && msg[0] == msgCompound && 2+2*int(msg[1]) <= len(msg) {
+		if cut, ok := compoundParts(msg, int(msg[1])); ok {
+			parts = cut
+		}
+	}
+	for _, part := range parts {
+		if len(part) > 0 && part[0] == MsgUser {
+			take(part[1:])
+		} else {
+			rest = append(rest, part)
+		}
+	}
+	return rest
 }
 
 func compound(parts [][]byte) []byte {

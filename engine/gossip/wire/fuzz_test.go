@@ -87,6 +87,13 @@ func FuzzPacket(f *testing.F) {
 		if total < len(p.Payload) {
 			t.Fatalf("mending lost %d bytes", len(p.Payload)-total)
 		}
+		taken := 0
+		for _, rest := range TakeUser(p.Payload, func(b []byte) { taken += 1 + len(b) }) {
+			taken += len(rest)
+		}
+		if taken > len(p.Payload) {
+			t.Fatalf("%d of %d bytes were taken", taken, len(p.Payload))
+		}
 		_, _, _ = InspectPacket(p.Payload, 1<<16)
 	})
 }

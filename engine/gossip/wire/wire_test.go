@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -120,6 +121,29 @@ func TestMendCompound(t *testing.T) {
 	for _, odd := range [][]byte{{msgCompound}, {msgCompound, 9, 0}, {MsgUser, 1, 2}, {}} {
 		if got := mend(odd); len(got) != 1 || !bytes.Equal(got[0], odd) {
 			t.Errorf("%x was changed to %x", odd, got)
+		}
+	}
+}
+
+// TestTakeUser: user messages are taken, the rest is left for memberlist, and so is what does not add up.
+func TestTakeUser(t *testing.T) {
+	user, ping := []byte{MsgUser, 1, 2}, []byte{msgPing, 3}
+	mixed := compound([][]byte{user, ping, {MsgUser}, user, {}})
+	for _, c := range []struct {
+		msg        []byte
+		user, rest [][]byte
+	}{
+		{user, [][]byte{{1, 2}}, nil},
+		{ping, nil, [][]byte{ping}},
+		{mixed, [][]byte{{1, 2}, {}, {1, 2}}, [][]byte{ping, {}}},
+		{mixed[:len(mixed)-1], nil, [][]byte{mixed[:len(mixed)-1]}},
+		{mixed[:4], nil, [][]byte{mixed[:4]}},
+		{[]byte{msgCompound}, nil, [][]byte{{msgCompound}}},
+	} {
+		var got [][]byte
+		rest := TakeUser(c.msg, func(b []byte) { got = append(got, b) })
+		if !slices.EqualFunc(got, c.user, bytes.Equal) || !slices.EqualFunc(rest, c.rest, bytes.Equal) {
+			t.Errorf("%x: took %x, left %x", c.msg, got, rest)
 		}
 	}
 }
