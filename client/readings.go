@@ -193,7 +193,7 @@ func (r *readings) common(c *Client) []Check {
 		out = append(out, Check{Name: "clock", Level: Refuse, Text: fmt.Sprintf(
 			"the newest heartbeat in any ring is %s old: either nothing is alive, or this machine's clock is ahead; a change dated in the future cannot be undone", (-skew).Round(time.Second))})
 	default:
-		out = append(out, Check{Name: "clock", Level: Pass, Text: fmt.Sprintf("newest heartbeat %s from this machine's clock", skew.Round(time.Second))})
+		out = append(out, Check{Name: "clock", Level: Pass, Text: clockWords(skew)})
 	}
 	alive := r.alive()
 	switch n := len(r.failed); {
@@ -208,6 +208,14 @@ func (r *readings) common(c *Client) []Check {
 		out = append(out, Check{Name: "views", Level: Pass, Text: "all members read: " + model.Plural(len(r.views), "view")})
 	}
 	return out
+}
+
+// clockWords tells how old the newest heartbeat is, which is what is known of the clocks.
+func clockWords(skew time.Duration) string {
+	if skew = skew.Round(time.Second); skew > 0 {
+		return fmt.Sprintf("the newest heartbeat is %s ahead of this machine's clock", skew)
+	}
+	return fmt.Sprintf("the newest heartbeat is %s old by this machine's clock", -skew)
 }
 
 // sample is a survey of at most limit members, evenly chosen.

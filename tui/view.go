@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,19 +105,28 @@ func (m *Model) header(c widget.Canvas) {
 	room := c.W - widget.Width(right) - 3
 	x = c.Text(x+2, 0, t.Header, c.Fit(m.about.Name, min(room/2, 48)-x))
 	if m.shown != nil {
-		sep := " " + t.Glyph.Separator + " "
-		info := sep + "view of " + m.shown.Snap.From
-		if m.shown.Snap.Note != "" {
-			info += sep + m.shown.Snap.Note
-		} else if m.shown.Snap.Mode != "" {
-			info += sep + modeWords(m.shown.Snap.Mode)
-		}
-		if m.about.ReadOnly != "" {
-			info += sep + "read-only"
-		}
-		c.In(x, 0, max(room-x, 0), t.Dim.On(t.Header), info)
+		c.In(x, 0, max(room-x, 0), t.Dim.On(t.Header), m.provenance(room-x))
 	}
 	c.Text(c.W-widget.Width(right)-1, 0, st.On(t.Header), right)
+}
+
+// provenance tells whose view is shown and how it came here. Where there is little room, what may be cut off comes last.
+func (m *Model) provenance(room int) string {
+	s := m.shown.Snap
+	sep := " " + m.theme.Glyph.Separator + " "
+	how, view := s.Note, "view of "+s.From
+	if how == "" {
+		how = modeWords(s.Mode)
+	}
+	parts := []string{"", view, how}
+	if m.about.ReadOnly != "" {
+		parts = append(parts, "read-only")
+	}
+	if long := strings.Join(parts, sep); widget.Width(long) <= room {
+		return long
+	}
+	parts = append([]string{"", modeWords(s.Mode)}, parts[3:]...)
+	return strings.Join(append(parts, view), sep)
 }
 
 func modeWords(m client.Mode) string {
@@ -243,12 +253,22 @@ func (m *Model) drawHints(c widget.Canvas) {
 	if f := m.pane().Filter(); !f.Empty() {
 		x = c.Text(x, 0, m.theme.Marked, "/"+c.Fit(f.String(), c.W/3)) + 2
 	}
-	for _, h := range m.hintsNow() {
-		if m.about.ReadOnly != "" && strings.HasSuffix(h.Does, "…") {
-			continue
+	hints := m.hintsNow()
+	need := -2
+	for i := range hints {
+		hints[i].Does = strings.ReplaceAll(hints[i].Does, "…", m.theme.Glyph.More)
+		need += hintWidth(hints[i])
+	}
+	if help := slices.IndexFunc(hints, func(h screen.Hint) bool { return h.Key == "?" }); help >= 0 && x+need > c.W {
+		n, room := 0, c.W-x-hintWidth(hints[help]) // the way to all others is always shown
+		for n < help && hintWidth(hints[n]) <= room {
+			room -= hintWidth(hints[n])
+			n++
 		}
-		h.Does = strings.ReplaceAll(h.Does, "…", m.theme.Glyph.More)
-		if x+widget.Width(h.Key)+1+widget.Width(h.Does) > c.W {
+		hints = append(hints[:n], hints[help])
+	}
+	for _, h := range hints {
+		if x+hintWidth(h)-2 > c.W {
 			return
 		}
 		x = c.Text(x, 0, m.theme.Accent, h.Key)
@@ -256,16 +276,22 @@ func (m *Model) drawHints(c widget.Canvas) {
 	}
 }
 
+// hintWidth is the room that a hint and the gap after it take.
+func hintWidth(h screen.Hint) int { return widget.Width(h.Key) + 1 + widget.Width(h.Does) + 2 }
+
 // hintsNow are the keys that do something at this moment.
 func (m *Model) hintsNow() []screen.Hint {
 	switch {
 	case m.dialog != nil:
-		return m.dialog.Hints()
+		return slices.Clone(m.dialog.Hints())
 	case m.shown == nil:
-		return globalHints
+		return slices.Clone(globalHints)
 	}
-	hints := m.pane().Hints()
-	return append(hints[:len(hints):len(hints)], globalHints...)
+	hints := append(slices.Clone(m.pane().Hints()), globalHints...)
+	if m.about.ReadOnly != "" {
+		hints = slices.DeleteFunc(hints, func(h screen.Hint) bool { return strings.HasSuffix(h.Does, "…") })
+	}
+	return hints
 }
 
 // drawPrompt is the line being typed, and above it what it could become.

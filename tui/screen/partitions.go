@@ -316,7 +316,17 @@ func worstPartition(parts []client.Partition) *client.Partition {
 // zonesFrom is the index of the first zone column.
 const zonesFrom = 5
 
-func (p *Partitions) columns(ring *client.PartitionRing) []column {
+// Zones share the room that the columns which are always there leave, down to leastZone.
+const (
+	alwaysThere = 5 + 11 + 6 + 3*gap
+	leastZone   = 10
+)
+
+func (p *Partitions) columns(ring *client.PartitionRing, room int) []column {
+	most := 26
+	if n := len(ring.Zones); n > 0 {
+		most = min(most, max((room-alwaysThere+gap)/n-gap, leastZone))
+	}
 	cols := []column{
 		{title: "PART", width: 5, right: true, keep: always},
 		{title: "STATE", width: 11, keep: always},
@@ -324,8 +334,8 @@ func (p *Partitions) columns(ring *client.PartitionRing) []column {
 		{title: "OWNERS", width: 6, right: true, keep: 90},
 		{title: "TRAFFIC", width: 7, right: true, keep: 40},
 	}
-	for _, z := range ring.Zones {
-		w := max(widget.Width(zone(z)), 10)
+	for n, z := range ring.Zones {
+		w := max(widget.Width(zone(z)), leastZone)
 		for i := range ring.Partitions[:min(len(ring.Partitions), 32)] {
 			for _, o := range ring.Partitions[i].Owners {
 				if o.Zone == z {
@@ -333,7 +343,7 @@ func (p *Partitions) columns(ring *client.PartitionRing) []column {
 				}
 			}
 		}
-		cols = append(cols, column{title: zone(z), width: min(w, 26), keep: 60})
+		cols = append(cols, column{title: zone(z), width: min(w, most), keep: 89 - min(n, 28)})
 	}
 	cols = append(cols, column{title: "PROBLEM", width: 20, grow: true, keep: 20})
 	cols[partitionOrders[p.order].column].sorted = 1
@@ -357,7 +367,7 @@ func (p *Partitions) grid(c widget.Canvas, ring *client.PartitionRing, env Env) 
 		}
 		return
 	}
-	cols := p.columns(ring)
+	cols := p.columns(ring, in.W-4)
 	at := place(cols, in.W-4, env.Wide || in.W > 120)
 	stretch(at, in.W-4, len(cols)-1)
 	heads(in.Sub(3, 0, in.W-3, 1), cols, at)
@@ -444,6 +454,7 @@ func ownersCell(c widget.Canvas, pl placed, part *client.Partition, zoneName str
 		tail = fmt.Sprintf(" +%d", more)
 	}
 	c.Text(pl.x, 0, st, sym)
-	x := c.In(pl.x+2, 0, min(widget.Width(o.Instance), pl.w-2-len(tail)), c.Theme.Text, o.Instance)
+	name := c.FitEnd(o.Instance, pl.w-2-len(tail)) // the zone is said above: the end of a name tells more
+	x := c.Text(pl.x+2, 0, c.Theme.Text, name)
 	c.In(x, 0, len(tail), c.Theme.Warn, tail)
 }

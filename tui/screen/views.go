@@ -140,7 +140,7 @@ func splits(p *scene.Poll) []string {
 func (v *Views) agreements(c widget.Canvas, p *scene.Poll) {
 	in := c.Box("Who sees what", "letters are different contents").Inset(1)
 	in.In(0, 0, 22, in.Theme.Dim, "RING")
-	in.In(24, 0, in.W-24, in.Theme.Dim, "GROUPS OF MEMBERS WITH THE SAME CONTENT, LARGEST FIRST")
+	in.In(24, 0, in.W-24, in.Theme.Dim, "MEMBERS WITH THE SAME CONTENT, LARGEST GROUP FIRST")
 	y := 1
 	for _, l := range splits(p) {
 		in.In(0, y, in.W, in.Theme.Bad, l)

@@ -189,6 +189,19 @@ func Width(s string) int {
 	return n
 }
 
+// FitEnd shortens s to w columns as Fit does, but leaves its end.
+func (c Canvas) FitEnd(s string, w int) string {
+	if w <= 0 || Width(s) <= w {
+		return c.Fit(s, w)
+	}
+	mark := c.theme().Glyph.Ellipsis
+	for s != "" && Width(s)+Width(mark) > w {
+		text, _ := nextCluster(s)
+		s = s[len(text):]
+	}
+	return c.Fit(mark+s, w)
+}
+
 // Fit shortens s to w columns, ending in the theme's ellipsis when cut.
 func (c Canvas) Fit(s string, w int) string {
 	if w <= 0 {

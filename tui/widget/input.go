@@ -153,6 +153,10 @@ func (in *Input) complete(step int) {
 		in.choice = 0
 	}
 	in.replaceWord(in.choices[in.choice])
+	if len(in.choices) == 1 { // there is no other: on to the next word
+		in.insert(" ")
+		in.suggest()
+	}
 }
 
 func (in *Input) replaceWord(word string) {

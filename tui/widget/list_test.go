@@ -60,7 +60,7 @@ func TestInput(t *testing.T) {
 		{"tab", "ring"},
 		{"backspace left x end", "rixn"},
 		{"ctrl+u", ""},
-		{"p tab", "partitions"},
+		{"p tab", "partitions "},
 		{"ctrl+w", ""},
 	} {
 		if got := step(strings.Fields(x.keys)...); got != x.want {
