@@ -142,7 +142,7 @@ func (c *Client) readBack(ctx context.Context, p *Plan, o ApplyOptions, res *Res
 	agreed := map[string]bool{} // with all changes, when last heard of
 	for {
 		res.Laggards = c.laggards(limit, p)
-		if limit.Err() != nil { // the time ran out in the middle of asking: what was known before still counts
+		if over(limit) { // the time ran out in the middle of asking: what was known before still counts
 			res.Laggards = slices.DeleteFunc(res.Laggards, func(l Laggard) bool { return l.silent && agreed[l.Member] })
 		}
 		behind := map[string]bool{}
@@ -177,6 +177,12 @@ func (c *Client) readBack(ctx context.Context, p *Plan, o ApplyOptions, res *Res
 				"%d of %d members agree after %s; not yet: %s", res.Converged, res.Total, o.Wait, model.Some(names))
 		}
 	}
+}
+
+// over tells whether the time of ctx is up. Connections notice a little earlier than ctx does.
+func over(ctx context.Context) bool {
+	end, ends := ctx.Deadline()
+	return ctx.Err() != nil || ends && !time.Now().Before(end)
 }
 
 // laggards asks every target once and lists what is missing.

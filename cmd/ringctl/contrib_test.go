@@ -102,7 +102,7 @@ func httpGet(t *testing.T, h http.Handler) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Second}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	defer s.Close()
 	go func() { _ = s.Serve(l) }() // ends with Close
 	return fetch(t, "http://"+l.Addr().String()+"/metrics")

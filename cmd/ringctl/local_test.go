@@ -73,7 +73,7 @@ func TestTempodBehindTLS(t *testing.T) {
 	}
 	l := &lab{t: t, whole: t, dir: dir, home: t.TempDir()}
 	l.add("all", "one", "")
-	seeds := []string{"--seeds", l.server("one").addrs["gossip"], "--timeout", "3s"}
+	seeds := []string{"--seeds", l.server("one").addrs["gossip"], "--timeout", "30s"}
 	secure := append(seeds, "--tls-ca", pki.ca, "--tls-server-name", "gossip.test")
 	for _, c := range []struct {
 		flags []string

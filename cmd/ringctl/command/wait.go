@@ -95,9 +95,11 @@ func (a *app) holds(ctx context.Context, all []condition, w waiting, limit time.
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	w.app, w.last = a, "no member gave a view"
-	for {
-		views, err := cl.Views(ctx)
-		if w.look(ctx, all, views, err) {
+	looking, stop := untilInterrupted(ctx) // the first look is finished: it may be the only one
+	defer stop()
+	for ; ; looking = ctx {
+		views, err := cl.Views(looking)
+		if w.look(looking, all, views, err) {
 			return views, time.Since(w.since).Truncate(time.Millisecond), nil
 		}
 		select {
@@ -105,6 +107,20 @@ func (a *app) holds(ctx context.Context, all []condition, w waiting, limit time.
 		case <-ctx.Done():
 			return nil, 0, w.timeout(ctx, limit)
 		}
+	}
+}
+
+// untilInterrupted is ctx without its deadline.
+func untilInterrupted(ctx context.Context) (context.Context, func()) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
+		}
+	})
+	return out, func() {
+		stop()
+		cancel()
 	}
 }
 

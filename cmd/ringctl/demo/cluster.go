@@ -38,7 +38,7 @@ type cluster struct {
 }
 
 // startTimeout is how long a node may take until its ready line.
-const startTimeout = 30 * time.Second
+const startTimeout = time.Minute
 
 // newCluster makes the demo's folder and writes the nodes' configuration.
 func newCluster(tempod string) (*cluster, error) {
