@@ -19,7 +19,7 @@ const maxFields = 20000
 // The zero value is empty.
 type FieldSet struct {
 	m map[query.Field]struct{}
-	// strays are the arrays in the overflow list that no column takes.
+	// strays are the arrays and texts in the overflow list that no column takes.
 	strays map[Attr]bool
 	// What Update has looked at already.
 	over, events, links, resources, scopes int
@@ -45,8 +45,9 @@ func (s *FieldSet) Update(c *Columns) {
 	s.addTables(t)
 }
 
-// Strays lists the types of span attributes of which the overflow list has arrays
-// that no column takes; nil for none.
+// Strays lists the span attributes of which the overflow list has values that the
+// column of their type does not take, see [List.Read], or as text that is not UTF-8;
+// nil for none.
 func (s *FieldSet) Strays() map[Attr]bool {
 	if len(s.strays) == 0 {
 		return nil
@@ -127,14 +128,14 @@ func (s *FieldSet) addOverflow(key, value *Column) {
 		if err := dec.decode(value.Dict.Entry(int(value.Codes[e]-1)), &v); err == nil {
 			k, t := key.Dict.Entry(int(key.Codes[e]-1)), TypeOf(&v)
 			s.addBytes(query.ScopeSpan, k, t)
-			if t&query.Array != 0 && list.Read(&v) == query.Nil {
+			if t.Elem() != query.Other && !list.fits(&v) {
 				s.stray(Attr{string(k), t})
 			}
 		}
 	}
 }
 
-// stray notes an array in the overflow list that no column takes.
+// stray notes an attribute in the overflow list that no column takes.
 func (s *FieldSet) stray(a Attr) {
 	if len(s.strays) < maxFields {
 		s.strays[a] = true

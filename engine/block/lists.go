@@ -45,6 +45,17 @@ func (l *List) Read(v *trace.Value) query.Type {
 	return t | query.Array
 }
 
+// fits tells whether the column of a value's key and type gives it back as it was.
+func (l *List) fits(v *trace.Value) bool {
+	switch v.Kind {
+	case trace.KindString:
+		return utf8.Valid(v.Bytes)
+	case trace.KindArray:
+		return l.Read(v) != query.Nil
+	}
+	return true
+}
+
 // element adds an AnyValue of a basic type in its shortest encoding.
 func (l *List) element(b []byte) query.Type {
 	if len(b) == 0 {

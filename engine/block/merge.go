@@ -481,7 +481,7 @@ func (m *merger) overflow() error {
 				if !ok {
 					return false
 				}
-				if a.Type&query.Array != 0 && list.Read(&v) == query.Nil {
+				if !list.fits(&v) {
 					m.fields.stray(a)
 					return false
 				}

@@ -91,7 +91,7 @@ type Field struct {
 	Key   string `json:"key"`
 	Type  string `json:"type"`
 	// Overflow says that the key and type have a column and yet some values in the
-	// overflow list: arrays that would not come out of a column as they went in.
+	// overflow list: those that would not come out of a column as they went in.
 	Overflow bool `json:"overflow,omitempty"`
 }
 
