@@ -61,7 +61,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	m := New(ctx, o)
-	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(30)}
+	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithFPS(framesPerSecond)}
 	if o.In != nil {
 		options = append(options, tea.WithInput(o.In))
 	}
@@ -74,7 +74,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.NoColor {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
 	}
-	_, err := tea.NewProgram(m, options...).Run()
+	p := &paced{Model: m, busy: o.withDefaults().Now()}
+	p.program = tea.NewProgram(p, options...)
+	_, err := p.program.Run()
 	interrupted := ctx.Err() != nil
 	cancel()
 	m.Close()
