@@ -3,6 +3,7 @@ package receiver
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -103,19 +105,12 @@ func (h *httpExport) take(c *http.ResponseController, req *http.Request, content
 var errTooLarge = errors.New("export too large")
 
 func (h *httpExport) read(req *http.Request, buf *bytes.Buffer) error {
-	var body io.Reader = req.Body
-	switch enc := req.Header.Get("Content-Encoding"); enc {
-	case "", "identity":
-	case "gzip":
-		z, err := gzip.NewReader(req.Body)
-		if err != nil {
-			return status.Errorf(codes.InvalidArgument, "body is not gzip: %v", err)
-		}
-		body = z
-	default:
-		return status.Errorf(codes.InvalidArgument, "content encoding %q is not supported; send gzip or none", enc)
-	}
 	limit := int64(h.r.cfg.MaxMessage)
+	body, err := decompressed(req.Header.Get("Content-Encoding"), req.Body)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
 	n, err := buf.ReadFrom(io.LimitReader(body, limit+1))
 	switch {
 	case err != nil:
@@ -124,6 +119,36 @@ func (h *httpExport) read(req *http.Request, buf *bytes.Buffer) error {
 		return fmt.Errorf("%w: more than %d bytes; lower the batch size of the sender", errTooLarge, limit)
 	}
 	return nil
+}
+
+// zstdWindow is the most memory that one compressed body may ask for, the least
+// that every decoder must allow (RFC 8878, 3.1.1.1.2).
+const zstdWindow = 8 << 20
+
+// decompressed reads a body in the encodings that SDKs and collectors offer.
+// "deflate" is the zlib format (RFC 9110, 8.4.1.2), which collectors call zlib too.
+func decompressed(encoding string, body io.ReadCloser) (io.ReadCloser, error) {
+	var z io.ReadCloser
+	var err error
+	switch encoding {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		z, err = gzip.NewReader(body)
+	case "deflate", "zlib":
+		z, err = zlib.NewReader(body)
+	case "zstd":
+		var d *zstd.Decoder
+		if d, err = zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow)); err == nil {
+			z = d.IOReadCloser()
+		}
+	default:
+		return nil, status.Errorf(codes.InvalidArgument, "content encoding %q is not supported; send gzip, zstd, deflate or none", encoding)
+	}
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "body is not %s: %v", encoding, err)
+	}
+	return z, nil
 }
 
 func writeResponse(w http.ResponseWriter, contentType string, out Outcome) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
 	"errors"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
@@ -172,21 +174,17 @@ func TestHTTPEncodings(t *testing.T) {
 	}
 	otlpJSON := bytes.ReplaceAll(text, []byte("q6urq6urq6urq6urq6urqw=="), []byte(strings.Repeat("ab", 16)))
 	otlpJSON = bytes.ReplaceAll(otlpJSON, []byte("zc3Nzc3Nzc0="), []byte(strings.Repeat("cd", 8)))
-	var zipped bytes.Buffer
-	z := gzip.NewWriter(&zipped)
-	if _, err := z.Write(wire); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
 	for _, tt := range []struct {
 		name, contentType, encoding string
 		body                        []byte
 		answer                      string
 	}{
 		{"protobuf", "application/x-protobuf", "", wire, ""},
-		{"protobuf gzip", "application/x-protobuf", "gzip", zipped.Bytes(), ""},
+		{"protobuf gzip", "application/x-protobuf", "gzip", compressed(t, "gzip", wire), ""},
+		{"protobuf deflate", "application/x-protobuf", "deflate", compressed(t, "zlib", wire), ""},
+		{"protobuf zlib", "application/x-protobuf", "zlib", compressed(t, "zlib", wire), ""},
+		{"protobuf zstd", "application/x-protobuf", "zstd", compressed(t, "zstd", wire), ""},
+		{"json zstd", "application/json", "zstd", compressed(t, "zstd", otlpJSON), "{}"},
 		{"json", "application/json; charset=utf-8", "", otlpJSON, "{}"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -200,6 +198,31 @@ func TestHTTPEncodings(t *testing.T) {
 			}
 		})
 	}
+}
+
+func compressed(t *testing.T, format string, body []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch format {
+	case "gzip":
+		w = gzip.NewWriter(&b)
+	case "zlib":
+		w = zlib.NewWriter(&b)
+	case "zstd":
+		z, err := zstd.NewWriter(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = z
+	}
+	if _, err := w.Write(body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func TestHTTPRefusals(t *testing.T) {
@@ -216,6 +239,10 @@ func TestHTTPRefusals(t *testing.T) {
 		{"not protobuf", "application/x-protobuf", "", "\xff\xff\xff", nil, 400, ""},
 		{"not json", "application/json", "", "{", nil, 400, ""},
 		{"not gzip", "application/x-protobuf", "gzip", "plain", nil, 400, "not gzip"},
+		{"not deflate", "application/x-protobuf", "deflate", "plain", nil, 400, "not deflate"},
+		{"not zstd", "application/x-protobuf", "zstd", "plain", nil, 400, "magic number"},
+		{"cut off", "application/x-protobuf", "zstd", string(compressed(t, "zstd", make([]byte, 900))[:12]), nil, 400, "unexpected EOF"},
+		{"too large inside", "application/x-protobuf", "zstd", string(compressed(t, "zstd", make([]byte, 1<<20))), nil, 413, "lower the batch size"},
 		{"unknown encoding", "application/x-protobuf", "br", "x", nil, 400, "br"},
 		{"unknown type", "text/plain", "", "x", nil, 415, "text/plain"},
 		{"too large", "application/x-protobuf", "", strings.Repeat("x", 2000), nil, 413, "lower the batch size"},
