@@ -92,7 +92,7 @@ func (m *Model) waiting(c widget.Canvas) {
 	if hint := client.HintOf(m.lost); hint != "" {
 		lines = append(lines, hint)
 	}
-	lines = append(lines, fmt.Sprintf("Trying again since %s. q leaves.", m.now.Sub(m.lostAt).Truncate(time.Second)))
+	lines = append(lines, fmt.Sprintf("Trying again for %s. q leaves.", m.now.Sub(m.lostAt).Truncate(time.Second)))
 	screen.Notice(c, m.theme.Bad, m.theme.Glyph.Bad+" no view of "+m.about.Name, lines...)
 }
 

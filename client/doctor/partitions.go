@@ -31,10 +31,10 @@ func noActivePartition(p *patient, r Rule, v *client.Snapshot, of *client.Partit
 	if of.States["ACTIVE"] > 0 {
 		return
 	}
-	f := Finding{Ring: of.Name, Cause: fmt.Sprintf("none of %d partitions is ACTIVE", len(of.Partitions)), Fix: "ringctl partitions " + of.Name}
+	f := Finding{Ring: of.Name, Cause: fmt.Sprintf("of %s none is ACTIVE", client.Plural(len(of.Partitions), "partition")), Fix: "ringctl partitions " + of.Name}
 	if n := of.Waiting(); n > 0 {
 		f.Severity = client.Warning
-		f.Cause += fmt.Sprintf(" yet; %d wait for their owners", n)
+		f.Cause += " yet: " + client.Plural(n, "new one") + " still waiting"
 		f.Fix = "ringctl wait --for=healthy"
 	}
 	p.note(r, v, f)

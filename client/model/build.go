@@ -336,7 +336,7 @@ func (r *Ring) settings(p Profile) {
 	r.ReplicationFactor = p.ReplicationFactor
 	if r.ReplicationFactor == 0 {
 		r.ReplicationFactor, r.Assumed = defaultReplicationFactor, true
-		if len(r.Instances) < defaultReplicationFactor {
+		if len(r.Instances) < 2 { // with two there was probably a third: to believe in one copy only would make light of it
 			r.ReplicationFactor = 1
 		}
 	}

@@ -384,6 +384,9 @@ func quorumWords(ring *client.Ring) string {
 	q := ring.Write
 	switch {
 	case q == nil && ring.Tokens > 0:
+		if len(ring.Instances) == 1 {
+			return "one instance does all the work"
+		}
 		return count(len(ring.Instances), "instance") + " share the work; a key has one owner, and no copies"
 	case q == nil:
 		return count(len(ring.Instances), "instance") + ", no tokens: it only tells who is there"

@@ -19,7 +19,7 @@ type Explanation struct {
 func ExplainQuorum(r *client.Ring) *Explanation {
 	e := &Explanation{Subject: r.Name}
 	say := func(format string, args ...any) { e.Lines = append(e.Lines, fmt.Sprintf(format, args...)) }
-	say("Ring %s (%s) has %d members, %d of them healthy (heartbeat at most %s old).", r.Name, r.Key, len(r.Instances), r.HealthyCount, Short(time.Duration(r.HeartbeatTimeout)))
+	say("Ring %s (%s) has %s, %d of them healthy (heartbeat at most %s old).", r.Name, r.Key, client.Plural(len(r.Instances), "member"), r.HealthyCount, Short(time.Duration(r.HeartbeatTimeout)))
 	if r.Stateless || r.Write == nil {
 		say("It only tells who is there: no key is placed by it, so there is no quorum. It works as long as one member is healthy.")
 		return e
@@ -30,11 +30,11 @@ func ExplainQuorum(r *client.Ring) *Explanation {
 	}
 	n := max(r.ReplicationFactor, 1)
 	need := n/2 + 1
-	say("Replication factor %d (%s): a key belongs to the first %d different members clockwise from its hash.", n, known, n)
+	say("Replication factor %d (%s): a key belongs to the first %s clockwise from its hash.", n, known, client.Plural(n, "different member"))
 	if r.ZoneAware {
 		say("Zones: each of the %d replicas is in another zone (%d zones: %s).", n, len(r.Zones), zoneList(r))
 	} else {
-		say("Zones are not regarded: any %d members may hold a key.", n)
+		say("Zones are not regarded: any %s may hold a key.", client.Plural(n, "member"))
 	}
 	say("Write: a member counts when it is ACTIVE and healthy. A majority of %d is needed, that is %d; one that is not ACTIVE makes the set one larger, and the majority with it.", n, need)
 	say("  now: %s", quorumWords(r.Write, "another member can fail"))
