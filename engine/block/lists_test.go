@@ -441,3 +441,48 @@ func TestMergeWithOldBlock(t *testing.T) {
 		t.Errorf("in the overflow are %v", got)
 	}
 }
+
+// Ids in arrays that hardly repeat are stored one by one, and the bloom filter of a
+// merged block tells which are not there.
+func TestListsOfIDs(t *testing.T) {
+	c, _ := exampleColumns(4000)
+	tags := &c.Attrs[5]
+	tags.Codes, tags.Dict = tags.Codes[:0], new(pq.Dict)
+	for i := range tags.Rows {
+		tags.Lens[i] = uint32(1 + i%3)
+		for k := range tags.Lens[i] {
+			tags.Dict.Append(fmt.Appendf(nil, "order-%d-%d", i, k))
+			tags.Codes = append(tags.Codes, uint32(tags.Dict.Len()))
+		}
+	}
+	dir := t.TempDir()
+	one := seal(t, dir, "one", c, block.WriterOptions{})
+	checkLists(t, one, c)
+	w, err := block.NewWriter(block.WriterOptions{Blooms: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.Merge(t.Context(), filepath.Join(dir, "t", "merged"), []*block.Block{one}, block.MergeOptions{Tenant: "t", ID: "merged"}); err != nil {
+		t.Fatal(err)
+	}
+	merged := open(t, dir, "merged")
+	checkLists(t, merged, c)
+	col := merged.Segments()[0].Columns(nil, query.ScopeSpan, "tags")[0]
+	filter, ok := col.(query.Excluder)
+	if !ok || col.Stats().Distinct != 0 || col.Stats().Values != len(tags.Rows) {
+		t.Fatalf("%T with %+v", col, col.Stats())
+	}
+	absent := 0
+	for i := range 1000 {
+		if filter.Excludes(fmt.Appendf(nil, "order-%d-0", i)) {
+			t.Fatalf("order-%d-0 is there", i)
+		}
+		if filter.Excludes(fmt.Appendf(nil, "order-%d-9", i)) {
+			absent++
+		}
+	}
+	if absent < 900 {
+		t.Errorf("only %d of 1000 are known not to be there", absent)
+	}
+}
