@@ -4,6 +4,8 @@ GO    ?= go
 BIN   := bin
 T     ?= 30s
 SPANS ?= 2000000
+# How long the tests of one package may take.
+TIMEOUT ?= 20m
 
 .DEFAULT_GOAL := help
 .PHONY: help generated pictures terminal-test build demo test check race bench bench-go lint layers fuzz release-check clean
@@ -18,10 +20,10 @@ demo: build ## start a real local cluster with traffic and open the dashboard on
 	$(BIN)/ringctl demo
 
 test: ## run all tests that need nothing but Go
-	$(GO) test ./...
+	$(GO) test -timeout $(TIMEOUT) ./...
 
 race: ## run all tests with the race detector
-	$(GO) test -race ./...
+	$(GO) test -race -timeout $(TIMEOUT) ./...
 
 layers: ## check who imports whom
 	$(GO) test -run TestLayers ./engine

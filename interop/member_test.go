@@ -129,7 +129,7 @@ func (m *member) do(req request) (answer, error) {
 
 // pull reads a member's ring as an observer does, tombstones included.
 func pull(req request) (answer, error) {
-	view, err := gossip.Dialer{Label: req.Label, Timeout: 2 * time.Second}.Pull(context.Background(), req.Join[0])
+	view, err := gossip.Dialer{Label: req.Label, Timeout: 20 * time.Second}.Pull(context.Background(), req.Join[0])
 	if err != nil {
 		return answer{}, err
 	}

@@ -187,7 +187,7 @@ func TestRingctlForgetsAtDskit(t *testing.T) {
 			f := startFleet(t, c.start, "d1", "d2", "d3")
 			o := newOperator(t, f.seeds()...)
 			wrong := newOperator(t, append(f.seeds(), c.wrong...)...)
-			wrong.expect(3, []string{"status", "--timeout", "3s"}, c.hint)
+			wrong.expect(3, []string{"status", "--timeout", "20s"}, c.hint)
 			o.where = append(o.where, c.flags...)
 
 			ids := []string{"alive-0", "alive-1", "alive-2", "alive-3"}
@@ -227,9 +227,9 @@ func TestForgetNamesLaggards(t *testing.T) {
 	}
 	f.tell(t, gossip.Dialer{}, "dead", time.Hour, 1<<31)
 	f.shows(t, "alive-0", "alive-1", "alive-2", "dead")
-	o := newOperator(t, append(f.seeds(), "--heartbeat-timeout", "10m", "--timeout", "1s")...)
+	o := newOperator(t, append(f.seeds(), "--heartbeat-timeout", "10m", "--timeout", "3s")...)
 
-	inner := o.command("forget", "ingester", "dead", "--wait", "3s")
+	inner := o.command("forget", "ingester", "dead", "--wait", "10s")
 	cmd := exec.Command(script, "-qec", strings.Join(inner.Args, " "), "/dev/null")
 	cmd.Env = inner.Env
 	in, err := cmd.StdinPipe()
@@ -297,7 +297,7 @@ func TestGuardSeesResurrection(t *testing.T) {
 	stopped := f.procs[2]
 	stopped.signal(t, syscall.SIGSTOP)
 	f.procs[2] = nil
-	o := newOperator(t, append(f.seeds(), "--label", "prod", "--heartbeat-timeout", "10m", "--timeout", "1s")...)
+	o := newOperator(t, append(f.seeds(), "--label", "prod", "--heartbeat-timeout", "10m", "--timeout", "3s")...)
 	var said transcript
 	cmd := o.command("forget", "ingester", "dead", "--yes", "--guard", "40s")
 	cmd.Stdout, cmd.Stderr = &said, &said

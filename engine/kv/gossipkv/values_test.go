@@ -137,8 +137,14 @@ func TestForgetBetweenNodes(t *testing.T) {
 		_, there := d.Instances["x"]
 		return there
 	}, func(err error) { t.Error(err) })
-	if n := len(a.Members()); n != 2 {
-		t.Errorf("%d members", n)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.After(time.Minute); len(a.Members()) != 2; { // a hears who joined after it has answered
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("%d members", len(a.Members()))
+		}
 	}
 }
 
