@@ -87,7 +87,7 @@ func (s *steward) ensureOwner(d *partition.Desc, now time.Time, e *effect) {
 		kind = NoteOwnerReAdded
 	}
 	s.owned, e.changed = true, true
-	e.note(kind, partitionLabel(s.cfg.Partition), "owner", s.cfg.OwnerID)
+	e.note(kind, partitionLabel(s.cfg.Partition))
 }
 
 // enoughOwners tells whether the wanted number of owners has been there for the wanted time.
@@ -179,7 +179,7 @@ func (s steward) depart(d *partition.Desc, now time.Time) (steward, effect, erro
 		partition.RemoveOwner(d, s.cfg.OwnerID)
 	}
 	s.owned, e.changed = false, true
-	e.note(NoteOwnerRemoved, partitionLabel(s.cfg.Partition), "owner", s.cfg.OwnerID)
+	e.note(NoteOwnerRemoved, partitionLabel(s.cfg.Partition))
 	return s, e, nil
 }
 

@@ -384,7 +384,7 @@ func (s *Store) shipAll(ctx context.Context, t *tenantState) error {
 		if !b.shippedAt(t).IsZero() {
 			continue
 		}
-		dir := filepath.Join(s.blocksDir(), t.id, b.meta.ID)
+		dir, began := filepath.Join(s.blocksDir(), t.id, b.meta.ID), s.cfg.Now()
 		if err := s.cfg.Ship(ctx, t.id, dir, b.meta); err != nil {
 			return fmt.Errorf("ship block %s: %w", b.meta.ID, err)
 		}
@@ -395,6 +395,8 @@ func (s *Store) shipAll(ctx context.Context, t *tenantState) error {
 		b.shipped = s.cfg.Now()
 		t.mu.Unlock()
 		s.m.shipped.Inc()
+		s.log.Info("shipped block", "tenant", t.id, "block", b.meta.ID, "spans", b.meta.Spans, "bytes", b.meta.Bytes(),
+			"took", b.shippedAt(t).Sub(began).Round(time.Millisecond))
 	}
 	return nil
 }

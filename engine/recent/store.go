@@ -122,6 +122,7 @@ type Store struct {
 	records sync.Pool     // *[]byte
 	batches sync.Pool     // *trace.Batch
 	segment atomic.Uint64 // all later records are in this log segment or a later one
+	refuses atomic.Bool   // the log took nothing the last time
 
 	// gate keeps cuts and pushes apart: between the moment a record is in the log
 	// and the moment it is in the head, no cut may fall. Lock order: gate, mu,
@@ -292,10 +293,23 @@ func (s *Store) record(ctx context.Context, tenantID string, otlp []byte) error 
 	}
 	*buf = appendPush((*buf)[:0], tenantID, otlp)
 	err := s.wal.Append(ctx, *buf) // does not keep it
+	s.tell(ctx, err)
 	if cap(*buf) <= maxRecord {
 		s.records.Put(buf)
 	}
 	return err
+}
+
+// tell says once that the log takes nothing, as on a full disk, and once that it
+// does again.
+func (s *Store) tell(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, wal.ErrTooLarge), err != nil && s.isClosed():
+	case err != nil && s.refuses.CompareAndSwap(false, true):
+		s.log.Error("recent spans: the log cannot be written, spans are refused", "err", err)
+	case err == nil && s.refuses.Load() && s.refuses.CompareAndSwap(true, false):
+		s.log.Info("recent spans: the log can be written again, spans are taken")
+	}
 }
 
 // framing accepts everything; the walk itself checks the frame of the message.
