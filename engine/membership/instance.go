@@ -180,8 +180,8 @@ func (i *Instance) stop(ctx context.Context) error {
 	start := time.Now()
 	var err error
 	if i.unregister.Load() {
-		err = i.apply(ctx, depart{})
-	} else if err = i.apply(ctx, leave{}); err == nil {
+		err = insist(ctx, func() error { return i.apply(ctx, depart{}) })
+	} else if err = insist(ctx, func() error { return i.apply(ctx, leave{}) }); err == nil {
 		err = i.apply(ctx, depart{keep: true})
 	}
 	i.metrics.observeShutdown(time.Since(start), err)
@@ -190,6 +190,15 @@ func (i *Instance) stop(ctx context.Context) error {
 			i.cfg.Key, err, i.cfg.name(), i.cfg.ID)
 	}
 	return nil
+}
+
+// insist makes a last write again while others are faster: when a whole cluster stops, all of them leave at once.
+func insist(ctx context.Context, write func() error) error {
+	err := write()
+	for errors.Is(err, kv.ErrConflict) && ctx.Err() == nil {
+		err = write()
+	}
+	return err
 }
 
 // apply runs one step inside a compare-and-swap and then does what the step wants done.

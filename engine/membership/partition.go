@@ -146,7 +146,7 @@ func (p *Partition) look(ctx context.Context, kind string, step stewardStep) {
 func (p *Partition) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	if err := p.apply(ctx, steward.depart); err != nil {
+	if err := insist(ctx, func() error { return p.apply(ctx, steward.depart) }); err != nil {
 		return fmt.Errorf("ring %q: remove owner %s of partition %d: %w (ringctl partition owner remove does it by hand)",
 			p.cfg.Key, p.cfg.OwnerID, p.cfg.Partition, err)
 	}
