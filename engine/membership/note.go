@@ -34,6 +34,7 @@ const (
 	NoteOwnerRemoved                  // we took ourselves off our partition
 	NotePartitionLost                 // our partition is missing and we do not create it
 	NoteOwnerForgot                   // an owner without an instance was removed
+	NoteChanged                       // our partition's state or lock was changed by others
 )
 
 var noteWords = [...]struct {
@@ -60,6 +61,7 @@ var noteWords = [...]struct {
 	NoteOwnerRemoved:  {"ownership removed", slog.LevelInfo},
 	NotePartitionLost: {"own partition is missing", slog.LevelError},
 	NoteOwnerForgot:   {"forgot owner without instance", slog.LevelWarn},
+	NoteChanged:       {"partition changed", slog.LevelInfo},
 }
 
 // Note is one thing that happened in a lifecycle. Subject is the instance, owner or partition.

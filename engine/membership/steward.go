@@ -34,6 +34,7 @@ func (s steward) reconcile(d *partition.Desc, now time.Time) (steward, effect, e
 		return s, e, err
 	}
 	s.ensureOwner(d, now, &e)
+	s.noteChange(d.Partitions[id], &e)
 	if p := d.Partitions[id]; p.State == partition.Pending && !p.StateChangeLocked && s.enoughOwners(d, now) {
 		if changed, err := partition.ChangeState(d, id, partition.Active, now); err == nil && changed {
 			e.changed = true
@@ -42,6 +43,13 @@ func (s steward) reconcile(d *partition.Desc, now time.Time) (steward, effect, e
 	}
 	s.seen, s.last = true, d.Partitions[id]
 	return s, e, nil
+}
+
+// noteChange tells what others made of the partition since it was last seen: its writes stop or begin by it.
+func (s *steward) noteChange(p partition.Partition, e *effect) {
+	if s.seen && (p.State != s.last.State || p.StateChangeLocked != s.last.StateChangeLocked) {
+		e.note(NoteChanged, partitionLabel(p.ID), "state", p.State.String(), "was", s.last.State.String(), "locked", p.StateChangeLocked)
+	}
 }
 
 // ensurePartition creates the partition, the way it was last seen if it ever was. It tells whether there
