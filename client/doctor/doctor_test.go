@@ -243,6 +243,28 @@ func TestNewPartitions(t *testing.T) {
 	}
 }
 
+// TestTempodIsRecognised by the ring of its queriers, which Tempo has not: it leaves partitions without owners out, so that one
+// which is drained is no emergency there.
+func TestTempodIsRecognised(t *testing.T) {
+	for product, want := range map[string]client.Verdict{"tempo": client.Critical, "tempod": client.Warning} {
+		c := healthy(t)
+		cases["partition-inactive-ownerless"].break_(c)
+		if product == "tempod" {
+			c.pairs = append(c.pairs, gossip.Pair{Key: "collectors/querier", Codec: ring.Codec, Value: ring.EncodeValue(clienttest.Ring("querier", 1, 0, now, "a"))})
+		}
+		s := c.snapshot("10.0.0.1:7946")
+		r := s.PartitionRings[0]
+		if r.Product != product || r.Verdict != want || !slices.Equal(s.Products, []string{product}) {
+			t.Errorf("%s: %s of %v is %s: %s", product, r.Product, s.Products, r.Verdict, r.Problem)
+		}
+		for _, f := range doctor.Diagnose([]*client.Snapshot{s}, doctor.Options{}) {
+			if f.Rule == "partition-inactive-ownerless" && f.Severity != want {
+				t.Errorf("%s: %+v", product, f)
+			}
+		}
+	}
+}
+
 // zoneB stops all of zone b at once in one of the ways in which that happens.
 var zoneB = map[string]func(*cluster){
 	"killed": func(c *cluster) {

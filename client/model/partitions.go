@@ -96,7 +96,7 @@ func (r *PartitionRing) finish(s *Snapshot) {
 	}
 	slices.Sort(r.Zones)
 	r.Spread = spreadOf(shares)
-	r.judge(s.contents.options.Product)
+	r.judge()
 }
 
 func byZone(a, b Owner) int {
@@ -171,6 +171,9 @@ func trafficOf(d *partition.Desc) map[int32]float64 {
 // owners, and these may take some minutes to start.
 const PendingPatience = 10 * time.Minute
 
+// pendingLong is told of those that have lost it. Problems hold no ages: they are told again while these grow.
+const pendingLong = "PENDING for more than ten minutes"
+
 // Waiting tells whether the partition is PENDING and nothing is wrong with that yet.
 func (p *Partition) Waiting() bool {
 	return p.State == "PENDING" && time.Duration(p.Age) < PendingPatience
@@ -188,7 +191,7 @@ func (r *PartitionRing) Waiting() int {
 }
 
 // judge decides what is wrong with each partition and with the ring.
-func (r *PartitionRing) judge(product string) {
+func (r *PartitionRing) judge() {
 	var ps []problem
 	add := func(v Verdict, format string, args ...any) { ps = append(ps, problem{v, fmt.Sprintf(format, args...)}) }
 	if r.Deleted {
@@ -208,7 +211,7 @@ func (r *PartitionRing) judge(product string) {
 	}
 	for i := range r.Partitions {
 		p := &r.Partitions[i]
-		p.Verdict, p.Problem = r.judgePartition(p, product)
+		p.Verdict, p.Problem = r.judgePartition(p)
 		if p.Verdict != OK {
 			add(p.Verdict, "partition %d: %s", p.ID, p.Problem)
 		}
@@ -223,7 +226,7 @@ func (r *PartitionRing) judge(product string) {
 	r.Verdict, r.Problem, r.Problems = settle(ps)
 }
 
-func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, string) {
+func (r *PartitionRing) judgePartition(p *Partition) (Verdict, string) {
 	if r.InstanceRing == "" && len(p.Owners) > 0 {
 		return Unknown, "the health of its owners is unknown"
 	}
@@ -237,9 +240,11 @@ func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, s
 			return Critical, "ACTIVE with " + what + ": its recent data cannot be read"
 		case p.Waiting() && len(p.Owners) == 0:
 			return OK, ""
+		case p.Waiting():
+			return Warning, "PENDING with " + what
 		case p.State == "PENDING":
-			return Warning, fmt.Sprintf("PENDING for %s with %s", Age(time.Duration(p.Age)), what)
-		case product == "tempod":
+			return Warning, pendingLong + " with " + what
+		case r.Product == "tempod":
 			return Warning, p.State + " with " + what + ": it can be removed"
 		default:
 			return Critical, p.State + " with " + what + ": queries over recent data fail until it is removed"
@@ -261,7 +266,7 @@ func (r *PartitionRing) judgePartition(p *Partition, product string) (Verdict, s
 		return Warning, fmt.Sprintf("%d of %s not healthy: %s", len(bad), Plural(len(p.Owners), "owner"), Some(bad))
 	}
 	if p.State == "PENDING" && !p.Waiting() {
-		return Warning, "PENDING for " + Age(time.Duration(p.Age)) + " although it has owners"
+		return Warning, pendingLong + " although it has owners"
 	}
 	if p.State == "ACTIVE" {
 		for _, z := range r.Zones {

@@ -138,6 +138,11 @@ func productsOf(keys []string) []string {
 			found = append(found, "mimir")
 		}
 	}
+	// tempod writes Tempo's keys, and one that Tempo has not: its queriers are members of a ring.
+	isQuerier := func(key string) bool { return lastPart(key) == "querier" }
+	if i := slices.Index(found, "tempo"); i >= 0 && slices.ContainsFunc(keys, isQuerier) {
+		found[i] = "tempod"
+	}
 	slices.Sort(found)
 	return found
 }

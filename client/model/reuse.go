@@ -128,6 +128,15 @@ func (u reuse) partitions(s *Snapshot, r *PartitionRing) bool {
 	if !ok || old.Deleted != r.Deleted || old.Product != r.Product {
 		return false
 	}
+	for _, p := range old.Partitions { // what is wrong with one that is PENDING depends on its age
+		was := p.Waiting()
+		if !p.Since.IsZero() {
+			p.Age = Duration(s.At.Sub(p.Since))
+		}
+		if p.Waiting() != was {
+			return false
+		}
+	}
 	name, size := r.Name, r.Bytes
 	*r = *old
 	r.Name, r.Bytes = name, size

@@ -83,6 +83,9 @@ func TestBuildBefore(t *testing.T) {
 			}
 			partition.AddOwner(w.partitions, fmt.Sprintf("m-%d", p), p, partition.OwnerActive, noon)
 		}
+		if _, err := partition.AddPartition(w.partitions, 3, partition.Pending, noon.Add(-model.PendingPatience/2)); err != nil {
+			t.Fatal(err)
+		}
 		var before, decoded *model.Snapshot
 		for range 40 {
 			w.step()

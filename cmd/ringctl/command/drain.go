@@ -253,7 +253,7 @@ func (d *drain) judge(ctx context.Context, s *drainStatus) {
 	if len(s.Owners) > 0 {
 		s.Blocking = append(s.Blocking, "owners: "+strings.Join(s.Owners, ", "))
 		if len(s.left) == len(s.Owners) {
-			s.Next = or(s.Next, "its owners are gone; remove the entries they left: ringctl partition owner remove "+s.left[0])
+			s.Next = or(s.Next, "its owners are gone; remove the entries they left: ringctl partition owner remove "+strings.Join(s.left, "; ringctl partition owner remove "))
 		}
 		s.Next = or(s.Next, "stop its owners for good, so that they leave: "+strings.Join(s.Owners, ", "))
 	}
