@@ -183,25 +183,31 @@ func checkReachable(ctx context.Context, t *transport, cfg Config, seeds []strin
 	return last
 }
 
-// pinged pings a few living members and waits for the first acknowledgement.
+// pinged pings a few living members and waits for the first acknowledgement. Packets get lost, so it pings twice.
 func (t *transport) pinged(ctx context.Context, nodes []Node, ip net.IP, port int, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.StreamTimeout)
 	defer cancel()
-	asked := 0
-	for _, n := range nodes {
-		if n.State != NodeAlive || asked == 3 {
+	again := time.NewTimer(cfg.StreamTimeout / 2)
+	defer again.Stop()
+	for {
+		asked := 0
+		for _, n := range nodes {
+			if n.State != NodeAlive || asked == 3 {
+				continue
+			}
+			asked++
+			ping := wire.AppendPing(nil, uint32(asked), n.Name, ip, port, cfg.NodeName)
+			if _, err := t.WriteTo(ping, n.Addr); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-t.packets: // an acknowledgement, alone or with gossip; anything else from a member proves it, too
+			return nil
+		case <-again.C:
 			continue
+		case <-ctx.Done():
 		}
-		asked++
-		ping := wire.AppendPing(nil, uint32(asked), n.Name, ip, port, cfg.NodeName)
-		if _, err := t.WriteTo(ping, n.Addr); err != nil {
-			return err
-		}
-	}
-	select {
-	case <-t.packets: // an acknowledgement, alone or with gossip; anything else from a member proves it, too
-		return nil
-	case <-ctx.Done():
 		return fmt.Errorf("%w %s: none of %d members answered there within %s; name a reachable address, or only observe",
 			ErrUnreachable, net.JoinHostPort(ip.String(), strconv.Itoa(port)), asked, cfg.StreamTimeout)
 	}

@@ -73,6 +73,37 @@ func (n silence) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return nil, ctx.Err()
 }
 
+// lossy is a network on which one dial fails.
+type lossy struct {
+	host
+	at *atomic.Int32
+}
+
+func (n lossy) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	if n.at.Add(-1) == 0 {
+		return nil, errors.New("lost")
+	}
+	return n.host.Dial(ctx, addr)
+}
+
+// A ping that gets lost does not make a guest unreachable.
+func TestGuestPingsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw := simLAN(t)
+		a := start(t, testConfig("10.0.0.1"), host{nw, "10.0.0.1"})
+		second := new(atomic.Int32) // the first is that of the view
+		second.Store(2)
+		g, err := joinAsGuest(t.Context(), GuestConfig{Name: "ringctl-test", Seeds: []string{a.Addr()}, Label: "test", BindAddr: "10.9.9.9"}, quiet(),
+			lossy{host{nw, "10.9.9.9"}, second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Leave(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // hiccup is the network, on which the first connections break.
 type hiccup struct {
 	tcp
