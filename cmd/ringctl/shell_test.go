@@ -77,7 +77,7 @@ var escape = regexp.MustCompile(`\x1b\[`)
 func TestPipes(t *testing.T) {
 	ringctl := program(t, "ringctl")
 	cluster := troubled(t)
-	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm-256color", "RINGCTL_SEEDS=" + strings.Join(cluster.Seeds(), ",")}
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm-256color", "RINGCTL_SEEDS=" + strings.Join(cluster.Seeds(), ","), "RINGCTL_HEARTBEAT_TIMEOUT=30m"}
 	run := func(more []string, args ...string) (out, words string) {
 		t.Helper()
 		cmd := exec.Command(ringctl, args...)
@@ -137,7 +137,7 @@ func TestColorsOnATerminal(t *testing.T) {
 		color bool
 	}{{"TERM=xterm-256color", true}, {"NO_COLOR=1", false}, {"TERM=dumb", false}, {"RINGCTL_COLOR=never", false}} {
 		cmd := exec.Command(script, "-qec", ringctl+" status", "/dev/null")
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm", "SHELL=/bin/sh", "RINGCTL_SEEDS=" + strings.Join(cluster.Seeds(), ","), c.more}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TERM=xterm", "SHELL=/bin/sh", "RINGCTL_SEEDS=" + strings.Join(cluster.Seeds(), ","), "RINGCTL_HEARTBEAT_TIMEOUT=30m", c.more}
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "ingester") || escape.Match(out) != c.color {
 			t.Errorf("%s: %v: %q", c.more, err, out)
