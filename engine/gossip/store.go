@@ -55,6 +55,7 @@ type entry struct {
 	deleted bool
 	updated int64  // Unix milliseconds of the deletion
 	encoded []byte // value bytes, until the value changes
+	graves  int    // tombstones in the value
 }
 
 // Change is what a pair or an update did to a key: the part that others must hear of.
@@ -170,27 +171,27 @@ func (s *Store) merge(u Update, localCAS bool, now time.Time) (*Change, error) {
 		change = e.value.Merge(u.value, localCAS, now)
 	}
 	flag := u.Deleted && u.UpdateTimeMillis != 0 && u.UpdateTimeMillis > e.updated
-	if empty(change) && !flag {
+	news := !empty(change)
+	if !news && !flag {
 		return nil, nil
 	}
 	e.encoded = nil
 	removed := 0
 	if s.opt.LeftTimeout > 0 {
-		limit := now.Add(-s.opt.LeftTimeout)
-		_, removed = e.value.RemoveTombstones(limit)
-		if !empty(change) {
-			change.RemoveTombstones(limit)
-			if empty(change) {
-				// Nothing new for others. What the merge did to the value in place stays: an entry that only this
-				// tombstone knew about is gone here, and comes back with the next full exchange.
-				return nil, nil
-			}
+		if !news {
+			change = nil
+		}
+		removed = e.bury(change, now.Add(-s.opt.LeftTimeout))
+		if news && empty(change) {
+			// Nothing new for others. What the merge did to the value in place stays: an entry that only this
+			// tombstone knew about is gone here, and comes back with the next full exchange.
+			return nil, nil
 		}
 	}
 	if flag {
 		e.deleted, e.updated = true, u.UpdateTimeMillis
 	}
-	if empty(change) {
+	if !news {
 		change = e.value.Clone()
 	}
 	e.version++
@@ -199,6 +200,20 @@ func (s *Store) merge(u Update, localCAS bool, now time.Time) (*Change, error) {
 		Key: u.Key, Codec: e.codec.ID(), Value: change, Deleted: e.deleted, UpdateTimeMillis: e.updated,
 		Version: e.version, Entries: change.EntryNames(), Created: created, Removed: removed,
 	}, nil
+}
+
+// bury drops the tombstones older than limit from the value and from what has just changed in it, and returns how many the
+// value had; change is nil where nothing has. A value is looked through only where it can have any: those that it had
+// before, and those in the change. Heartbeats come by the hundred, and a ring has thousands of entries.
+func (e *entry) bury(change Value, limit time.Time) (removed int) {
+	if change != nil {
+		stay, gone := change.RemoveTombstones(limit)
+		e.graves += stay + gone
+	}
+	if e.graves > 0 {
+		e.graves, removed = e.value.RemoveTombstones(limit)
+	}
+	return removed
 }
 
 func empty(v Value) bool { return v == nil || len(v.EntryNames()) == 0 }

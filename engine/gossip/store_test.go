@@ -241,6 +241,35 @@ func applyAll(t *testing.T, pairs []Pair) string {
 }
 
 // A compare-and-swap made from an old reading is refused, so nobody's update is lost.
+// TestTombstonesGoOnTime: whatever came before, a change leaves no tombstone that is too old.
+func TestTombstonesGoOnTime(t *testing.T) {
+	const stay = 100
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 4))
+		s := NewStore([]Codec{toyCodec{"toy"}}, StoreOptions{LeftTimeout: stay * time.Second})
+		removed := 0
+		for now := int64(1000); now < 3000; now += rng.Int64N(60) {
+			in := toy{fmt.Sprint(rng.IntN(4)): {At: now - rng.Int64N(2*stay), Left: rng.IntN(3) == 0}}
+			change, _, err := s.Apply(Update{Pair: Pair{Key: "k"}, codec: toyCodec{"toy"}, value: in}, time.Unix(now, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if change == nil {
+				continue
+			}
+			removed += change.Removed
+			for id, e := range s.entries["k"].value.(toy) {
+				if e.Left && e.At < now-stay {
+					t.Fatalf("seed %d, second %d: %s is a tombstone of second %d", seed, now, id, e.At)
+				}
+			}
+		}
+		if removed == 0 {
+			t.Errorf("seed %d: no tombstone went", seed)
+		}
+	}
+}
+
 func TestCASNoticesOtherWriters(t *testing.T) {
 	s := NewStore([]Codec{toyCodec{"toy"}}, StoreOptions{})
 	now := time.Unix(1000, 0)
