@@ -82,7 +82,7 @@ The exit code is 0 when nothing is left to do, and 1 when it is not safe yet.`,
 			return d.run(ctx, c, follow > 0)
 		},
 	}
-	c.Flags().DurationVar(&d.window, "window", time.Hour, "how long after the deactivation queries may still need its owners")
+	c.Flags().DurationVar(&d.window, "window", usualWindow, "how long after the deactivation queries may still need its owners")
 	c.Flags().StringSliceVar(&d.ask, "ask", nil, "base `URLs` of tempod processes that own it, to ask whether blocks hold its data")
 	c.Flags().BoolVar(&d.lock, "lock", false, "lock it when it is deactivated")
 	c.Flags().BoolVar(&d.remove, "remove", false, "remove it when that is safe")
@@ -236,7 +236,7 @@ func (d *drain) judge(ctx context.Context, s *drainStatus) {
 	}
 	if s.State != "INACTIVE" {
 		s.Blocking = append(s.Blocking, "it is "+s.State)
-		s.Next = fmt.Sprintf("deactivate it: ringctl partition drain %d --yes", d.id)
+		s.Next = fmt.Sprintf("deactivate it: %s --yes", d.again())
 		return
 	}
 	s.QuietAt = s.Since.Add(d.window)
@@ -261,9 +261,24 @@ func (d *drain) judge(ctx context.Context, s *drainStatus) {
 	if !s.Safe {
 		s.Next = or(s.Next, "look again: "+s.Blocking[0])
 	} else {
-		s.Next = fmt.Sprintf("remove it: ringctl partition drain %d --remove --confirm=%d", d.id, d.id)
+		s.Next = fmt.Sprintf("remove it: %s --remove --confirm=%d", d.again(), d.id)
 	}
 }
+
+// again is the command with what was said of the partition.
+func (d *drain) again() string {
+	s := fmt.Sprintf("ringctl partition drain %d", d.id)
+	if d.ring != "" {
+		s += " --ring " + d.ring
+	}
+	if d.window != usualWindow {
+		s += " --window " + d.window.String()
+	}
+	return s
+}
+
+// usualWindow is how far back queries ask the owners of partitions, and not only blocks.
+const usualWindow = time.Hour
 
 // askOwner asks a tempod process; the answer is what is in the way, "" for nothing.
 func (d *drain) askOwner(ctx context.Context, base string, s *drainStatus) string {
