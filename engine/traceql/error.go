@@ -62,9 +62,13 @@ func errorAt(query string, pos int, message, suggestion string) *Error {
 	}
 }
 
-// nearest is the candidate closest to word, or empty when none is close.
+// nearest is the candidate closest to word, or empty when none is close. Of a word
+// of up to three letters only one may be wrong.
 func nearest(word string, candidates []string) string {
 	best, dist := "", 1+len(word)/3
+	if len(word) <= 3 {
+		dist = 1
+	}
 	for _, c := range candidates {
 		if strings.EqualFold(c, word) {
 			return c
