@@ -167,7 +167,7 @@ func (c *Client) pull(ctx context.Context, addr string, timeout time.Duration) p
 	return p
 }
 
-// SnapshotFrom asks one particular member, by its gossip name or address.
+// SnapshotFrom asks one particular member, by its gossip name, with or without the random part, or address.
 func (c *Client) SnapshotFrom(ctx context.Context, name string) (*Snapshot, error) {
 	return c.SnapshotFromLike(ctx, name, nil)
 }
@@ -194,13 +194,23 @@ func (c *Client) SnapshotFromLike(ctx context.Context, name string, before *Snap
 	return c.build(p.view, Observe, before), nil
 }
 
+// member finds a gossip member by its name or address, or by its name without the random part when only one that is not gone
+// has it.
 func member(s *Snapshot, name string) (*Member, bool) {
+	var same []*Member
 	for i := range s.Members {
-		if s.Members[i].Name == name || s.Members[i].Addr == name {
-			return &s.Members[i], true
+		m := &s.Members[i]
+		if m.Name == name || m.Addr == name {
+			return m, true
+		}
+		if model.Stem(m.Name) == name && (m.State == "alive" || m.State == "suspect") {
+			same = append(same, m)
 		}
 	}
-	return nil, false
+	if len(same) != 1 {
+		return nil, false
+	}
+	return same[0], true
 }
 
 func noView(err error) error {

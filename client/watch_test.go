@@ -333,3 +333,25 @@ func TestAChangeIsHeardAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestAMemberByItsStem: gossip names have a random part, which nobody types while one member only has the rest of it.
+func TestAMemberByItsStem(t *testing.T) {
+	s := &Snapshot{Members: []Member{
+		{Name: "ingester-0-1a2b3c4d", State: "dead", Addr: "10.0.0.1:1"},
+		{Name: "ingester-0-5e6f7a8b", State: "alive", Addr: "10.0.0.1:2"},
+		{Name: "ingester-1-1a2b3c4d", State: "alive", Addr: "10.0.0.2:1"},
+		{Name: "ingester-1-5e6f7a8b", State: "suspect", Addr: "10.0.0.2:2"},
+	}}
+	for name, want := range map[string]string{
+		"ingester-0":          "10.0.0.1:2",
+		"ingester-0-1a2b3c4d": "10.0.0.1:1",
+		"10.0.0.2:1":          "10.0.0.2:1",
+		"ingester-1":          "", // which of the two?
+		"ingester":            "",
+	} {
+		m, ok := member(s, name)
+		if ok != (want != "") || ok && m.Addr != want {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+}

@@ -416,7 +416,11 @@ var memberColumns = []column{
 }
 
 func (r *Ring) members(c widget.Canvas, ring *client.Ring, env Env) {
-	remark := count(len(r.rows), "member") + ", timeout " + age(time.Duration(ring.HeartbeatTimeout))
+	remark := count(len(ring.Instances), "member")
+	if len(r.rows) < len(ring.Instances) {
+		remark = fmt.Sprintf("%d of %s", len(r.rows), remark)
+	}
+	remark += ", timeout " + age(time.Duration(ring.HeartbeatTimeout))
 	if len(r.marks) > 0 {
 		remark = fmt.Sprintf("%d marked of %s", len(r.marks), remark)
 	}

@@ -60,8 +60,9 @@ func (a *app) diffCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff MEMBER MEMBER",
 		Short: "Field by field, in what do two members' views differ, and who is behind?",
-		Long: `Compare the views of two gossip members, named or by address: every field that differs, both values, and which of the two has the
-older entry. Heartbeats always differ a little; --heartbeats compares them too. The exit code is 1 when they differ.`,
+		Long: `Compare the views of two gossip members, by name (the random part may be left out) or address: every field that
+differs, both values, and which of the two has the older entry. Heartbeats always differ a little;
+--heartbeats compares them too. The exit code is 1 when they differ.`,
 		Example:           "  ringctl diff ingester-0-1a2b3c4d ingester-1-5e6f7a8b\n  ringctl diff 10.0.0.5:7946 10.0.0.6:7946 --heartbeats --slack 30s",
 		ValidArgsFunction: a.completeGossip,
 		RunE: func(c *cobra.Command, args []string) error {
