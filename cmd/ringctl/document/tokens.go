@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ringctl/ringctl/client"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
@@ -55,6 +56,10 @@ func Tokens(s *client.Snapshot, r *client.Ring, raw bool) *render.Document {
 func DrawRing(r *client.Ring, width int) string {
 	const marks = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	var b strings.Builder
+	left := 10 // the room for the names of zones
+	for _, z := range r.Zones {
+		left = max(left, utf8.RuneCountInString(z.Name)+1)
+	}
 	for _, z := range r.Zones {
 		type point struct {
 			token uint32
@@ -79,7 +84,7 @@ func DrawRing(r *client.Ring, width int) string {
 		if name == "" {
 			name = "(no zone)"
 		}
-		fmt.Fprintf(&b, "%-10s|", name)
+		fmt.Fprintf(&b, "%-*s|", left, name)
 		cell := float64(math.MaxUint32+1) / float64(width)
 		next := 0
 		for x := range width {
@@ -107,10 +112,10 @@ func DrawRing(r *client.Ring, width int) string {
 		b.WriteString("|\n")
 		for n, id := range ids {
 			if n == len(marks) {
-				fmt.Fprintf(&b, "%11s… and %d more\n", "", len(ids)-n)
+				fmt.Fprintf(&b, "%*s… and %d more\n", left+1, "", len(ids)-n)
 				break
 			}
-			fmt.Fprintf(&b, "%11s%c %s\n", "", marks[n], id)
+			fmt.Fprintf(&b, "%*s%c %s\n", left+1, "", marks[n], id)
 		}
 	}
 	return b.String()
