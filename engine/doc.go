@@ -16,7 +16,7 @@
 // know words; workers know all three but not each other; only this package
 // knows workers. The table in layers_test.go is checked by every test run.
 //
-//	words     trace, tenant, ring, partition, traceql, query, ringapi
+//	words     trace, tenant, ring, partition, traceql, columnar, query, ringapi
 //	carriers  kv (gossipkv, consulkv, etcdkv, memkv), gossip, membership, peer
 //	shelves   wal, bucket, block, recent, catalog, compactor
 //	workers   receiver, distributor, ingester, livestore, querier, frontend, backendworker, control

@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/ingester"
 	"github.com/ringctl/ringctl/engine/livestore"
 	"github.com/ringctl/ringctl/engine/membership"
 	"github.com/ringctl/ringctl/engine/partition"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/peer/peerpb"
-	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/recent"
 )
 
@@ -55,7 +55,7 @@ func (c *Config) caughtUp(r RecentConfig) time.Time {
 	return time.Now().Add(2*r.MaxBlockAge + 2*c.Storage.Trace.Poll)
 }
 
-func (k *keeper) sources(q *peer.Question) []query.Source {
+func (k *keeper) sources(q *peer.Question) []columnar.Source {
 	return k.store.Sources(q.Tenant, q.Excluded())
 }
 

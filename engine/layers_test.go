@@ -24,9 +24,10 @@ var layers = map[string]string{
 	"engine/ring":            "",
 	"engine/partition":       "engine/ring",
 	"engine/traceql":         "engine/trace",
-	"engine/query":           "engine/trace engine/traceql",
-	"engine/query/querytest": "engine/query engine/trace engine/traceql", // the slow twin
-	"engine/ring/ringtest":   "engine/ring",                              // stories and generated rings
+	"engine/columnar":        "engine/trace",
+	"engine/query":           "engine/trace engine/traceql engine/columnar",
+	"engine/query/querytest": "engine/query engine/columnar engine/trace engine/traceql", // the slow twin
+	"engine/ring/ringtest":   "engine/ring",                                              // stories and generated rings
 	"engine/ringapi":         "engine/ring engine/partition",
 	// carriers
 	"engine/gossip":      "engine/gossip/wire",
@@ -38,7 +39,7 @@ var layers = map[string]string{
 	"engine/kv/etcdkv":   "engine/kv",
 	"engine/kv/kvtest":   "engine/kv engine/ring engine/partition",
 	"engine/membership":  "engine/ring engine/partition engine/kv engine/ringapi", // errors and audit records of the control API
-	"engine/peer":        "engine/trace engine/tenant engine/query engine/traceql engine/peer/peerpb",
+	"engine/peer":        "engine/trace engine/tenant engine/columnar engine/query engine/traceql engine/peer/peerpb",
 	"engine/peer/peerpb": "",
 	// shelves
 	"engine/folderlock":          "", // one process per folder
@@ -48,9 +49,9 @@ var layers = map[string]string{
 	"engine/bucket/local":        "engine/bucket",
 	"engine/bucket/s3":           "engine/bucket",
 	"engine/bucket/buckettest":   "engine/bucket",
-	"engine/block":               "engine/trace engine/tenant engine/query engine/bucket engine/block/pq",
+	"engine/block":               "engine/trace engine/tenant engine/columnar engine/bucket engine/block/pq",
 	"engine/block/pq":            "", // Parquet pages and footers, no spans
-	"engine/recent":              "engine/trace engine/tenant engine/query engine/wal engine/block engine/block/pq engine/bucket engine/bucket/local",
+	"engine/recent":              "engine/trace engine/tenant engine/columnar engine/wal engine/block engine/block/pq engine/bucket engine/bucket/local",
 	"engine/catalog":             "engine/tenant engine/bucket engine/block",
 	"engine/catalog/catalogtest": "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog engine/recent engine/trace engine/query", // buckets that fail on purpose
 	"engine/compactor":           "engine/tenant engine/bucket engine/bucket/local engine/block engine/catalog",
@@ -69,9 +70,9 @@ var layers = map[string]string{
 	"engine/ring/vectorcheck": "*",
 	"cmd/tempod":              "engine",
 	"bench/gen":               "",
-	"bench/e2e":               "bench/gen engine/block/pq",                     // what the columns of a block weigh
-	"bench/stop":              "engine/query engine/block engine/bucket/local", // how often a question looks up
-	"docs":                    "",                                              // a test only
+	"bench/e2e":               "bench/gen engine/block/pq",                                     // what the columns of a block weigh
+	"bench/stop":              "engine/columnar engine/query engine/block engine/bucket/local", // how often a question looks up
+	"docs":                    "",                                                              // a test only
 	// asking
 	"client/model":         "engine/ring engine/partition engine/gossip", // words: what a view means; client keeps the same names as aliases
 	"client":               "client/model engine/ring engine/partition engine/ringapi engine/gossip",
@@ -94,7 +95,7 @@ var layers = map[string]string{
 }
 
 const (
-	words    = " engine/trace engine/tenant engine/ring engine/partition engine/traceql engine/query engine/ringapi"
+	words    = " engine/trace engine/tenant engine/ring engine/partition engine/traceql engine/columnar engine/query engine/ringapi"
 	carriers = " engine/kv engine/gossip engine/membership engine/peer engine/peer/peerpb"
 	shelves  = " engine/wal engine/bucket engine/block engine/recent engine/catalog engine/compactor"
 )

@@ -11,11 +11,11 @@ import (
 
 	"github.com/ringctl/ringctl/engine/backendworker"
 	"github.com/ringctl/ringctl/engine/catalog"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/compactor"
 	"github.com/ringctl/ringctl/engine/folderlock"
 	"github.com/ringctl/ringctl/engine/frontend"
 	"github.com/ringctl/ringctl/engine/membership"
-	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/ring"
 )
 
@@ -23,7 +23,7 @@ import (
 type blocks struct{ *catalog.Catalog }
 
 // Open opens a block to read.
-func (b blocks) Open(ctx context.Context, tenantID, id string) (query.Source, error) {
+func (b blocks) Open(ctx context.Context, tenantID, id string) (columnar.Source, error) {
 	return b.Catalog.Open(ctx, tenantID, id)
 }
 

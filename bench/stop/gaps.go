@@ -17,6 +17,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/bucket/local"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 )
 
@@ -67,7 +68,7 @@ func inside(ctx context.Context, dir string) error {
 	return nil
 }
 
-func open(ctx context.Context, dir string) ([]query.Source, error) {
+func open(ctx context.Context, dir string) ([]columnar.Source, error) {
 	root, tenantID := filepath.Split(filepath.Clean(dir))
 	b, err := local.Open(root)
 	if err != nil {
@@ -78,7 +79,7 @@ func open(ctx context.Context, dir string) ([]query.Source, error) {
 		return nil, err
 	}
 	cache := block.NewCache(64 << 20)
-	var src []query.Source
+	var src []columnar.Source
 	for _, e := range entries {
 		x, err := block.Open(ctx, b, tenantID, e.Name(), block.OpenOptions{Cache: cache})
 		if err != nil {
@@ -90,7 +91,7 @@ func open(ctx context.Context, dir string) ([]query.Source, error) {
 }
 
 // answer does what a node does for a question. That it is over a bound is an answer, too.
-func answer(ctx context.Context, src []query.Source, q question) error {
+func answer(ctx context.Context, src []columnar.Source, q question) error {
 	u, err := url.Parse(q.path)
 	if err != nil {
 		return err

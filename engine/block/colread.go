@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 )
 
 // form says how the stored values of a column become those of a query.
@@ -23,27 +23,27 @@ const (
 	traceForm         // one entry per trace
 )
 
-// columnReader is a stored column as a query.Column.
+// columnReader is a stored column as a columnar.Column.
 type columnReader struct {
 	s    *segment
 	n    int
-	t    query.Type
+	t    columnar.Type
 	form form
 }
 
-// Type implements query.Column.
-func (c *columnReader) Type() query.Type { return c.t }
+// Type implements columnar.Column.
+func (c *columnReader) Type() columnar.Type { return c.t }
 
-// Stats implements query.Column.
-func (c *columnReader) Stats() query.ColumnStats {
+// Stats implements columnar.Column.
+func (c *columnReader) Stats() columnar.ColumnStats {
 	ch, leaf := c.s.chunk(c.n), c.s.leaf(c.n)
-	st := query.ColumnStats{Values: c.s.info.Rows - int(ch.Nulls), Bytes: ch.End - ch.Start}
+	st := columnar.ColumnStats{Values: c.s.info.Rows - int(ch.Nulls), Bytes: ch.End - ch.Start}
 	switch c.form {
 	case asIs, durationForm, directForm:
 		if ch.HasDict() {
 			st.Distinct = int(ch.Distinct)
 		}
-		if low, high, ok := ch.Ints(leaf.Kind); ok && c.t.Elem() == query.Int {
+		if low, high, ok := ch.Ints(leaf.Kind); ok && c.t.Elem() == columnar.Int {
 			st.Min, st.Max, st.Bounded = low, high, true
 			if c.form == durationForm {
 				st.Min, st.Max = max(low, 0), max(high, 0)
@@ -62,18 +62,18 @@ func (c *columnReader) Stats() query.ColumnStats {
 	return st
 }
 
-// Excludes implements query.Excluder.
+// Excludes implements columnar.Excluder.
 func (c *columnReader) Excludes(value []byte) bool {
-	if c.t.Elem() != query.String {
+	if c.t.Elem() != columnar.String {
 		return false
 	}
 	l, err := c.s.list(c.n)
 	return err == nil && l.bloom != nil && l.bloom.Excludes(value)
 }
 
-// Restrict implements query.PageBounds.
-func (c *columnReader) Restrict(sel query.Bitmap, lo, hi int64) {
-	if c.form != asIs && c.form != durationForm || c.t != query.Int {
+// Restrict implements columnar.PageBounds.
+func (c *columnReader) Restrict(sel columnar.Bitmap, lo, hi int64) {
+	if c.form != asIs && c.form != durationForm || c.t != columnar.Int {
 		return
 	}
 	l, err := c.s.list(c.n)
@@ -94,28 +94,28 @@ func (c *columnReader) Restrict(sel query.Bitmap, lo, hi int64) {
 	}
 }
 
-// Dict implements query.Column.
-func (c *columnReader) Dict(ctx context.Context) (*query.Dict, error) {
-	if c.form != asIs && !(c.form == traceForm && c.t == query.String) || !c.s.chunk(c.n).HasDict() {
+// Dict implements columnar.Column.
+func (c *columnReader) Dict(ctx context.Context) (*columnar.Dict, error) {
+	if c.form != asIs && !(c.form == traceForm && c.t == columnar.String) || !c.s.chunk(c.n).HasDict() {
 		return nil, nil
 	}
 	return c.s.dict(ctx, c.n)
 }
 
-// Read implements query.Column. A column that is read whole while its pages are
+// Read implements columnar.Column. A column that is read whole while its pages are
 // in the cache is asked for often: it is kept as it was returned.
-func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
+func (c *columnReader) Read(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) error {
 	dst.Reset()
 	switch {
 	case c.form == parentForm:
 		return c.s.readParents(ctx, dst)
-	case c.form == traceForm && c.t == query.Int:
+	case c.form == traceForm && c.t == columnar.Int:
 		return c.s.readPerTrace(ctx, c.n, c.t, dst)
 	}
 	cache, pages := c.s.b.cache, c.s.pagesKey(c.n)
 	key := pages
 	key.leaf = c.n + cacheVectors
-	if v, ok := cache.get(key).(*query.Vector); ok {
+	if v, ok := cache.get(key).(*columnar.Vector); ok {
 		lend(v, dst)
 		return nil
 	}
@@ -135,7 +135,7 @@ func (c *columnReader) Read(ctx context.Context, within query.Bitmap, dst *query
 
 // worthWhole tells whether the other pages of a column should be read too, so
 // that it is in the cache for the next question.
-func (s *segment) worthWhole(n int, within query.Bitmap) bool {
+func (s *segment) worthWhole(n int, within columnar.Bitmap) bool {
 	c := s.chunk(n)
 	l, err := s.list(n)
 	if err != nil || within == nil || s.b.few || !s.b.cache.keepsPages(c.End-c.Data) {
@@ -151,7 +151,7 @@ func (s *segment) worthWhole(n int, within query.Bitmap) bool {
 }
 
 // fill reads the column into dst; whole tells whether no page was left out.
-func (c *columnReader) fill(ctx context.Context, within query.Bitmap, dst *query.Vector) (whole bool, err error) {
+func (c *columnReader) fill(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) (whole bool, err error) {
 	switch c.form {
 	case startForm:
 		return c.s.readStart(ctx, within, dst)
@@ -178,28 +178,28 @@ func (c *columnReader) fill(ctx context.Context, within query.Bitmap, dst *query
 }
 
 // lend makes dst show what v holds.
-func lend(v, dst *query.Vector) {
+func lend(v, dst *columnar.Vector) {
 	dst.Dict, dst.Codes, dst.Ints, dst.Floats = v.Dict, v.Codes, v.Ints, v.Floats
 	dst.Arena, dst.Offsets, dst.Gap, dst.Rows, dst.Lists = v.Arena, v.Offsets, v.Gap, v.Rows, v.Lists
 }
 
 // cloned is a copy of what a column returned, and its size.
-func cloned(v *query.Vector) (*query.Vector, int64) {
-	out := &query.Vector{Dict: v.Dict, Codes: slices.Clone(v.Codes), Ints: slices.Clone(v.Ints), Floats: slices.Clone(v.Floats),
+func cloned(v *columnar.Vector) (*columnar.Vector, int64) {
+	out := &columnar.Vector{Dict: v.Dict, Codes: slices.Clone(v.Codes), Ints: slices.Clone(v.Ints), Floats: slices.Clone(v.Floats),
 		Arena: bytes.Clone(v.Arena), Offsets: slices.Clone(v.Offsets), Gap: v.Gap, Rows: slices.Clone(v.Rows), Lists: slices.Clone(v.Lists)}
 	return out, int64(4*(len(v.Codes)+len(v.Offsets)+len(v.Rows)+len(v.Lists)) + 8*(len(v.Ints)+len(v.Floats)) + len(v.Arena))
 }
 
 // dict returns the dictionary of a column, decoded once while the cache has room.
-func (s *segment) dict(ctx context.Context, n int) (*query.Dict, error) {
+func (s *segment) dict(ctx context.Context, n int) (*columnar.Dict, error) {
 	key := cacheKey{s.b.meta.ID, s.group, n}
-	if d, ok := s.b.cache.get(key).(*query.Dict); ok {
+	if d, ok := s.b.cache.get(key).(*columnar.Dict); ok {
 		return d, nil
 	}
 	return s.readDict(ctx, n, nil)
 }
 
-func (s *segment) readDict(ctx context.Context, n int, near *regions) (*query.Dict, error) {
+func (s *segment) readDict(ctx context.Context, n int, near *regions) (*columnar.Dict, error) {
 	ch := s.chunk(n)
 	buf := make([]byte, ch.Data-ch.Start)
 	if err := near.readAt(ctx, s.b, buf, ch.Start); err != nil {
@@ -209,14 +209,14 @@ func (s *segment) readDict(ctx context.Context, n int, near *regions) (*query.Di
 }
 
 // decodeDict decodes the dictionary page in buf and keeps it.
-func (s *segment) decodeDict(n int, buf []byte) (*query.Dict, error) {
+func (s *segment) decodeDict(n int, buf []byte) (*columnar.Dict, error) {
 	sc, err := s.b.cache.borrow()
 	if err != nil {
 		return nil, err
 	}
 	defer s.b.cache.giveBack(sc)
 	ch, leaf := s.chunk(n), s.leaf(n)
-	d := new(query.Dict)
+	d := new(columnar.Dict)
 	size := 0
 	if leaf.Kind.IsInt() {
 		ints, err := sc.dec.IntDict(leaf.Kind, ch, buf)
@@ -250,7 +250,7 @@ type raw struct {
 	rows    int // of the segment
 	leaf    *pq.Leaf
 	v       *pq.Values
-	dict    *query.Dict
+	dict    *columnar.Dict
 	sparse  bool // v.Rows lists the rows that have a value; otherwise all have
 	partial bool // v lacks pages, or rows of them
 	narrow  bool // v has few rows of its pages
@@ -258,12 +258,12 @@ type raw struct {
 
 // read decodes the pages of a column that have a row in within (nil: all) and
 // hands them to use; what it is given is valid until it returns.
-func (s *segment) read(ctx context.Context, n int, within query.Bitmap, use func(*raw) error) error {
+func (s *segment) read(ctx context.Context, n int, within columnar.Bitmap, use func(*raw) error) error {
 	return s.readNear(ctx, n, within, nil, use)
 }
 
 // readNear is read with some of the bytes in memory already.
-func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near *regions, use func(*raw) error) error {
+func (s *segment) readNear(ctx context.Context, n int, within columnar.Bitmap, near *regions, use func(*raw) error) error {
 	l, err := s.list(n)
 	if err != nil {
 		return err
@@ -308,7 +308,7 @@ func (s *segment) readNear(ctx context.Context, n int, within query.Bitmap, near
 	if ch.HasDict() {
 		switch {
 		case d != nil:
-			r.dict, _ = d.(*query.Dict)
+			r.dict, _ = d.(*columnar.Dict)
 		case from == ch.Start:
 			r.dict, err = s.decodeDict(n, buf)
 		default:
@@ -345,7 +345,7 @@ func (s *segment) pagesKey(n int) cacheKey { return cacheKey{s.b.meta.ID, s.grou
 
 // decode decodes the pages with a row in within and hands the values to use. Of
 // columns without nulls the rows are noted too once pages are left out.
-func (s *segment) decode(sc *scratch, r *raw, n int, pages []pq.PageInfo, within query.Bitmap, body func(i int) (*pq.Body, error), use func(*raw) error) error {
+func (s *segment) decode(sc *scratch, r *raw, n int, pages []pq.PageInfo, within columnar.Bitmap, body func(i int) (*pq.Body, error), use func(*raw) error) error {
 	ch, entries := s.chunk(n), 0
 	if r.dict != nil {
 		entries = r.dict.Len()
@@ -377,7 +377,7 @@ func (s *segment) decode(sc *scratch, r *raw, n int, pages []pq.PageInfo, within
 
 // wanted returns the first and last page with a row in within, -1 for none, and
 // whether no page is left out.
-func wanted(pages []pq.PageInfo, within query.Bitmap) (first, last int, all bool) {
+func wanted(pages []pq.PageInfo, within columnar.Bitmap) (first, last int, all bool) {
 	if within == nil {
 		return 0, len(pages) - 1, true
 	}
@@ -396,7 +396,7 @@ func wanted(pages []pq.PageInfo, within query.Bitmap) (first, last int, all bool
 }
 
 // narrow tells whether the wanted rows of the pages lie close together.
-func narrow(within query.Bitmap, pages []pq.PageInfo) bool {
+func narrow(within columnar.Bitmap, pages []pq.PageInfo) bool {
 	rows, decoded := 0, 0
 	for i := range pages {
 		if p := &pages[i]; overlaps(within, p) {
@@ -408,7 +408,7 @@ func narrow(within query.Bitmap, pages []pq.PageInfo) bool {
 }
 
 // window is the rows of a page from the first to the last one in within.
-func window(within query.Bitmap, p *pq.PageInfo) (from, to int) {
+func window(within columnar.Bitmap, p *pq.PageInfo) (from, to int) {
 	from, to = p.First, p.First+p.Rows
 	if r, ok := within.Next(uint32(from)); ok {
 		from = min(int(r), to)
@@ -425,7 +425,7 @@ func window(within query.Bitmap, p *pq.PageInfo) (from, to int) {
 	return from, to
 }
 
-func overlaps(within query.Bitmap, p *pq.PageInfo) bool {
+func overlaps(within columnar.Bitmap, p *pq.PageInfo) bool {
 	return within.AnyIn(uint32(p.First), uint32(p.First+p.Rows))
 }
 
@@ -433,15 +433,15 @@ func overlaps(within query.Bitmap, p *pq.PageInfo) bool {
 func (r *raw) whole() bool { return !r.sparse || len(r.v.Rows) == r.rows }
 
 // vector turns the raw column into dst.
-func (r *raw) vector(t query.Type, dst *query.Vector) {
-	if t&query.Array != 0 {
+func (r *raw) vector(t columnar.Type, dst *columnar.Vector) {
+	if t&columnar.Array != 0 {
 		copy(dst.UseLists(len(r.v.Lens)+1), ends(r.v.Lens))
 		t = t.Elem()
 	}
 	switch {
 	case r.dict != nil:
 		r.codes(dst)
-	case t == query.Float:
+	case t == columnar.Float:
 		out := dst.UseFloats(len(r.v.Ints))
 		for i, v := range r.v.Ints {
 			out[i] = pq.Float(v)
@@ -463,14 +463,14 @@ func (r *raw) vector(t query.Type, dst *query.Vector) {
 }
 
 // rowsOf makes the vector sparse unless every row has a value.
-func (r *raw) rowsOf(dst *query.Vector) {
+func (r *raw) rowsOf(dst *columnar.Vector) {
 	if !r.whole() {
 		copy(dst.UseRows(len(r.v.Rows)), r.v.Rows)
 	}
 }
 
 // codes spreads codes over all rows when they are many.
-func (r *raw) codes(dst *query.Vector) {
+func (r *raw) codes(dst *columnar.Vector) {
 	dst.Dict = r.dict
 	switch {
 	case r.whole():
@@ -488,7 +488,7 @@ func (r *raw) codes(dst *query.Vector) {
 }
 
 // ints turns the raw column into plain integers.
-func (r *raw) ints(dst *query.Vector) {
+func (r *raw) ints(dst *columnar.Vector) {
 	out := dst.UseInts(max(len(r.v.Ints), len(r.v.Codes)))
 	copy(out, r.v.Ints)
 	for i, k := range r.v.Codes {
@@ -498,7 +498,7 @@ func (r *raw) ints(dst *query.Vector) {
 }
 
 // direct turns a column of small integers without nulls into direct codes.
-func (r *raw) direct(dst *query.Vector) error {
+func (r *raw) direct(dst *columnar.Vector) error {
 	if r.dict != nil && r.dict.Ints == nil || r.leaf.Kind != pq.Int32 {
 		return fmt.Errorf("%w: column %s", pq.ErrDamaged, r.leaf.Name)
 	}

@@ -2,7 +2,7 @@ package block
 
 import (
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -83,7 +83,7 @@ func fixedLeaves() []pq.Leaf {
 // or an array of one of these.
 type Attr struct {
 	Key  string
-	Type query.Type
+	Type columnar.Type
 }
 
 // Column holds the values of one column for a set of spans.
@@ -147,29 +147,29 @@ type AttrColumn struct {
 }
 
 // kindOfType is the Parquet kind of an attribute column or its elements.
-func kindOfType(t query.Type) pq.Kind {
+func kindOfType(t columnar.Type) pq.Kind {
 	switch t.Elem() {
-	case query.Int:
+	case columnar.Int:
 		return pq.Int64
-	case query.Float:
+	case columnar.Float:
 		return pq.Double
-	case query.Bool:
+	case columnar.Bool:
 		return pq.Bool
 	}
 	return pq.String
 }
 
 // typeOfKind is the inverse of kindOfType.
-func typeOfKind(k pq.Kind) (query.Type, bool) {
+func typeOfKind(k pq.Kind) (columnar.Type, bool) {
 	switch k {
 	case pq.Int64:
-		return query.Int, true
+		return columnar.Int, true
 	case pq.Double:
-		return query.Float, true
+		return columnar.Float, true
 	case pq.Bool:
-		return query.Bool, true
+		return columnar.Bool, true
 	case pq.String:
-		return query.String, true
+		return columnar.String, true
 	}
-	return query.Nil, false
+	return columnar.Nil, false
 }

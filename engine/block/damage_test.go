@@ -13,7 +13,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/bucket"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -73,31 +73,31 @@ func readAll(ctx context.Context, b *block.Block) error {
 		}
 	}
 	for _, s := range b.Segments() {
-		var cols []query.Column
-		for _, key := range []string{query.KeySpanID, query.KeyParentID, query.KeyStart, query.KeyDuration, query.KeyName, query.KeyKind, query.KeyStatus,
-			query.KeyStatusMessage, query.KeyTraceState, query.KeyResource, query.KeyScope, query.KeyEvents, query.KeyLinks, query.KeyNestedLeft} {
-			cols = s.Columns(cols, query.ScopeIntrinsic, key)
+		var cols []columnar.Column
+		for _, key := range []string{columnar.KeySpanID, columnar.KeyParentID, columnar.KeyStart, columnar.KeyDuration, columnar.KeyName, columnar.KeyKind, columnar.KeyStatus,
+			columnar.KeyStatusMessage, columnar.KeyTraceState, columnar.KeyResource, columnar.KeyScope, columnar.KeyEvents, columnar.KeyLinks, columnar.KeyNestedLeft} {
+			cols = s.Columns(cols, columnar.ScopeIntrinsic, key)
 		}
-		for _, key := range []string{query.KeyTraceRootName, query.KeyTraceRootService, query.KeyTraceStart, query.KeyTraceEnd} {
-			cols = s.Columns(cols, query.ScopeTrace, key)
+		for _, key := range []string{columnar.KeyTraceRootName, columnar.KeyTraceRootService, columnar.KeyTraceStart, columnar.KeyTraceEnd} {
+			cols = s.Columns(cols, columnar.ScopeTrace, key)
 		}
 		for _, f := range s.Info().Fields {
 			cols = s.Columns(cols, f.Scope, f.Key)
 		}
-		some := query.NewBitmap(s.Info().Rows)
+		some := columnar.NewBitmap(s.Info().Rows)
 		some.Set(uint32(s.Info().Rows - 1))
 		for _, c := range cols {
-			var v query.Vector
+			var v columnar.Vector
 			note(c.Read(ctx, nil, &v))
 			note(c.Read(ctx, some, &v))
 			_, err := c.Dict(ctx)
 			note(err)
 			c.Stats()
 		}
-		_, err := s.Table(ctx, query.ScopeResource)
+		_, err := s.Table(ctx, columnar.ScopeResource)
 		note(err)
 		rows := []uint32{0, uint32(s.Info().Rows / 2), uint32(s.Info().Rows - 1)}
-		note(s.Spans(ctx, rows, func(query.RawSpan) error { return nil }))
+		note(s.Spans(ctx, rows, func(columnar.RawSpan) error { return nil }))
 	}
 	_, err := b.Find(ctx, trace.ID{37, 0, 1, 1})
 	note(err)
@@ -168,7 +168,7 @@ func TestFindRequests(t *testing.T) {
 	if m.reads != 2 {
 		t.Errorf("%d requests to open a block, want meta.json and one more", m.reads)
 	}
-	if _, err := b.Segments()[0].Table(t.Context(), query.ScopeResource); err != nil {
+	if _, err := b.Segments()[0].Table(t.Context(), columnar.ScopeResource); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range c.IDs[:3] {

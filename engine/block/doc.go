@@ -15,7 +15,7 @@
 // gathers. [Writer.Seal] sorts it by trace, numbers its trees and writes a block.
 // [Writer.Merge] makes one block of several, a column at a time, with the same
 // machinery; no span is ever decoded on the way. [Open] gives a [Block], which
-// is a query.Source whose segments are row groups; [Block.Find] returns one trace.
+// is a columnar.Source whose segments are row groups; [Block.Find] returns one trace.
 //
 // Damage stays where it is: whatever a block's bytes turn out to be, the worst
 // is a [*CorruptError] that names the block, and the others still answer.

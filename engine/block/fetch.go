@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 )
 
 // On a local folder, bytes between two wanted stretches are read along when they
@@ -23,8 +23,8 @@ const maxGroup = 7 << 19
 // tracesForFind is Traces for a lookup, after which spans will be read: on object
 // storage the first one reads the row group with one request and leaves it for
 // Spans.
-func (s *segment) tracesForFind(ctx context.Context) (*query.Traces, error) {
-	if _, ok := s.b.cache.get(cacheKey{s.b.meta.ID, s.group, cacheTraces}).(*query.Traces); ok || !s.b.few {
+func (s *segment) tracesForFind(ctx context.Context) (*columnar.Traces, error) {
+	if _, ok := s.b.cache.get(cacheKey{s.b.meta.ID, s.group, cacheTraces}).(*columnar.Traces); ok || !s.b.few {
 		return s.Traces(ctx)
 	}
 	all := region{at: math.MaxInt64}
@@ -97,7 +97,7 @@ func (r *regions) readAt(ctx context.Context, b *Block, p []byte, off int64) err
 }
 
 // fetch reads the pages of all columns that within(leaf) wants, in few reads.
-func (s *segment) fetch(ctx context.Context, within func(leaf int) query.Bitmap) (*regions, error) {
+func (s *segment) fetch(ctx context.Context, within func(leaf int) columnar.Bitmap) (*regions, error) {
 	if all, ok := s.b.cache.take(s.groupKey()).(*regions); ok {
 		return all, nil
 	}

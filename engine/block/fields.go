@@ -7,7 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -18,7 +18,7 @@ const maxFields = 20000
 // FieldSet collects the attribute keys of spans. It can follow Columns that grow.
 // The zero value is empty.
 type FieldSet struct {
-	m map[query.Field]struct{}
+	m map[columnar.Field]struct{}
 	// strays are the arrays and texts in the overflow list that no column takes.
 	strays map[Attr]bool
 	// What Update has looked at already.
@@ -26,7 +26,7 @@ type FieldSet struct {
 }
 
 func (s *FieldSet) reset() {
-	*s = FieldSet{m: make(map[query.Field]struct{}, 128), strays: map[Attr]bool{}}
+	*s = FieldSet{m: make(map[columnar.Field]struct{}, 128), strays: map[Attr]bool{}}
 }
 
 // Update adds what is new in c since the last call with an earlier state of the
@@ -36,7 +36,7 @@ func (s *FieldSet) Update(c *Columns) {
 		s.reset()
 	}
 	for i := range c.Attrs {
-		s.add(query.ScopeSpan, c.Attrs[i].Key, c.Attrs[i].Type, c.Attrs[i].Len())
+		s.add(columnar.ScopeSpan, c.Attrs[i].Key, c.Attrs[i].Type, c.Attrs[i].Len())
 	}
 	s.addOverflow(&c.Fixed[ColOverflowKey], &c.Fixed[ColOverflowValue])
 	s.addRaw(&c.Fixed[ColEvents], &c.Fixed[ColLinks])
@@ -56,26 +56,26 @@ func (s *FieldSet) Strays() map[Attr]bool {
 }
 
 // Fields lists the keys in a fixed order.
-func (s *FieldSet) Fields() []query.Field {
+func (s *FieldSet) Fields() []columnar.Field {
 	m := Meta{Fields: s.list(nil)}
 	return m.fields()
 }
 
-func (s *FieldSet) add(scope query.Scope, key string, t query.Type, n int) {
-	if n > 0 && t != query.Nil && len(s.m) < maxFields {
-		s.m[query.Field{Scope: scope, Key: key, Type: t}] = struct{}{}
+func (s *FieldSet) add(scope columnar.Scope, key string, t columnar.Type, n int) {
+	if n > 0 && t != columnar.Nil && len(s.m) < maxFields {
+		s.m[columnar.Field{Scope: scope, Key: key, Type: t}] = struct{}{}
 	}
 }
 
 // addBytes makes no string of keys that are known.
-func (s *FieldSet) addBytes(scope query.Scope, key []byte, t query.Type) {
-	if _, ok := s.m[query.Field{Scope: scope, Key: string(key), Type: t}]; !ok && utf8.Valid(key) {
+func (s *FieldSet) addBytes(scope columnar.Scope, key []byte, t columnar.Type) {
+	if _, ok := s.m[columnar.Field{Scope: scope, Key: string(key), Type: t}]; !ok && utf8.Valid(key) {
 		s.add(scope, string(key), t, 1)
 	}
 }
 
 // attrs adds attributes; of several with one key the first counts.
-func (s *FieldSet) attrs(scope query.Scope, attrs []trace.Attr) {
+func (s *FieldSet) attrs(scope columnar.Scope, attrs []trace.Attr) {
 	for i := range attrs {
 		if slices.ContainsFunc(attrs[:i], func(a trace.Attr) bool { return bytes.Equal(a.Key, attrs[i].Key) }) {
 			continue
@@ -87,10 +87,10 @@ func (s *FieldSet) attrs(scope query.Scope, attrs []trace.Attr) {
 // addTables adds the keys of resources and scopes.
 func (s *FieldSet) addTables(t *tables) {
 	for i := range t.resources {
-		s.attrs(query.ScopeResource, t.resources[i].Attrs)
+		s.attrs(columnar.ScopeResource, t.resources[i].Attrs)
 	}
 	for i := range t.scopes {
-		s.attrs(query.ScopeInstrumentation, t.scopes[i].Attrs)
+		s.attrs(columnar.ScopeInstrumentation, t.scopes[i].Attrs)
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *FieldSet) addRaw(events, links *Column) {
 				if err != nil {
 					break
 				}
-				s.attrs(query.ScopeEvent, e.Attrs)
+				s.attrs(columnar.ScopeEvent, e.Attrs)
 			}
 		}
 	}
@@ -112,7 +112,7 @@ func (s *FieldSet) addRaw(events, links *Column) {
 				if err != nil {
 					break
 				}
-				s.attrs(query.ScopeLink, l.Attrs)
+				s.attrs(columnar.ScopeLink, l.Attrs)
 			}
 		}
 	}
@@ -127,8 +127,8 @@ func (s *FieldSet) addOverflow(key, value *Column) {
 		var v trace.Value
 		if err := dec.decode(value.Dict.Entry(int(value.Codes[e]-1)), &v); err == nil {
 			k, t := key.Dict.Entry(int(key.Codes[e]-1)), TypeOf(&v)
-			s.addBytes(query.ScopeSpan, k, t)
-			if t.Elem() != query.Other && !list.fits(&v) {
+			s.addBytes(columnar.ScopeSpan, k, t)
+			if t.Elem() != columnar.Other && !list.fits(&v) {
 				s.stray(Attr{string(k), t})
 			}
 		}
@@ -149,7 +149,7 @@ func (s *FieldSet) list(columns map[Attr]int) []Field {
 	for f := range s.m {
 		a := Attr{f.Key, f.Type}
 		_, own := columns[a]
-		out = append(out, Field{f.Scope.String(), f.Key, typeName(f.Type), own && f.Scope == query.ScopeSpan && s.strays[a]})
+		out = append(out, Field{f.Scope.String(), f.Key, typeName(f.Type), own && f.Scope == columnar.ScopeSpan && s.strays[a]})
 	}
 	slices.SortFunc(out, func(a, b Field) int {
 		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Type, b.Type))
@@ -160,40 +160,40 @@ func (s *FieldSet) list(columns map[Attr]int) []Field {
 // TypeOf is the query type of an attribute value: an array has the type of its
 // elements when there are some and all are of one basic type. Bytes, maps and
 // other arrays are Other; the empty value counts as not there and is Nil.
-func TypeOf(v *trace.Value) query.Type {
+func TypeOf(v *trace.Value) columnar.Type {
 	switch v.Kind {
 	case trace.KindEmpty:
-		return query.Nil
+		return columnar.Nil
 	case trace.KindString:
-		return query.String
+		return columnar.String
 	case trace.KindBool:
-		return query.Bool
+		return columnar.Bool
 	case trace.KindInt:
-		return query.Int
+		return columnar.Int
 	case trace.KindDouble:
-		return query.Float
+		return columnar.Float
 	case trace.KindArray:
 		return arrayType(v)
 	}
-	return query.Other
+	return columnar.Other
 }
 
-func arrayType(v *trace.Value) query.Type {
-	t := query.Nil
+func arrayType(v *trace.Value) columnar.Type {
+	t := columnar.Nil
 	for e, err := range v.Elements() {
 		if err != nil || e.Kind == trace.KindArray {
-			return query.Other
+			return columnar.Other
 		}
 		et := TypeOf(&e)
-		if et == query.Nil || et == query.Other || t != query.Nil && t != et {
-			return query.Other
+		if et == columnar.Nil || et == columnar.Other || t != columnar.Nil && t != et {
+			return columnar.Other
 		}
 		t = et
 	}
-	if t == query.Nil {
-		return query.Other
+	if t == columnar.Nil {
+		return columnar.Other
 	}
-	return t | query.Array
+	return t | columnar.Array
 }
 
 // anyDecoder wraps AnyValue messages into a resource with one attribute, which is

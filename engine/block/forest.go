@@ -1,14 +1,14 @@
 package block
 
 import (
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // forest holds what is computed for each trace, in the order of the output
 // rows: its nested set and its summary.
 type forest struct {
-	nest  query.Nester
+	nest  columnar.Nester
 	kinds []uint8
 
 	// By span, in the order of add; a trace starts at its base.

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/block"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -64,7 +64,7 @@ func dump(t *testing.T, b *block.Block) []byte {
 	for i, s := range b.Segments() {
 		info := s.Info()
 		fmt.Fprintf(&out, "row group %d: %d rows, %d traces, %s to %s\n", i, info.Rows, info.Traces, info.MinID, info.MaxID)
-		resources, err := s.Table(t.Context(), query.ScopeResource)
+		resources, err := s.Table(t.Context(), columnar.ScopeResource)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func dump(t *testing.T, b *block.Block) []byte {
 		for r := range rows {
 			rows[r] = uint32(r)
 		}
-		err = s.Spans(t.Context(), rows, func(r query.RawSpan) error {
+		err = s.Spans(t.Context(), rows, func(r columnar.RawSpan) error {
 			var sp trace.Span
 			if err := trace.DecodeSpan(r.Span, &sp); err != nil {
 				return err

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -22,27 +22,27 @@ type List struct {
 // anything that would not come out of a column byte for byte as it went in: empty,
 // mixed and nested arrays, those with fields that OTLP does not have, with text that
 // is not UTF-8, in an unusual encoding, or longer than a column takes.
-func (l *List) Read(v *trace.Value) query.Type {
+func (l *List) Read(v *trace.Value) columnar.Type {
 	l.Ints, l.Texts = l.Ints[:0], l.Texts[:0]
 	if v.Kind != trace.KindArray {
-		return query.Nil
+		return columnar.Nil
 	}
-	t, n := query.Nil, 0
+	t, n := columnar.Nil, 0
 	for b := v.Bytes; len(b) > 0; n++ {
 		elem, rest, ok := delimited(b)
 		if !ok || n == pq.MaxElements {
-			return query.Nil
+			return columnar.Nil
 		}
 		et := l.element(elem)
-		if et == query.Nil || n > 0 && et != t {
-			return query.Nil
+		if et == columnar.Nil || n > 0 && et != t {
+			return columnar.Nil
 		}
 		t, b = et, rest
 	}
-	if t == query.Nil {
-		return query.Nil
+	if t == columnar.Nil {
+		return columnar.Nil
 	}
-	return t | query.Array
+	return t | columnar.Array
 }
 
 // fits tells whether the column of a value's key and type gives it back as it was.
@@ -51,45 +51,45 @@ func (l *List) fits(v *trace.Value) bool {
 	case trace.KindString:
 		return utf8.Valid(v.Bytes)
 	case trace.KindArray:
-		return l.Read(v) != query.Nil
+		return l.Read(v) != columnar.Nil
 	}
 	return true
 }
 
 // element adds an AnyValue of a basic type in its shortest encoding.
-func (l *List) element(b []byte) query.Type {
+func (l *List) element(b []byte) columnar.Type {
 	if len(b) == 0 {
-		return query.Nil
+		return columnar.Nil
 	}
 	switch b[0] {
 	case 1<<3 | 2:
 		v, rest, ok := delimited(b)
 		if !ok || len(rest) > 0 || !utf8.Valid(v) {
-			return query.Nil
+			return columnar.Nil
 		}
 		l.Texts = append(l.Texts, v)
-		return query.String
+		return columnar.String
 	case 2 << 3:
 		if len(b) != 2 || b[1] > 1 {
-			return query.Nil
+			return columnar.Nil
 		}
 		l.Ints = append(l.Ints, int64(b[1]))
-		return query.Bool
+		return columnar.Bool
 	case 3 << 3:
 		n, k := shortest(b[1:])
 		if k != len(b)-1 {
-			return query.Nil
+			return columnar.Nil
 		}
 		l.Ints = append(l.Ints, int64(n))
-		return query.Int
+		return columnar.Int
 	case 4<<3 | 1:
 		if len(b) != 9 {
-			return query.Nil
+			return columnar.Nil
 		}
 		l.Ints = append(l.Ints, int64(binary.LittleEndian.Uint64(b[1:])))
-		return query.Float
+		return columnar.Float
 	}
-	return query.Nil
+	return columnar.Nil
 }
 
 // delimited cuts field 1 with a length off b.
@@ -115,7 +115,7 @@ func shortest(b []byte) (n uint64, k int) {
 
 // appendList appends elements [from, to) of a column as an ArrayValue; dict as in
 // valueAt.
-func appendList(dst []byte, t query.Type, c *Column, from, to int, dict []int64) []byte {
+func appendList(dst []byte, t columnar.Type, c *Column, from, to int, dict []int64) []byte {
 	for e := from; e < to; e++ {
 		v := valueAt(t.Elem(), c, e, dict)
 		dst = trace.AppendElement(dst, &v)
@@ -245,7 +245,7 @@ func (m *merger) lists(a Attr, number int, leaf func(*part) int) (*Column, error
 	w := m.w
 	w.words.Reset()
 	w.lists.begin()
-	text := a.Type.Elem() == query.String
+	text := a.Type.Elem() == columnar.String
 	unique := text && m.unique(leaf)
 	for _, p := range m.parts {
 		n := leaf(p)

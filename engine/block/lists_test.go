@@ -11,18 +11,18 @@ import (
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // encoded is a List as an ArrayValue again.
-func encoded(t query.Type, l *block.List) (body []byte) {
+func encoded(t columnar.Type, l *block.List) (body []byte) {
 	for _, v := range l.Texts {
 		x := trace.StringValue(v)
 		body = trace.AppendElement(body, &x)
 	}
 	for _, n := range l.Ints {
-		x := trace.Value{Kind: map[query.Type]trace.ValueKind{query.Int: trace.KindInt, query.Float: trace.KindDouble, query.Bool: trace.KindBool}[t.Elem()], Int: n}
+		x := trace.Value{Kind: map[columnar.Type]trace.ValueKind{columnar.Int: trace.KindInt, columnar.Float: trace.KindDouble, columnar.Bool: trace.KindBool}[t.Elem()], Int: n}
 		body = trace.AppendElement(body, &x)
 	}
 	return body
@@ -30,27 +30,27 @@ func encoded(t query.Type, l *block.List) (body []byte) {
 
 // columned is the dumb twin of List.Read: it takes what package trace decodes, and
 // what encodes to the same bytes.
-func columned(v *trace.Value) query.Type {
+func columned(v *trace.Value) columnar.Type {
 	t := block.TypeOf(v)
-	if t&query.Array == 0 {
-		return query.Nil
+	if t&columnar.Array == 0 {
+		return columnar.Nil
 	}
 	var body []byte
 	n := 0
 	for e, err := range v.Elements() {
 		if err != nil || e.Kind == trace.KindString && !utf8.Valid(e.Bytes) {
-			return query.Nil
+			return columnar.Nil
 		}
 		body = trace.AppendElement(body, &e)
 		n++
 	}
 	if n > pq.MaxElements || !bytes.Equal(body, v.Bytes) {
-		return query.Nil
+		return columnar.Nil
 	}
 	return t
 }
 
-func checkList(t *testing.T, body []byte) query.Type {
+func checkList(t *testing.T, body []byte) columnar.Type {
 	t.Helper()
 	v := trace.Value{Kind: trace.KindArray, Bytes: body}
 	var l block.List
@@ -58,7 +58,7 @@ func checkList(t *testing.T, body []byte) query.Type {
 	if want := columned(&v); got != want {
 		t.Fatalf("array %x gets a column of type %d, want %d", body, got, want)
 	}
-	if got != query.Nil && !bytes.Equal(encoded(got, &l), body) {
+	if got != columnar.Nil && !bytes.Equal(encoded(got, &l), body) {
 		t.Fatalf("array %x comes out as %x", body, encoded(got, &l))
 	}
 	return got
@@ -69,36 +69,36 @@ func TestListRead(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		body []byte
-		typ  query.Type
+		typ  columnar.Type
 	}{
-		{"none", nil, query.Nil},
-		{"strings", []byte("\x0a\x03\x0a\x01a\x0a\x02\x0a\x00"), query.String | query.Array},
-		{"ints", []byte("\x0a\x02\x18\x05\x0a\x0b\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), query.Int | query.Array},
-		{"bools", []byte("\x0a\x02\x10\x01\x0a\x02\x10\x00"), query.Bool | query.Array},
-		{"doubles", []byte("\x0a\x09\x21\x01\x00\x00\x00\x00\x00\xf8\x7f"), query.Float | query.Array},
-		{"mixed", []byte("\x0a\x02\x10\x01\x0a\x02\x18\x05"), query.Nil},
-		{"an empty value", []byte("\x0a\x00"), query.Nil},
-		{"an empty value behind a text", []byte("\x0a\x03\x0a\x01a\x0a\x00"), query.Nil},
-		{"nested", []byte("\x0a\x08\x2a\x06\x0a\x04\x0a\x02hi"), query.Nil},
-		{"bytes", []byte("\x0a\x03\x3a\x01a"), query.Nil},
-		{"a map", []byte("\x0a\x02\x32\x00"), query.Nil},
-		{"text that is not UTF-8", []byte("\x0a\x03\x0a\x01\xff"), query.Nil},
-		{"a bool that is 2", []byte("\x0a\x02\x10\x02"), query.Nil},
-		{"a number with a byte too many", []byte("\x0a\x03\x18\x85\x00"), query.Nil},
-		{"a length with a byte too many", []byte("\x0a\x83\x00\x0a\x01a"), query.Nil},
-		{"an unknown field in the array", []byte("\x0a\x03\x0a\x01a\x10\x05"), query.Nil},
-		{"an unknown field in an element", []byte("\x0a\x05\x0a\x01a\x40\x05"), query.Nil},
-		{"two members in an element", []byte("\x0a\x05\x18\x01\x0a\x01a"), query.Nil},
+		{"none", nil, columnar.Nil},
+		{"strings", []byte("\x0a\x03\x0a\x01a\x0a\x02\x0a\x00"), columnar.String | columnar.Array},
+		{"ints", []byte("\x0a\x02\x18\x05\x0a\x0b\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), columnar.Int | columnar.Array},
+		{"bools", []byte("\x0a\x02\x10\x01\x0a\x02\x10\x00"), columnar.Bool | columnar.Array},
+		{"doubles", []byte("\x0a\x09\x21\x01\x00\x00\x00\x00\x00\xf8\x7f"), columnar.Float | columnar.Array},
+		{"mixed", []byte("\x0a\x02\x10\x01\x0a\x02\x18\x05"), columnar.Nil},
+		{"an empty value", []byte("\x0a\x00"), columnar.Nil},
+		{"an empty value behind a text", []byte("\x0a\x03\x0a\x01a\x0a\x00"), columnar.Nil},
+		{"nested", []byte("\x0a\x08\x2a\x06\x0a\x04\x0a\x02hi"), columnar.Nil},
+		{"bytes", []byte("\x0a\x03\x3a\x01a"), columnar.Nil},
+		{"a map", []byte("\x0a\x02\x32\x00"), columnar.Nil},
+		{"text that is not UTF-8", []byte("\x0a\x03\x0a\x01\xff"), columnar.Nil},
+		{"a bool that is 2", []byte("\x0a\x02\x10\x02"), columnar.Nil},
+		{"a number with a byte too many", []byte("\x0a\x03\x18\x85\x00"), columnar.Nil},
+		{"a length with a byte too many", []byte("\x0a\x83\x00\x0a\x01a"), columnar.Nil},
+		{"an unknown field in the array", []byte("\x0a\x03\x0a\x01a\x10\x05"), columnar.Nil},
+		{"an unknown field in an element", []byte("\x0a\x05\x0a\x01a\x40\x05"), columnar.Nil},
+		{"two members in an element", []byte("\x0a\x05\x18\x01\x0a\x01a"), columnar.Nil},
 	} {
 		if got := checkList(t, c.body); got != c.typ {
 			t.Errorf("%s: type %d, want %d", c.name, got, c.typ)
 		}
 	}
 	long := bytes.Repeat([]byte("\x0a\x02\x10\x01"), pq.MaxElements)
-	if got := checkList(t, long); got != query.Bool|query.Array {
+	if got := checkList(t, long); got != columnar.Bool|columnar.Array {
 		t.Errorf("the longest array: type %d", got)
 	}
-	if got := checkList(t, append(long, "\x0a\x02\x10\x01"...)); got != query.Nil {
+	if got := checkList(t, append(long, "\x0a\x02\x10\x01"...)); got != columnar.Nil {
 		t.Errorf("an array that is too long: type %d", got)
 	}
 }
@@ -113,14 +113,14 @@ func FuzzList(f *testing.F) {
 
 // listsOf reads a column of arrays as text, row by row, from all that the segment
 // has of a key; "" is none.
-func listsOf(t *testing.T, s query.Segment, key string, typ query.Type, within query.Bitmap) []string {
+func listsOf(t *testing.T, s columnar.Segment, key string, typ columnar.Type, within columnar.Bitmap) []string {
 	t.Helper()
 	out := make([]string, s.Info().Rows)
-	for _, c := range s.Columns(nil, query.ScopeSpan, key) {
+	for _, c := range s.Columns(nil, columnar.ScopeSpan, key) {
 		if c.Type() != typ {
 			continue
 		}
-		var v query.Vector
+		var v columnar.Vector
 		if err := c.Read(t.Context(), within, &v); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func listsOf(t *testing.T, s query.Segment, key string, typ query.Type, within q
 	return out
 }
 
-func elementsText(v *query.Vector, from, to uint32) (text string) {
+func elementsText(v *columnar.Vector, from, to uint32) (text string) {
 	for k := from; k < to; k++ {
 		switch {
 		case v.Dict != nil && v.Dict.Ints != nil:
@@ -159,7 +159,7 @@ func elementsText(v *query.Vector, from, to uint32) (text string) {
 }
 
 // rowsOf are the lists that rows of columns have, by span id, as listsOf shows them.
-func rowsOf(c *block.Columns, key string, typ query.Type) map[int64]string {
+func rowsOf(c *block.Columns, key string, typ columnar.Type) map[int64]string {
 	out := map[int64]string{}
 	for i := range c.Attrs {
 		a := &c.Attrs[i]
@@ -171,9 +171,9 @@ func rowsOf(c *block.Columns, key string, typ query.Type) map[int64]string {
 			text := ""
 			for range a.Lens[k] {
 				switch {
-				case typ.Elem() == query.String:
+				case typ.Elem() == columnar.String:
 					text += string(a.Dict.Entry(int(a.Codes[e] - 1)))
-				case typ.Elem() == query.Float:
+				case typ.Elem() == columnar.Float:
 					text += fmt.Sprint(pq.Float(a.Ints[e]))
 				default:
 					text += fmt.Sprint(a.Ints[e])
@@ -187,8 +187,8 @@ func rowsOf(c *block.Columns, key string, typ query.Type) map[int64]string {
 	return out
 }
 
-var listKeys = []block.Attr{{Key: "tags", Type: query.String | query.Array}, {Key: "user", Type: query.String | query.Array}, {Key: "ports", Type: query.Int | query.Array},
-	{Key: "ratios", Type: query.Float | query.Array}, {Key: "turns", Type: query.Bool | query.Array}}
+var listKeys = []block.Attr{{Key: "tags", Type: columnar.String | columnar.Array}, {Key: "user", Type: columnar.String | columnar.Array}, {Key: "ports", Type: columnar.Int | columnar.Array},
+	{Key: "ratios", Type: columnar.Float | columnar.Array}, {Key: "turns", Type: columnar.Bool | columnar.Array}}
 
 // checkLists compares all lists of a block with those of the columns that it was
 // made of.
@@ -207,7 +207,7 @@ func checkLists(t *testing.T, b *block.Block, c *block.Columns) {
 					delete(want, ids[row])
 				}
 			}
-			few := query.NewBitmap(s.Info().Rows)
+			few := columnar.NewBitmap(s.Info().Rows)
 			for row := s.Info().Rows / 3; row < s.Info().Rows/3+40 && row < s.Info().Rows; row++ {
 				few.Set(uint32(row))
 			}
@@ -223,10 +223,10 @@ func checkLists(t *testing.T, b *block.Block, c *block.Columns) {
 	}
 }
 
-func spanIDs(t *testing.T, s query.Segment) []int64 {
+func spanIDs(t *testing.T, s columnar.Segment) []int64 {
 	t.Helper()
-	var v query.Vector
-	if err := s.Columns(nil, query.ScopeIntrinsic, query.KeySpanID)[0].Read(t.Context(), nil, &v); err != nil {
+	var v columnar.Vector
+	if err := s.Columns(nil, columnar.ScopeIntrinsic, columnar.KeySpanID)[0].Read(t.Context(), nil, &v); err != nil {
 		t.Fatal(err)
 	}
 	return slices.Clone(v.Ints)
@@ -314,7 +314,7 @@ func TestListsComeAndGo(t *testing.T) {
 	}
 	for _, s := range both.Segments() {
 		for _, a := range listKeys {
-			for _, c := range s.Columns(nil, query.ScopeSpan, a.Key) {
+			for _, c := range s.Columns(nil, columnar.ScopeSpan, a.Key) {
 				if c.Type() == a.Type && c.Stats().Bytes == 0 {
 					t.Errorf("%s is stored nowhere", a.Key)
 				}
@@ -383,7 +383,7 @@ func TestListsLoseTheirColumns(t *testing.T) {
 	}
 	wide.Attrs = nil
 	for i := range 400 {
-		wide.Attrs = append(wide.Attrs, block.AttrColumn{Attr: block.Attr{Key: fmt.Sprint("wide.", i), Type: query.Int}, Column: block.Column{Ints: wide.Start}})
+		wide.Attrs = append(wide.Attrs, block.AttrColumn{Attr: block.Attr{Key: fmt.Sprint("wide.", i), Type: columnar.Int}, Column: block.Column{Ints: wide.Start}})
 	}
 	w, err := block.NewWriter(block.WriterOptions{GroupRows: 100})
 	if err != nil {
@@ -425,7 +425,7 @@ func TestMergeWithOldBlock(t *testing.T) {
 	}
 	count := func(b *block.Block) (n int) {
 		for _, s := range b.Segments() {
-			for _, text := range listsOf(t, s, "list", query.String|query.Array, nil) {
+			for _, text := range listsOf(t, s, "list", columnar.String|columnar.Array, nil) {
 				if text == "x," {
 					n++
 				}
@@ -468,8 +468,8 @@ func TestListsOfIDs(t *testing.T) {
 	}
 	merged := open(t, dir, "merged")
 	checkLists(t, merged, c)
-	col := merged.Segments()[0].Columns(nil, query.ScopeSpan, "tags")[0]
-	filter, ok := col.(query.Excluder)
+	col := merged.Segments()[0].Columns(nil, columnar.ScopeSpan, "tags")[0]
+	filter, ok := col.(columnar.Excluder)
 	if !ok || col.Stats().Distinct != 0 || col.Stats().Values != len(tags.Rows) {
 		t.Fatalf("%T with %+v", col, col.Stats())
 	}

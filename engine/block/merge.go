@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -73,17 +73,17 @@ type merger struct {
 	names    pq.Interner // root names of traces put together
 	promoted map[int][]promotedValue
 	fields   FieldSet
-	vector   query.Vector
+	vector   columnar.Vector
 }
 
 // mergeInput is one input block: a cursor over its traces.
 type mergeInput struct {
 	b      *Block
 	group  int
-	traces *query.Traces // of the group, nil at the end
-	next   int           // next trace in traces
-	part   *part         // the group's rows in this stripe, if any
-	remap  [2][]uint32   // resource and scope numbers in the output
+	traces *columnar.Traces // of the group, nil at the end
+	next   int              // next trace in traces
+	part   *part            // the group's rows in this stripe, if any
+	remap  [2][]uint32      // resource and scope numbers in the output
 }
 
 // part is the rows of one input row group that go into the stripe.
@@ -92,7 +92,7 @@ type part struct {
 	seg    *segment
 	rowMap []uint32 // output row of each row; joined marks rows of traces put together
 	rows   int
-	within query.Bitmap // nil when all rows are wanted
+	within columnar.Bitmap // nil when all rows are wanted
 }
 
 // joined marks the rows of traces that were in several inputs: what is computed
@@ -413,7 +413,7 @@ func (m *merger) attr(a Attr, number, rows int) (*Column, error) {
 		}
 		return -1
 	}
-	if a.Type&query.Array != 0 {
+	if a.Type&columnar.Array != 0 {
 		return m.lists(a, number, leafOf)
 	}
 	total := len(m.promoted[number])
@@ -422,7 +422,7 @@ func (m *merger) attr(a Attr, number, rows int) (*Column, error) {
 			total += p.share(n)
 		}
 	}
-	isInt := a.Type != query.String
+	isInt := a.Type != columnar.String
 	w.gather.begin(rows, total, isInt)
 	if !isInt {
 		c, err := m.codes(leafOf)

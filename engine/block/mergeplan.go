@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -86,7 +86,7 @@ func (p *part) finish() {
 	if p.rows == p.seg.info.Rows {
 		return
 	}
-	p.within = query.NewBitmap(p.seg.info.Rows)
+	p.within = columnar.NewBitmap(p.seg.info.Rows)
 	for i, r := range p.rowMap {
 		if r != dropped {
 			p.within.Set(uint32(i))
@@ -243,7 +243,7 @@ func (m *members) set(at *int, row uint32, f func(*member)) {
 // membersOf reads what the forest needs of the joined rows of a part.
 func (m *merger) membersOf(p *part) (*members, error) {
 	out := new(members)
-	within := query.NewBitmap(p.seg.info.Rows)
+	within := columnar.NewBitmap(p.seg.info.Rows)
 	for i, r := range p.rowMap {
 		if r == joined {
 			within.Set(uint32(i))
@@ -253,7 +253,7 @@ func (m *merger) membersOf(p *part) (*members, error) {
 	out.list = make([]member, len(out.rows))
 	number := func(key string, set func(s *member, v int64)) error {
 		v := &m.vector
-		e := intrinsic(query.ScopeIntrinsic, key)
+		e := intrinsic(columnar.ScopeIntrinsic, key)
 		c := columnReader{s: p.seg, n: e.leaf, t: e.t, form: e.form}
 		if err := c.Read(m.ctx, within, v); err != nil {
 			return err
@@ -262,14 +262,14 @@ func (m *merger) membersOf(p *part) (*members, error) {
 		eachNumber(v, func(row int, n int64) { out.set(&at, uint32(row), func(s *member) { set(s, n) }) })
 		return nil
 	}
-	err := number(query.KeySpanID, func(s *member, v int64) { s.id = uint64(v) })
+	err := number(columnar.KeySpanID, func(s *member, v int64) { s.id = uint64(v) })
 	for key, set := range map[string]func(*member, int64){
-		query.KeyParentID: func(s *member, v int64) { s.parent = uint64(v) },
-		query.KeyStart:    func(s *member, v int64) { s.start = v },
-		query.KeyDuration: func(s *member, v int64) { s.duration = v },
-		query.KeyKind:     func(s *member, v int64) { s.kind = uint32(v) },
-		query.KeyStatus:   func(s *member, v int64) { s.status = uint32(v) },
-		query.KeyResource: func(s *member, v int64) {
+		columnar.KeyParentID: func(s *member, v int64) { s.parent = uint64(v) },
+		columnar.KeyStart:    func(s *member, v int64) { s.start = v },
+		columnar.KeyDuration: func(s *member, v int64) { s.duration = v },
+		columnar.KeyKind:     func(s *member, v int64) { s.kind = uint32(v) },
+		columnar.KeyStatus:   func(s *member, v int64) { s.status = uint32(v) },
+		columnar.KeyResource: func(s *member, v int64) {
 			if int(v) < len(p.in.remap[0]) {
 				s.service = m.services[p.in.remap[0][v]]
 			}
@@ -301,7 +301,7 @@ func (m *merger) membersOf(p *part) (*members, error) {
 }
 
 // eachNumber visits the numbers of a vector.
-func eachNumber(v *query.Vector, f func(row int, n int64)) {
+func eachNumber(v *columnar.Vector, f func(row int, n int64)) {
 	n := max(len(v.Codes), len(v.Ints))
 	for i := range n {
 		row := i

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -110,10 +110,10 @@ func (h *HexID) UnmarshalText(b []byte) error {
 	return err
 }
 
-var typeNames = [...]string{query.String: "string", query.Int: "int", query.Float: "double", query.Bool: "bool", query.Bytes: "bytes", query.Other: "other"}
+var typeNames = [...]string{columnar.String: "string", columnar.Int: "int", columnar.Float: "double", columnar.Bool: "bool", columnar.Bytes: "bytes", columnar.Other: "other"}
 
-func typeName(t query.Type) string {
-	if t&query.Array != 0 {
+func typeName(t columnar.Type) string {
+	if t&columnar.Array != 0 {
 		return typeName(t.Elem()) + "[]"
 	}
 	if int(t) < len(typeNames) {
@@ -122,25 +122,25 @@ func typeName(t query.Type) string {
 	return ""
 }
 
-func parseType(s string) query.Type {
+func parseType(s string) columnar.Type {
 	if n := len(s); n > 2 && s[n-2:] == "[]" {
-		return parseType(s[:n-2]) | query.Array
+		return parseType(s[:n-2]) | columnar.Array
 	}
 	for i, name := range typeNames {
 		if name == s && s != "" {
-			return query.Type(i)
+			return columnar.Type(i)
 		}
 	}
-	return query.Nil
+	return columnar.Nil
 }
 
-func parseScope(s string) query.Scope {
-	for _, c := range []query.Scope{query.ScopeSpan, query.ScopeResource, query.ScopeEvent, query.ScopeLink, query.ScopeInstrumentation} {
+func parseScope(s string) columnar.Scope {
+	for _, c := range []columnar.Scope{columnar.ScopeSpan, columnar.ScopeResource, columnar.ScopeEvent, columnar.ScopeLink, columnar.ScopeInstrumentation} {
 		if c.String() == s {
 			return c
 		}
 	}
-	return query.ScopeNone
+	return columnar.ScopeNone
 }
 
 // ParseMeta reads a meta.json and checks it.
@@ -190,7 +190,7 @@ func (m *Meta) Bytes() int64 { return m.DataBytes + m.ResourcesBytes }
 func (m *Meta) strays() map[Attr]bool {
 	var out map[Attr]bool
 	for _, f := range m.Fields {
-		if !f.Overflow || parseScope(f.Scope) != query.ScopeSpan {
+		if !f.Overflow || parseScope(f.Scope) != columnar.ScopeSpan {
 			continue
 		}
 		if out == nil {
@@ -202,11 +202,11 @@ func (m *Meta) strays() map[Attr]bool {
 }
 
 // fields turns the names of Meta.Fields into the terms of queries.
-func (m *Meta) fields() []query.Field {
-	out := make([]query.Field, 0, len(m.Fields))
+func (m *Meta) fields() []columnar.Field {
+	out := make([]columnar.Field, 0, len(m.Fields))
 	for _, f := range m.Fields {
-		if s, t := parseScope(f.Scope), parseType(f.Type); s != query.ScopeNone && t != query.Nil {
-			out = append(out, query.Field{Scope: s, Key: f.Key, Type: t})
+		if s, t := parseScope(f.Scope), parseType(f.Type); s != columnar.ScopeNone && t != columnar.Nil {
+			out = append(out, columnar.Field{Scope: s, Key: f.Key, Type: t})
 		}
 	}
 	return out

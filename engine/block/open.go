@@ -9,7 +9,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/block/pq"
 	"github.com/ringctl/ringctl/engine/bucket"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/tenant"
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -29,7 +29,7 @@ type OpenOptions struct {
 	FewReads bool
 }
 
-// Block is an open block. It is a query.Source; its segments are its row groups.
+// Block is an open block. It is a columnar.Source; its segments are its row groups.
 // Safe for concurrent use. There is nothing to close.
 type Block struct {
 	meta     *Meta
@@ -41,14 +41,14 @@ type Block struct {
 	tail     []byte
 	tailAt   int64
 	attrs    map[Attr]int
-	fields   []query.Field
+	fields   []columnar.Field
 	strays   map[Attr]bool
-	segments []query.Segment
+	segments []columnar.Segment
 
 	tables struct {
 		sync.Mutex
 		groups [2][]trace.Group
-		tables [2]*query.Table
+		tables [2]*columnar.Table
 	}
 }
 
@@ -131,7 +131,7 @@ func (b *Block) index() error {
 			return fmt.Errorf("%w: row group %d has %d rows, %s says %d", pq.ErrDamaged, g, f.Groups[g].Rows, MetaName, m.Rows)
 		}
 		s := &segment{b: b, group: g, pages: make([]pageList, len(f.Leaves))}
-		s.info = query.Info{Rows: m.Rows, Traces: m.Traces, Start: m.Start, End: m.End, MinID: trace.ID(m.Min), MaxID: trace.ID(m.Max),
+		s.info = columnar.Info{Rows: m.Rows, Traces: m.Traces, Start: m.Start, End: m.End, MinID: trace.ID(m.Min), MaxID: trace.ID(m.Max),
 			Unique: true, Bytes: m.Bytes, Fields: b.fields}
 		b.segments = append(b.segments, s)
 	}
@@ -141,7 +141,7 @@ func (b *Block) index() error {
 // readAt fills p; a file that ends early is damaged.
 func (b *Block) readAt(ctx context.Context, object string, p []byte, off int64) error {
 	n, err := b.bucket.ReadAt(ctx, b.prefix+object, p, off)
-	query.MeterFrom(ctx).Add(int64(n))
+	columnar.MeterFrom(ctx).Add(int64(n))
 	if n == len(p) {
 		return nil
 	}
@@ -154,14 +154,14 @@ func (b *Block) readAt(ctx context.Context, object string, p []byte, off int64) 
 // Meta returns the block's metadata; read-only.
 func (b *Block) Meta() *Meta { return b.meta }
 
-// Name implements query.Source: the block's id.
+// Name implements columnar.Source: the block's id.
 func (b *Block) Name() string { return b.meta.ID }
 
-// Segments implements query.Source.
-func (b *Block) Segments() []query.Segment { return b.segments }
+// Segments implements columnar.Source.
+func (b *Block) Segments() []columnar.Segment { return b.segments }
 
 // groups returns the resources (0) or scopes (1) of the block and their table.
-func (b *Block) groups(ctx context.Context, which int) ([]trace.Group, *query.Table, error) {
+func (b *Block) groups(ctx context.Context, which int) ([]trace.Group, *columnar.Table, error) {
 	t := &b.tables
 	t.Lock()
 	defer t.Unlock()
@@ -172,9 +172,9 @@ func (b *Block) groups(ctx context.Context, which int) ([]trace.Group, *query.Ta
 	if err != nil {
 		return nil, nil, b.fault(ResourcesName, err)
 	}
-	var tables [2]*query.Table
-	for k, scope := range []query.Scope{query.ScopeResource, query.ScopeInstrumentation} {
-		if tables[k], err = query.NewTable(scope, groups[k]); err != nil {
+	var tables [2]*columnar.Table
+	for k, scope := range []columnar.Scope{columnar.ScopeResource, columnar.ScopeInstrumentation} {
+		if tables[k], err = columnar.NewTable(scope, groups[k]); err != nil {
 			return nil, nil, b.fault(ResourcesName, fmt.Errorf("%w: %w", pq.ErrDamaged, err))
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -77,7 +77,7 @@ func (o *overflow) addAttr(a *AttrColumn, rowMap []uint32) {
 // addColumn adds a column whose integers may stand in dict.
 func (o *overflow) addColumn(a Attr, c *Column, rowMap []uint32, base uint32, dict []int64) {
 	k := o.keys.Code([]byte(a.Key))
-	if a.Type&query.Array != 0 {
+	if a.Type&columnar.Array != 0 {
 		o.addLists(k, a.Type, c, rowMap, base, dict)
 		return
 	}
@@ -98,7 +98,7 @@ func (o *overflow) addColumn(a Attr, c *Column, rowMap []uint32, base uint32, di
 }
 
 // addLists is addColumn for a column of arrays.
-func (o *overflow) addLists(key uint32, t query.Type, c *Column, rowMap []uint32, base uint32, dict []int64) {
+func (o *overflow) addLists(key uint32, t columnar.Type, c *Column, rowMap []uint32, base uint32, dict []int64) {
 	var body []byte
 	c.eachList(func(row uint32, from, to int) {
 		out := at(rowMap, row-base)
@@ -112,8 +112,8 @@ func (o *overflow) addLists(key uint32, t query.Type, c *Column, rowMap []uint32
 }
 
 // valueAt is entry i of an attribute column, or an element of one of arrays.
-func valueAt(t query.Type, c *Column, i int, dict []int64) trace.Value {
-	if t == query.String {
+func valueAt(t columnar.Type, c *Column, i int, dict []int64) trace.Value {
+	if t == columnar.String {
 		return trace.StringValue(c.Dict.Entry(int(c.Codes[i] - 1)))
 	}
 	var v int64
@@ -124,9 +124,9 @@ func valueAt(t query.Type, c *Column, i int, dict []int64) trace.Value {
 		v = dict[c.Codes[i]-1]
 	}
 	switch t {
-	case query.Int:
+	case columnar.Int:
 		return trace.IntValue(v)
-	case query.Bool:
+	case columnar.Bool:
 		return trace.BoolValue(v != 0)
 	}
 	return trace.Value{Kind: trace.KindDouble, Int: v}

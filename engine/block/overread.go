@@ -5,34 +5,34 @@ import (
 	"fmt"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// overflowReader is one key and type out of the overflow list as a query.Column.
+// overflowReader is one key and type out of the overflow list as a columnar.Column.
 type overflowReader struct {
 	s   *segment
 	key string
-	t   query.Type
+	t   columnar.Type
 }
 
-// Type implements query.Column.
-func (c *overflowReader) Type() query.Type { return c.t }
+// Type implements columnar.Column.
+func (c *overflowReader) Type() columnar.Type { return c.t }
 
-// Stats implements query.Column.
-func (c *overflowReader) Stats() query.ColumnStats {
+// Stats implements columnar.Column.
+func (c *overflowReader) Stats() columnar.ColumnStats {
 	k, v := c.s.chunk(ColOverflowKey), c.s.chunk(ColOverflowValue)
-	return query.ColumnStats{Bytes: k.End - k.Start + v.End - v.Start}
+	return columnar.ColumnStats{Bytes: k.End - k.Start + v.End - v.Start}
 }
 
-// Dict implements query.Column.
-func (c *overflowReader) Dict(context.Context) (*query.Dict, error) { return nil, nil }
+// Dict implements columnar.Column.
+func (c *overflowReader) Dict(context.Context) (*columnar.Dict, error) { return nil, nil }
 
-// Excludes implements query.Excluder: never, without a read.
+// Excludes implements columnar.Excluder: never, without a read.
 func (c *overflowReader) Excludes([]byte) bool { return false }
 
-// Read implements query.Column.
-func (c *overflowReader) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) error {
+// Read implements columnar.Column.
+func (c *overflowReader) Read(ctx context.Context, _ columnar.Bitmap, dst *columnar.Vector) error {
 	dst.Reset()
 	list, err := c.s.overflow(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ type OverflowList struct {
 }
 
 // Extract makes a sparse vector of the values of one key and type.
-func (l *OverflowList) Extract(key []byte, t query.Type, dst *query.Vector) error {
+func (l *OverflowList) Extract(key []byte, t columnar.Type, dst *columnar.Vector) error {
 	var x extractor
 	x.offsets = append(x.offsets, 0)
 	var dec anyDecoder
@@ -112,10 +112,10 @@ type extractor struct {
 	arena                []byte
 }
 
-func (x *extractor) add(row uint32, t query.Type, v *trace.Value, raw []byte) {
+func (x *extractor) add(row uint32, t columnar.Type, v *trace.Value, raw []byte) {
 	x.rows = append(x.rows, row)
 	switch {
-	case t&query.Array != 0:
+	case t&columnar.Array != 0:
 		x.lists = append(x.lists, uint32(x.count(t.Elem())))
 		for e, err := range v.Elements() {
 			if err == nil {
@@ -127,23 +127,23 @@ func (x *extractor) add(row uint32, t query.Type, v *trace.Value, raw []byte) {
 	}
 }
 
-func (x *extractor) count(t query.Type) int {
+func (x *extractor) count(t columnar.Type) int {
 	switch t {
-	case query.Int, query.Bool:
+	case columnar.Int, columnar.Bool:
 		return len(x.ints)
-	case query.Float:
+	case columnar.Float:
 		return len(x.floats)
 	}
 	return len(x.offsets) - 1
 }
 
-func (x *extractor) one(t query.Type, v *trace.Value, raw []byte) {
+func (x *extractor) one(t columnar.Type, v *trace.Value, raw []byte) {
 	switch t {
-	case query.Int, query.Bool:
+	case columnar.Int, columnar.Bool:
 		x.ints = append(x.ints, v.Int)
-	case query.Float:
+	case columnar.Float:
 		x.floats = append(x.floats, v.Float())
-	case query.Other:
+	case columnar.Other:
 		x.arena = append(x.arena, raw...)
 		x.offsets = append(x.offsets, uint32(len(x.arena)))
 	default:
@@ -152,19 +152,19 @@ func (x *extractor) one(t query.Type, v *trace.Value, raw []byte) {
 	}
 }
 
-func (x *extractor) finish(t query.Type, dst *query.Vector) {
+func (x *extractor) finish(t columnar.Type, dst *columnar.Vector) {
 	copy(dst.UseRows(len(x.rows)), x.rows)
 	switch t.Elem() {
-	case query.Int, query.Bool:
+	case columnar.Int, columnar.Bool:
 		copy(dst.UseInts(len(x.ints)), x.ints)
-	case query.Float:
+	case columnar.Float:
 		copy(dst.UseFloats(len(x.floats)), x.floats)
 	default:
 		arena, offsets := dst.UseStrings(len(x.arena), len(x.offsets))
 		copy(arena, x.arena)
 		copy(offsets, x.offsets)
 	}
-	if t&query.Array != 0 {
+	if t&columnar.Array != 0 {
 		x.lists = append(x.lists, uint32(x.count(t.Elem())))
 		copy(dst.UseLists(len(x.lists)), x.lists)
 	}

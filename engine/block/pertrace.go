@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 )
 
 // times are the starts and ends of the traces of a row group.
@@ -15,12 +15,12 @@ type times struct {
 
 // times reads what stands on the first row of each trace, once while the cache
 // has room.
-func (s *segment) times(ctx context.Context, traces *query.Traces) (*times, error) {
+func (s *segment) times(ctx context.Context, traces *columnar.Traces) (*times, error) {
 	key := cacheKey{s.b.meta.ID, s.group, cacheTimes}
 	if t, ok := s.b.cache.get(key).(*times); ok {
 		return t, nil
 	}
-	first := query.NewBitmap(s.info.Rows)
+	first := columnar.NewBitmap(s.info.Rows)
 	for _, r := range traces.Offsets[:len(traces.IDs)] {
 		first.Set(r)
 	}
@@ -40,7 +40,7 @@ func (s *segment) times(ctx context.Context, traces *query.Traces) (*times, erro
 
 // readStart adds the start of each trace and the offset of each span; whole
 // tells whether no page was left out.
-func (s *segment) readStart(ctx context.Context, within query.Bitmap, dst *query.Vector) (whole bool, err error) {
+func (s *segment) readStart(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) (whole bool, err error) {
 	traces, err := s.Traces(ctx)
 	if err != nil {
 		return false, err
@@ -69,18 +69,18 @@ func (s *segment) readStart(ctx context.Context, within query.Bitmap, dst *query
 }
 
 // readParents gives each row the id of its parent.
-func (s *segment) readParents(ctx context.Context, dst *query.Vector) error {
+func (s *segment) readParents(ctx context.Context, dst *columnar.Vector) error {
 	traces, err := s.Traces(ctx)
 	if err != nil {
 		return err
 	}
-	var ids, left, parent query.Vector
+	var ids, left, parent columnar.Vector
 	for _, c := range []struct {
 		n    int
 		form form
-		v    *query.Vector
+		v    *columnar.Vector
 	}{{ColSpanID, asIs, &ids}, {ColNestedLeft, directForm, &left}, {ColNestedParent, directForm, &parent}} {
-		r := columnReader{s: s, n: c.n, t: query.Int, form: c.form}
+		r := columnReader{s: s, n: c.n, t: columnar.Int, form: c.form}
 		if err := r.Read(ctx, nil, c.v); err != nil {
 			return err
 		}
@@ -119,12 +119,12 @@ func (s *segment) readParents(ctx context.Context, dst *query.Vector) error {
 }
 
 // readPerTrace moves what stands on the first row of each trace to the trace.
-func (s *segment) readPerTrace(ctx context.Context, n int, t query.Type, dst *query.Vector) error {
+func (s *segment) readPerTrace(ctx context.Context, n int, t columnar.Type, dst *columnar.Vector) error {
 	traces, err := s.Traces(ctx)
 	if err != nil {
 		return err
 	}
-	if t == query.Int {
+	if t == columnar.Int {
 		times, err := s.times(ctx, traces)
 		if err != nil {
 			return err
@@ -147,7 +147,7 @@ func (s *segment) readPerTrace(ctx context.Context, n int, t query.Type, dst *qu
 }
 
 // perTrace puts the values on first rows into out.
-func (s *segment) perTrace(ctx context.Context, n int, first query.Bitmap, traces *query.Traces, out []int64) error {
+func (s *segment) perTrace(ctx context.Context, n int, first columnar.Bitmap, traces *columnar.Traces, out []int64) error {
 	return s.read(ctx, n, first, func(r *raw) error {
 		r.eachFirst(traces, func(i, t int) {
 			if r.dict != nil {
@@ -161,7 +161,7 @@ func (s *segment) perTrace(ctx context.Context, n int, first query.Bitmap, trace
 }
 
 // eachFirst calls f for each value i that stands on the first row of a trace.
-func (r *raw) eachFirst(traces *query.Traces, f func(i, t int)) {
+func (r *raw) eachFirst(traces *columnar.Traces, f func(i, t int)) {
 	n, t := max(len(r.v.Codes), len(r.v.Ints), r.v.Plain.Len()), 0
 	for i := range n {
 		row := uint32(i)
@@ -178,7 +178,7 @@ func (r *raw) eachFirst(traces *query.Traces, f func(i, t int)) {
 }
 
 // plainPerTrace is readPerTrace for strings without a dictionary.
-func (s *segment) plainPerTrace(r *raw, traces *query.Traces, dst *query.Vector) error {
+func (s *segment) plainPerTrace(r *raw, traces *columnar.Traces, dst *columnar.Vector) error {
 	var rows []uint32
 	var d pq.Dict
 	d.Offsets = append(d.Offsets, 0)

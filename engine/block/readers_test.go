@@ -16,7 +16,7 @@ import (
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/block/pq"
 	"github.com/ringctl/ringctl/engine/bucket/local"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -72,12 +72,12 @@ func exampleColumns(n int) (*block.Columns, *seen) {
 	e := &example{Columns: &block.Columns{Rows: n}, rng: rand.New(rand.NewPCG(5, 5)), parents: map[uint32]int64{},
 		w: &seen{Services: map[string]int{}, Scopes: map[string]int{}, Keys: map[string]int{}, Spans: n,
 			Tags: map[string]int{}, UserTags: map[string]int{}, Types: "bigint[] boolean[] double[] varchar[] varchar[]"}}
-	e.user.Attr, e.status.Attr = block.Attr{Key: "user", Type: query.String}, block.Attr{Key: "http.status_code", Type: query.Int}
-	e.hot.Attr, e.score.Attr = block.Attr{Key: "hot", Type: query.Bool}, block.Attr{Key: "score", Type: query.Float}
-	e.rare.Attr = block.Attr{Key: "user", Type: query.Int}
-	e.tags.Attr, e.ports.Attr = block.Attr{Key: "tags", Type: query.String | query.Array}, block.Attr{Key: "ports", Type: query.Int | query.Array}
-	e.ratios.Attr, e.turns.Attr = block.Attr{Key: "ratios", Type: query.Float | query.Array}, block.Attr{Key: "turns", Type: query.Bool | query.Array}
-	e.group.Attr = block.Attr{Key: "user", Type: query.String | query.Array}
+	e.user.Attr, e.status.Attr = block.Attr{Key: "user", Type: columnar.String}, block.Attr{Key: "http.status_code", Type: columnar.Int}
+	e.hot.Attr, e.score.Attr = block.Attr{Key: "hot", Type: columnar.Bool}, block.Attr{Key: "score", Type: columnar.Float}
+	e.rare.Attr = block.Attr{Key: "user", Type: columnar.Int}
+	e.tags.Attr, e.ports.Attr = block.Attr{Key: "tags", Type: columnar.String | columnar.Array}, block.Attr{Key: "ports", Type: columnar.Int | columnar.Array}
+	e.ratios.Attr, e.turns.Attr = block.Attr{Key: "ratios", Type: columnar.Float | columnar.Array}, block.Attr{Key: "turns", Type: columnar.Bool | columnar.Array}
+	e.group.Attr = block.Attr{Key: "user", Type: columnar.String | columnar.Array}
 	for i := range 3 {
 		name := trace.StringValue(fmt.Appendf(nil, "svc-%d", i))
 		res := trace.AppendAttr(nil, 1, &trace.Attr{Key: []byte("service.name"), Value: name})

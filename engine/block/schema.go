@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 )
 
 // spanPrefix starts the names of attribute columns.
@@ -45,7 +45,7 @@ func (s *schema) attr(a Attr) int {
 		return n
 	}
 	name, list := spanPrefix+a.Key, ""
-	if a.Type&query.Array != 0 {
+	if a.Type&columnar.Array != 0 {
 		list = pq.Element
 	}
 	suffix := "#" + typeName(a.Type)
@@ -53,7 +53,7 @@ func (s *schema) attr(a Attr) int {
 		name += suffix
 	}
 	s.names[strings.ToLower(name)] = true
-	n := s.w.AddLeaf(pq.Leaf{Name: name, List: list, Kind: kindOfType(a.Type), Optional: true, Bloom: s.bloom && a.Type.Elem() == query.String})
+	n := s.w.AddLeaf(pq.Leaf{Name: name, List: list, Kind: kindOfType(a.Type), Optional: true, Bloom: s.bloom && a.Type.Elem() == columnar.String})
 	s.attrs[a] = n
 	return n
 }
@@ -67,7 +67,7 @@ func attrOf(l *pq.Leaf) (Attr, bool) {
 	case !ok || !prefixed || !l.Optional || l.List != "" && l.List != pq.Element:
 		return Attr{}, false
 	case l.List != "":
-		t |= query.Array
+		t |= columnar.Array
 	}
 	return Attr{Key: strings.TrimSuffix(key, "#"+typeName(t)), Type: t}, true
 }

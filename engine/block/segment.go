@@ -8,15 +8,15 @@ import (
 	"sync"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// segment is one row group as a query.Segment.
+// segment is one row group as a columnar.Segment.
 type segment struct {
 	b     *Block
 	group int
-	info  query.Info
+	info  columnar.Info
 	pages []pageList
 }
 
@@ -28,8 +28,8 @@ type pageList struct {
 	err   error
 }
 
-// Info implements query.Segment.
-func (s *segment) Info() *query.Info { return &s.info }
+// Info implements columnar.Segment.
+func (s *segment) Info() *columnar.Info { return &s.info }
 
 func (s *segment) chunk(leaf int) *pq.ChunkInfo { return &s.b.file.Groups[s.group].Chunks[leaf] }
 func (s *segment) leaf(leaf int) *pq.Leaf       { return &s.b.file.Leaves[leaf] }
@@ -54,10 +54,10 @@ func (s *segment) list(leaf int) (*pageList, error) {
 	return l, l.err
 }
 
-// Table implements query.Segment.
-func (s *segment) Table(ctx context.Context, scope query.Scope) (*query.Table, error) {
+// Table implements columnar.Segment.
+func (s *segment) Table(ctx context.Context, scope columnar.Scope) (*columnar.Table, error) {
 	which := 0
-	if scope == query.ScopeInstrumentation {
+	if scope == columnar.ScopeInstrumentation {
 		which = 1
 	}
 	_, t, err := s.b.groups(ctx, which)
@@ -67,77 +67,77 @@ func (s *segment) Table(ctx context.Context, scope query.Scope) (*query.Table, e
 // stored says where an intrinsic is kept and how.
 type stored struct {
 	leaf int
-	t    query.Type
+	t    columnar.Type
 	form form
 }
 
 // intrinsic finds the column of an intrinsic; its type is Nil when there is none.
-func intrinsic(scope query.Scope, key string) stored {
-	if scope == query.ScopeTrace {
+func intrinsic(scope columnar.Scope, key string) stored {
+	if scope == columnar.ScopeTrace {
 		switch key {
-		case query.KeyTraceRootName:
-			return stored{ColRootName, query.String, traceForm}
-		case query.KeyTraceRootService:
-			return stored{ColRootService, query.String, traceForm}
-		case query.KeyTraceStart:
-			return stored{ColTraceStart, query.Int, traceForm}
-		case query.KeyTraceEnd:
-			return stored{ColTraceDuration, query.Int, traceForm}
+		case columnar.KeyTraceRootName:
+			return stored{ColRootName, columnar.String, traceForm}
+		case columnar.KeyTraceRootService:
+			return stored{ColRootService, columnar.String, traceForm}
+		case columnar.KeyTraceStart:
+			return stored{ColTraceStart, columnar.Int, traceForm}
+		case columnar.KeyTraceEnd:
+			return stored{ColTraceDuration, columnar.Int, traceForm}
 		}
 	}
-	if scope != query.ScopeIntrinsic {
+	if scope != columnar.ScopeIntrinsic {
 		return stored{}
 	}
 	switch key {
-	case query.KeySpanID:
-		return stored{ColSpanID, query.Int, asIs}
-	case query.KeyParentID:
-		return stored{ColParentID, query.Int, parentForm}
-	case query.KeyStart:
-		return stored{ColStartOffset, query.Int, startForm}
-	case query.KeyDuration:
-		return stored{ColDuration, query.Int, durationForm}
-	case query.KeyName:
-		return stored{ColName, query.String, asIs}
-	case query.KeyKind:
-		return stored{ColKind, query.Int, asIs}
-	case query.KeyStatus:
-		return stored{ColStatus, query.Int, asIs}
-	case query.KeyStatusMessage:
-		return stored{ColStatusMessage, query.String, asIs}
-	case query.KeyTraceState:
-		return stored{ColTraceState, query.String, asIs}
-	case query.KeyResource:
-		return stored{ColResource, query.Int, directForm}
-	case query.KeyScope:
-		return stored{ColScope, query.Int, directForm}
-	case query.KeyEvents:
-		return stored{ColEvents, query.Bytes, asIs}
-	case query.KeyLinks:
-		return stored{ColLinks, query.Bytes, asIs}
-	case query.KeyNestedLeft:
-		return stored{ColNestedLeft, query.Int, directForm}
-	case query.KeyNestedRight:
-		return stored{ColNestedRight, query.Int, directForm}
-	case query.KeyNestedParent:
-		return stored{ColNestedParent, query.Int, directForm}
+	case columnar.KeySpanID:
+		return stored{ColSpanID, columnar.Int, asIs}
+	case columnar.KeyParentID:
+		return stored{ColParentID, columnar.Int, parentForm}
+	case columnar.KeyStart:
+		return stored{ColStartOffset, columnar.Int, startForm}
+	case columnar.KeyDuration:
+		return stored{ColDuration, columnar.Int, durationForm}
+	case columnar.KeyName:
+		return stored{ColName, columnar.String, asIs}
+	case columnar.KeyKind:
+		return stored{ColKind, columnar.Int, asIs}
+	case columnar.KeyStatus:
+		return stored{ColStatus, columnar.Int, asIs}
+	case columnar.KeyStatusMessage:
+		return stored{ColStatusMessage, columnar.String, asIs}
+	case columnar.KeyTraceState:
+		return stored{ColTraceState, columnar.String, asIs}
+	case columnar.KeyResource:
+		return stored{ColResource, columnar.Int, directForm}
+	case columnar.KeyScope:
+		return stored{ColScope, columnar.Int, directForm}
+	case columnar.KeyEvents:
+		return stored{ColEvents, columnar.Bytes, asIs}
+	case columnar.KeyLinks:
+		return stored{ColLinks, columnar.Bytes, asIs}
+	case columnar.KeyNestedLeft:
+		return stored{ColNestedLeft, columnar.Int, directForm}
+	case columnar.KeyNestedRight:
+		return stored{ColNestedRight, columnar.Int, directForm}
+	case columnar.KeyNestedParent:
+		return stored{ColNestedParent, columnar.Int, directForm}
 	}
 	return stored{}
 }
 
 // columnTypes are the types of attributes that can have a column.
-var columnTypes = [...]query.Type{query.String, query.Int, query.Float, query.Bool,
-	query.String | query.Array, query.Int | query.Array, query.Float | query.Array, query.Bool | query.Array}
+var columnTypes = [...]columnar.Type{columnar.String, columnar.Int, columnar.Float, columnar.Bool,
+	columnar.String | columnar.Array, columnar.Int | columnar.Array, columnar.Float | columnar.Array, columnar.Bool | columnar.Array}
 
-// Columns implements query.Segment.
-func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
-	if i := intrinsic(scope, key); i.t != query.Nil {
+// Columns implements columnar.Segment.
+func (s *segment) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
+	if i := intrinsic(scope, key); i.t != columnar.Nil {
 		if c := s.chunk(i.leaf); i.form == asIs && c.Nulls == c.Values {
 			return dst
 		}
 		return append(dst, &columnReader{s: s, n: i.leaf, t: i.t, form: i.form})
 	}
-	if scope != query.ScopeSpan {
+	if scope != columnar.ScopeSpan {
 		return dst
 	}
 	for _, t := range columnTypes {
@@ -161,9 +161,9 @@ func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []q
 }
 
 // compareSpanField orders fields as fieldSet.list does, by name of scope and key.
-func compareSpanField(f query.Field, key string) int {
-	if f.Scope != query.ScopeSpan {
-		return bytes.Compare([]byte(f.Scope.String()), []byte(query.ScopeSpan.String()))
+func compareSpanField(f columnar.Field, key string) int {
+	if f.Scope != columnar.ScopeSpan {
+		return bytes.Compare([]byte(f.Scope.String()), []byte(columnar.ScopeSpan.String()))
 	}
 	switch {
 	case f.Key < key:
@@ -174,20 +174,20 @@ func compareSpanField(f query.Field, key string) int {
 	return 0
 }
 
-// Traces implements query.Segment.
-func (s *segment) Traces(ctx context.Context) (*query.Traces, error) {
+// Traces implements columnar.Segment.
+func (s *segment) Traces(ctx context.Context) (*columnar.Traces, error) {
 	key := cacheKey{s.b.meta.ID, s.group, cacheTraces}
-	if t, ok := s.b.cache.get(key).(*query.Traces); ok {
+	if t, ok := s.b.cache.get(key).(*columnar.Traces); ok {
 		return t, nil
 	}
 	return s.readTraces(ctx, nil)
 }
 
 // readTraces reads the column of trace ids, some of whose bytes may be in memory.
-func (s *segment) readTraces(ctx context.Context, near *regions) (*query.Traces, error) {
-	var v query.Vector
+func (s *segment) readTraces(ctx context.Context, near *regions) (*columnar.Traces, error) {
+	var v columnar.Vector
 	err := s.readNear(ctx, ColTraceID, nil, near, func(r *raw) error {
-		r.vector(query.Bytes, &v)
+		r.vector(columnar.Bytes, &v)
 		return nil
 	})
 	if err != nil {
@@ -202,11 +202,11 @@ func (s *segment) readTraces(ctx context.Context, near *regions) (*query.Traces,
 }
 
 // tracesOf turns the column of trace ids into runs of rows.
-func (s *segment) tracesOf(v *query.Vector) (*query.Traces, error) {
+func (s *segment) tracesOf(v *columnar.Vector) (*columnar.Traces, error) {
 	if v.Dict == nil || len(v.Codes) != s.info.Rows {
 		return nil, fmt.Errorf("%w: trace ids without dictionary", pq.ErrDamaged)
 	}
-	t := &query.Traces{IDs: make([]trace.ID, 0, v.Dict.Len()), Offsets: make([]uint32, 0, v.Dict.Len()+1)}
+	t := &columnar.Traces{IDs: make([]trace.ID, 0, v.Dict.Len()), Offsets: make([]uint32, 0, v.Dict.Len()+1)}
 	last := uint32(0)
 	for row, c := range v.Codes {
 		if c == last {
@@ -223,7 +223,7 @@ func (s *segment) tracesOf(v *query.Vector) (*query.Traces, error) {
 	return t, nil
 }
 
-// Find implements query.Segment. A trace that is not here costs no read, thanks to
+// Find implements columnar.Segment. A trace that is not here costs no read, thanks to
 // the bounds of the row group and the bloom filter of its ids.
 func (s *segment) Find(ctx context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
 	if bytes.Compare(id[:], s.info.MinID[:]) < 0 || bytes.Compare(id[:], s.info.MaxID[:]) > 0 {
@@ -266,21 +266,21 @@ func (b *Block) Find(ctx context.Context, id trace.ID) ([]byte, error) {
 }
 
 // AppendTrace adds the spans of one trace in a segment to a builder.
-func AppendTrace(ctx context.Context, s query.Segment, id trace.ID, out *trace.Builder) error {
+func AppendTrace(ctx context.Context, s columnar.Segment, id trace.ID, out *trace.Builder) error {
 	rows, err := s.Find(ctx, id, nil)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	resources, err := s.Table(ctx, query.ScopeResource)
+	resources, err := s.Table(ctx, columnar.ScopeResource)
 	if err != nil {
 		return err
 	}
-	scopes, err := s.Table(ctx, query.ScopeInstrumentation)
+	scopes, err := s.Table(ctx, columnar.ScopeInstrumentation)
 	if err != nil {
 		return err
 	}
 	lastRes, lastScope := -1, -1
-	return s.Spans(ctx, rows, func(r query.RawSpan) error {
+	return s.Spans(ctx, rows, func(r columnar.RawSpan) error {
 		if int(r.Resource) != lastRes {
 			lastRes, lastScope = int(r.Resource), -1
 			g := resources.Entry(lastRes)

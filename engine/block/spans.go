@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -130,7 +130,7 @@ type listed struct {
 // list lists the values of an attribute column.
 func (a *assembler) list(at Attr, c *Column, dict []int64) (out []listed) {
 	key := []byte(at.Key)
-	if at.Type&query.Array != 0 {
+	if at.Type&columnar.Array != 0 {
 		return a.arrays(key, at.Type, c, dict)
 	}
 	a.each(c, func(i, e int) {
@@ -143,7 +143,7 @@ func (a *assembler) list(at Attr, c *Column, dict []int64) (out []listed) {
 }
 
 // arrays is list for a column of arrays.
-func (a *assembler) arrays(key []byte, t query.Type, c *Column, dict []int64) (out []listed) {
+func (a *assembler) arrays(key []byte, t columnar.Type, c *Column, dict []int64) (out []listed) {
 	first := ends(c.Lens)
 	rows := Column{Rows: notNil(c.Rows), Codes: c.Lens}
 	a.each(&rows, func(i, e int) {
@@ -192,11 +192,11 @@ func (a *assembler) overflow(l *OverflowList) error {
 }
 
 // visit hands out the spans.
-func (a *assembler) visit(f func(query.RawSpan) error) error {
+func (a *assembler) visit(f func(columnar.RawSpan) error) error {
 	var buf []byte
 	for i := range a.spans {
 		buf = trace.AppendSpan(buf[:0], &a.spans[i])
-		if err := f(query.RawSpan{Row: a.rows[i], Resource: a.resource[i], Scope: a.scope[i], Span: buf}); err != nil {
+		if err := f(columnar.RawSpan{Row: a.rows[i], Resource: a.resource[i], Scope: a.scope[i], Span: buf}); err != nil {
 			return err
 		}
 	}
@@ -204,8 +204,8 @@ func (a *assembler) visit(f func(query.RawSpan) error) error {
 }
 
 // EachSpan puts the spans of the rows (ascending) together as OTLP Span messages;
-// see query.Segment.Spans.
-func (c *Columns) EachSpan(rows []uint32, visit func(query.RawSpan) error) error {
+// see columnar.Segment.Spans.
+func (c *Columns) EachSpan(rows []uint32, visit func(columnar.RawSpan) error) error {
 	a := newAssembler(rows)
 	for i, r := range rows {
 		a.spans[i].TraceID = c.IDs[c.Trace[r]]
@@ -225,8 +225,8 @@ func (c *Columns) EachSpan(rows []uint32, visit func(query.RawSpan) error) error
 	return a.visit(visit)
 }
 
-// Spans implements query.Segment.
-func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(query.RawSpan) error) error {
+// Spans implements columnar.Segment.
+func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(columnar.RawSpan) error) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -238,7 +238,7 @@ func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(query.Raw
 		return err
 	}
 	a := newAssembler(rows)
-	sel, family := query.NewBitmap(s.info.Rows), query.NewBitmap(s.info.Rows)
+	sel, family := columnar.NewBitmap(s.info.Rows), columnar.NewBitmap(s.info.Rows)
 	t := 0
 	for i, r := range rows {
 		for traces.Offsets[t+1] <= r {
@@ -248,7 +248,7 @@ func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(query.Raw
 		sel.Set(r)
 		family.SetRange(traces.Offsets[t], traces.Offsets[t+1])
 	}
-	within := func(leaf int) query.Bitmap {
+	within := func(leaf int) columnar.Bitmap {
 		switch leaf {
 		case ColTraceID, ColNestedRight, ColTraceDuration, ColRootName, ColRootService, ColTraceSpans, ColTraceErrors:
 			return nil
@@ -271,7 +271,7 @@ func (s *segment) Spans(ctx context.Context, rows []uint32, visit func(query.Raw
 // assemble reads all columns of the spans. Two goroutines share the work: one
 // reads attributes, the other one the fixed columns, which fill different fields
 // of the spans, and then attributes too.
-func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Traces, within func(int) query.Bitmap, near *regions) error {
+func (s *segment) assemble(ctx context.Context, a *assembler, traces *columnar.Traces, within func(int) columnar.Bitmap, near *regions) error {
 	cols := make([][]listed, len(s.b.file.Leaves))
 	var next atomic.Int64
 	next.Store(FixedColumns)
@@ -314,7 +314,7 @@ func (s *segment) assemble(ctx context.Context, a *assembler, traces *query.Trac
 
 // assembleFixed reads the fixed columns, and into list the attributes that have no
 // column.
-func (s *segment) assembleFixed(ctx context.Context, a *assembler, list *OverflowList, traces *query.Traces, within func(int) query.Bitmap, near *regions) error {
+func (s *segment) assembleFixed(ctx context.Context, a *assembler, list *OverflowList, traces *columnar.Traces, within func(int) columnar.Bitmap, near *regions) error {
 	if err := s.parentsOf(ctx, a, traces, within(ColSpanID), near); err != nil {
 		return err
 	}
@@ -341,7 +341,7 @@ func (s *segment) assembleFixed(ctx context.Context, a *assembler, list *Overflo
 
 // column reads a column for those who put spans together, unless it is empty or
 // not wanted.
-func (s *segment) column(ctx context.Context, n int, within func(int) query.Bitmap, near *regions, use func(*Column, []int64)) error {
+func (s *segment) column(ctx context.Context, n int, within func(int) columnar.Bitmap, near *regions, use func(*Column, []int64)) error {
 	c, sel := s.chunk(n), within(n)
 	if sel == nil || c.Nulls == c.Values {
 		return nil
@@ -416,7 +416,7 @@ func own(c *Column) Column {
 }
 
 // parentsOf sets the ids, and the parents that the nested set knows.
-func (s *segment) parentsOf(ctx context.Context, a *assembler, traces *query.Traces, family query.Bitmap, near *regions) error {
+func (s *segment) parentsOf(ctx context.Context, a *assembler, traces *columnar.Traces, family columnar.Bitmap, near *regions) error {
 	rows := make([]uint32, 0, family.Count())
 	for r, ok := family.Next(0); ok; r, ok = family.Next(r + 1) {
 		rows = append(rows, r)

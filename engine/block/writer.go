@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 )
 
 // Sizes of row groups. A trace lookup reads one row group whole, so 65,536 rows
@@ -152,7 +152,7 @@ func (o *output) finish(w *Writer, tables *tables, fields []Field) (*Meta, error
 // columns of arrays would leave the arrays out of its answers.
 func (o *output) version() int {
 	for a := range o.attrs {
-		if a.Type&query.Array != 0 {
+		if a.Type&columnar.Array != 0 {
 			return Version
 		}
 	}

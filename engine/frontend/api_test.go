@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
@@ -141,7 +142,7 @@ func TestMetricsExactly(t *testing.T) {
 		t.Fatal(err)
 	}
 	evaluated := &stub{addrs: []string{"q1"}, answer: func(ctx context.Context, _ string, p *peer.Piece) (*peer.Answer, error) {
-		return peer.Evaluate(ctx, &p.Question, []query.Source{src}, 1)
+		return peer.Evaluate(ctx, &p.Question, []columnar.Source{src}, 1)
 	}}
 	nothing := &stub{addrs: []string{"q1"}, answer: func(_ context.Context, _ string, p *peer.Piece) (*peer.Answer, error) { return p.Nothing(), nil }}
 	count := "q=" + url.QueryEscape("{ } | count_over_time() by (resource.service.name)") + "&start=1699999990&end=1700000010"

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -42,20 +43,20 @@ func (f *Frontend) askTags(r *http.Request, withQuery bool) (*peer.Answer, error
 }
 
 // scope reads the scope of tags; none is all.
-func (v *values) scope() query.Scope {
+func (v *values) scope() columnar.Scope {
 	text := v.Get("scope")
 	switch text {
 	case "", "none":
-		return query.ScopeNone
+		return columnar.ScopeNone
 	}
-	scopes := []query.Scope{query.ScopeResource, query.ScopeSpan, query.ScopeIntrinsic, query.ScopeEvent, query.ScopeLink, query.ScopeInstrumentation}
+	scopes := []columnar.Scope{columnar.ScopeResource, columnar.ScopeSpan, columnar.ScopeIntrinsic, columnar.ScopeEvent, columnar.ScopeLink, columnar.ScopeInstrumentation}
 	for _, s := range scopes {
 		if s.String() == text {
 			return s
 		}
 	}
 	v.fail(bad("scope=%q: want resource, span, intrinsic, event, link, instrumentation or none", text))
-	return query.ScopeNone
+	return columnar.ScopeNone
 }
 
 func (v *values) tagBounds() (limit, stale int) {
@@ -81,7 +82,7 @@ func (f *Frontend) tagsV1(w http.ResponseWriter, r *http.Request) error {
 	}
 	var names []string
 	for _, s := range a.Tags.Scopes {
-		if s.Scope != query.ScopeIntrinsic || r.URL.Query().Get("scope") == s.Scope.String() {
+		if s.Scope != columnar.ScopeIntrinsic || r.URL.Query().Get("scope") == s.Scope.String() {
 			names = append(names, s.Tags...)
 		}
 	}

@@ -13,15 +13,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/peer"
-	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // inMemory is a querier that has a few spans, and no blocks.
 type inMemory struct {
-	sources []query.Source
+	sources []columnar.Source
 	missing []string
 }
 
@@ -59,7 +59,7 @@ func tagMux(t *testing.T, story string, missing ...string) *http.ServeMux {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spans := inMemory{[]query.Source{m}, missing}
+	spans := inMemory{[]columnar.Source{m}, missing}
 	f := New(Config{Timeout: time.Minute, DefaultLimit: 20, MaxLimit: 100}, spans, spans, spans,
 		time.Now, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
 	mux := http.NewServeMux()

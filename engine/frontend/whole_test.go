@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/querier"
 	"github.com/ringctl/ringctl/engine/query"
@@ -45,7 +46,7 @@ type scattered struct {
 func (s *scattered) Overlapping(string, int64, int64) []Block { return s.list }
 func (s *scattered) Healthy() []string                        { return []string{"q1", "q2", "q3"} }
 
-func (s *scattered) Open(_ context.Context, _, id string) (query.Source, error) {
+func (s *scattered) Open(_ context.Context, _, id string) (columnar.Source, error) {
 	if b := s.blocks[id]; b != nil {
 		return b, nil
 	}
@@ -59,7 +60,7 @@ func shareOf(keeper int) query.TokenRange {
 
 func (s *scattered) Plan(q *peer.Question, _ querier.Known) querier.Plan {
 	if s.local {
-		return querier.Plan{Local: []query.Source{s.heads[0], s.heads[1], s.heads[2]}}
+		return querier.Plan{Local: []columnar.Source{s.heads[0], s.heads[1], s.heads[2]}}
 	}
 	var p querier.Plan
 	for k := range keepers {
@@ -76,7 +77,7 @@ func (s *scattered) Ask(ctx context.Context, addr string, _ peer.Role, q *peer.Q
 	if addr == s.down {
 		return nil, status.Error(codes.Unavailable, "connection refused")
 	}
-	return peer.AnswerRecent(ctx, q, []query.Source{s.heads[addr[0]-'0']}, s, 2)
+	return peer.AnswerRecent(ctx, q, []columnar.Source{s.heads[addr[0]-'0']}, s, 2)
 }
 
 func (s *scattered) Answer(ctx context.Context, _ string, p *peer.Piece) (*peer.Answer, error) {
@@ -200,8 +201,8 @@ func (d *dealing) Span(raw []byte) error {
 }
 
 // sources are all spans in one place.
-func (s *scattered) sources() []query.Source {
-	out := []query.Source{s.heads[0], s.heads[1], s.heads[2]}
+func (s *scattered) sources() []columnar.Source {
+	out := []columnar.Source{s.heads[0], s.heads[1], s.heads[2]}
 	for _, b := range s.blocks {
 		out = append(out, b)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -24,7 +25,7 @@ import (
 // process is too busy for it, Internal when the evaluation panicked. Memory is
 // taken from the [query.Budget] of ctx; of the answer it is the caller that gives
 // it back.
-func Evaluate(ctx context.Context, q *Question, sources []query.Source, threads int) (a *Answer, err error) {
+func Evaluate(ctx context.Context, q *Question, sources []columnar.Source, threads int) (a *Answer, err error) {
 	defer survive(&err)
 	a = &Answer{}
 	switch {
@@ -76,7 +77,7 @@ func place(e *traceql.Error) string {
 	return line + "\n" + indent + "^"
 }
 
-func search(ctx context.Context, req query.SearchRequest, sources []query.Source, threads int) (*query.SearchResult, error) {
+func search(ctx context.Context, req query.SearchRequest, sources []columnar.Source, threads int) (*query.SearchResult, error) {
 	plan, err := query.Prepare(req)
 	if err != nil {
 		return nil, err
@@ -96,7 +97,7 @@ func search(ctx context.Context, req query.SearchRequest, sources []query.Source
 	return res.Result(), err
 }
 
-func metrics(ctx context.Context, req query.MetricsRequest, sources []query.Source, threads int) (*query.MetricsResult, error) {
+func metrics(ctx context.Context, req query.MetricsRequest, sources []columnar.Source, threads int) (*query.MetricsResult, error) {
 	plan, err := query.PrepareMetrics(req)
 	if err != nil {
 		return nil, err

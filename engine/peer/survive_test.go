@@ -8,17 +8,18 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // broken is a source whose segment is not what it says.
-type broken struct{ query.Segment }
+type broken struct{ columnar.Segment }
 
-func (broken) Name() string                { return "broken" }
-func (b broken) Segments() []query.Segment { return []query.Segment{b} }
-func (broken) Columns([]query.Column, query.Scope, string) []query.Column {
+func (broken) Name() string                   { return "broken" }
+func (b broken) Segments() []columnar.Segment { return []columnar.Segment{b} }
+func (broken) Columns([]columnar.Column, columnar.Scope, string) []columnar.Column {
 	var none []int
 	_ = none[len(none)]
 	return nil
@@ -43,7 +44,7 @@ func TestMistakesOfTheEvaluationAreErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := []query.Source{broken{whole}, whole}
+	src := []columnar.Source{broken{whole}, whole}
 	a, err := Evaluate(t.Context(), &Question{Search: &query.SearchRequest{Query: "{ name = `a` }"}}, src[:1], 2)
 	if err != nil || len(a.Search.Partial) != 1 || !strings.Contains(a.Search.Partial[0], "index out of range [0] with length 0 at survive_test.go:") {
 		t.Errorf("search: %v %+v", err, a)

@@ -6,18 +6,19 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 )
 
 // Opener opens the blocks of the bucket.
 type Opener interface {
-	Open(ctx context.Context, tenantID, id string) (query.Source, error)
+	Open(ctx context.Context, tenantID, id string) (columnar.Source, error)
 }
 
 // AnswerRecent is what a keeper answers: from its recent spans and the young
 // blocks of the question, together, and with the help of those at the border. A
 // block that cannot be opened is named in the answer.
-func AnswerRecent(ctx context.Context, q *Question, recent []query.Source, blocks Opener, threads int) (*Answer, error) {
+func AnswerRecent(ctx context.Context, q *Question, recent []columnar.Source, blocks Opener, threads int) (*Answer, error) {
 	var o Opening
 	young := query.SideOwn
 	if q.Search != nil || q.Metrics != nil && q.Metrics.Held {
@@ -40,8 +41,8 @@ type Opening struct {
 }
 
 // Open opens blocks on one side of an evaluation.
-func (o *Opening) Open(ctx context.Context, blocks Opener, tenantID string, ids []string, side query.Side) []query.Source {
-	var out []query.Source
+func (o *Opening) Open(ctx context.Context, blocks Opener, tenantID string, ids []string, side query.Side) []columnar.Source {
+	var out []columnar.Source
 	for _, id := range ids {
 		b, err := blocks.Open(ctx, tenantID, id)
 		if err != nil {

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
 )
@@ -45,8 +46,8 @@ type Keeper struct {
 // Plan says whom to ask about recent spans.
 type Plan struct {
 	Ask     []Keeper
-	Local   []query.Source // of keepers in this process that share their spans with nobody
-	Missing []string       // what nobody can answer for, and why
+	Local   []columnar.Source // of keepers in this process that share their spans with nobody
+	Missing []string          // what nobody can answer for, and why
 	// Covered reports whether the keepers to ask have copies of all spans even
 	// without those that failed. Nil: every failure leaves a gap.
 	Covered func(failed func(id string) bool) bool
@@ -67,7 +68,7 @@ type Keepers interface {
 
 // Blocks opens the blocks of the bucket.
 type Blocks interface {
-	Open(ctx context.Context, tenantID, id string) (query.Source, error)
+	Open(ctx context.Context, tenantID, id string) (columnar.Source, error)
 }
 
 // Asker asks a keeper of another node.
@@ -107,7 +108,7 @@ func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, erro
 	defer q.turns.put(p.Tenant)
 	g := &gathering{ctx: ctx, q: &p.Question}
 	var wg sync.WaitGroup
-	var local []query.Source
+	var local []columnar.Source
 	young := false  // a keeper of another process reads the young blocks
 	copies := false // keepers may hold copies of what is in the blocks
 	if p.Recent {
@@ -126,7 +127,7 @@ func (q *Querier) Answer(ctx context.Context, p *peer.Piece) (*peer.Answer, erro
 // open opens what the piece is answered from here, next to the local sources:
 // its blocks, and the young ones if no other keeper reads them. Traces at the
 // border between the two are answered by whoever reads the young blocks.
-func (q *Querier) open(ctx context.Context, p *peer.Piece, sources []query.Source, young bool, g *gathering) []query.Source {
+func (q *Querier) open(ctx context.Context, p *peer.Piece, sources []columnar.Source, young bool, g *gathering) []columnar.Source {
 	var o peer.Opening
 	here := p.Recent && !young
 	if here {
@@ -157,7 +158,7 @@ func without(list, other []string) []string {
 
 // evaluate answers from sources, together. The keepers' answer, which may be there
 // already, is about copies of the same spans if copies says so.
-func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []query.Source, copies bool, g *gathering) {
+func (q *Querier) evaluate(ctx context.Context, p *peer.Piece, sources []columnar.Source, copies bool, g *gathering) {
 	if len(sources) == 0 {
 		return
 	}

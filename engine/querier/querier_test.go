@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/peer"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
@@ -44,8 +45,8 @@ func spans(t *testing.T, n int) *querytest.Memory {
 // cluster is what a querier sees: keepers that answer from sources or fail.
 type cluster struct {
 	plan    func(down func(string) bool) Plan
-	known   func(Known) Plan        // instead of plan
-	sources map[string]query.Source // by address
+	known   func(Known) Plan           // instead of plan
+	sources map[string]columnar.Source // by address
 	errs    map[string]error
 	behind  map[string]time.Duration
 	hang    chan struct{}
@@ -63,7 +64,7 @@ func (c *cluster) Plan(_ *peer.Question, known Known) Plan {
 	return c.plan(known.Down)
 }
 
-func (c *cluster) Open(_ context.Context, _, id string) (query.Source, error) {
+func (c *cluster) Open(_ context.Context, _, id string) (columnar.Source, error) {
 	if c.open != nil {
 		c.open()
 	}
@@ -91,7 +92,7 @@ func (c *cluster) Ask(ctx context.Context, addr string, _ peer.Role, q *peer.Que
 	if err := c.errs[addr]; err != nil {
 		return nil, err
 	}
-	a, err := peer.Evaluate(ctx, q, []query.Source{c.sources[addr]}, 1)
+	a, err := peer.Evaluate(ctx, q, []columnar.Source{c.sources[addr]}, 1)
 	if err == nil {
 		a.Behind = c.behind[addr]
 	}
@@ -121,7 +122,7 @@ func always(p Plan) func(func(string) bool) Plan { return func(func(string) bool
 var errDown = status.Error(codes.Unavailable, "connection refused")
 
 func TestCopiesCountOnce(t *testing.T) {
-	c := &cluster{sources: map[string]query.Source{"k1": spans(t, 5), "k2": spans(t, 4), "k3": spans(t, 5)},
+	c := &cluster{sources: map[string]columnar.Source{"k1": spans(t, 5), "k2": spans(t, 4), "k3": spans(t, 5)},
 		plan: always(Plan{Ask: []Keeper{keeper("k1", true), keeper("k2", true), keeper("k3", true)}})}
 	a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true})
 	if err != nil || matched(t, a) != 5 || len(a.Missing) != 0 {
@@ -134,7 +135,7 @@ func TestCopiesInBlocksCountOnce(t *testing.T) {
 	later := func() { <-time.After(time.Second) }
 	for name, c := range map[string]*cluster{"keepers first": {open: later}, "blocks first": {reply: later}} {
 		synctest.Test(t, func(t *testing.T) {
-			c.sources = map[string]query.Source{"b1": spans(t, 3), "k1": spans(t, 5), "k2": spans(t, 4)}
+			c.sources = map[string]columnar.Source{"b1": spans(t, 3), "k1": spans(t, 5), "k2": spans(t, 4)}
 			c.plan = always(Plan{Ask: []Keeper{keeper("k1", true), keeper("k2", true)}})
 			a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true, Blocks: []string{"b1"}})
 			if err != nil || matched(t, a) != 5 {
@@ -145,7 +146,7 @@ func TestCopiesInBlocksCountOnce(t *testing.T) {
 }
 
 func TestKeepersOfDifferentSpansAddUp(t *testing.T) {
-	c := &cluster{sources: map[string]query.Source{"k1": spans(t, 5), "k2": spans(t, 4)},
+	c := &cluster{sources: map[string]columnar.Source{"k1": spans(t, 5), "k2": spans(t, 4)},
 		plan: always(Plan{Ask: []Keeper{keeper("k1", false), keeper("k2", false)}})}
 	a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true})
 	if err != nil || matched(t, a) != 9 {
@@ -154,7 +155,7 @@ func TestKeepersOfDifferentSpansAddUp(t *testing.T) {
 }
 
 func TestLocalSpansAndBlocksAreOneEvaluation(t *testing.T) {
-	c := &cluster{sources: map[string]query.Source{"b1": spans(t, 3)}, plan: always(Plan{Local: []query.Source{spans(t, 5)}})}
+	c := &cluster{sources: map[string]columnar.Source{"b1": spans(t, 3)}, plan: always(Plan{Local: []columnar.Source{spans(t, 5)}})}
 	a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true, Blocks: []string{"b1"}})
 	if err != nil || matched(t, a) != 5 { // the same spans, once
 		t.Errorf("%v %+v", err, a)
@@ -184,7 +185,7 @@ func TestFailures(t *testing.T) {
 		{"over a bound", Plan{Ask: two}, map[string]error{"k2": status.Error(codes.ResourceExhausted, "too much")}, nil, "", codes.ResourceExhausted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &cluster{sources: map[string]query.Source{"k1": spans(t, 5), "k2": spans(t, 5)}, errs: tt.errs, plan: always(tt.plan)}
+			c := &cluster{sources: map[string]columnar.Source{"k1": spans(t, 5), "k2": spans(t, 5)}, errs: tt.errs, plan: always(tt.plan)}
 			a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true, Blocks: tt.blocks})
 			if status.Code(err) != tt.code {
 				t.Fatalf("err = %v", err)
@@ -206,7 +207,7 @@ func TestFailures(t *testing.T) {
 // tokens: another one with copies counts them instead.
 func TestCountsAreTakenFromACopy(t *testing.T) {
 	low, high, all := query.TokenRange{First: 0, Last: 1<<31 - 1}, query.TokenRange{First: 1 << 31, Last: ^uint32(0)}, query.TokenRange{First: 0, Last: ^uint32(0)}
-	c := &cluster{sources: map[string]query.Source{"k1": spans(t, 5), "k2": spans(t, 5)}, errs: map[string]error{"k2": errDown}}
+	c := &cluster{sources: map[string]columnar.Source{"k1": spans(t, 5), "k2": spans(t, 5)}, errs: map[string]error{"k2": errDown}}
 	c.plan = func(down func(string) bool) Plan {
 		p := Plan{Covered: func(failed func(string) bool) bool { return !failed("k1") }}
 		k1, k2 := keeper("k1", true), keeper("k2", true)
@@ -241,7 +242,7 @@ func TestCountsAreTakenFromACopy(t *testing.T) {
 // three spans came.
 func TestKeepersThatAreBehindDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{sources: map[string]query.Source{"k1": spans(t, 5), "k2": spans(t, 2)}, behind: map[string]time.Duration{"k2": time.Hour}}
+		c := &cluster{sources: map[string]columnar.Source{"k1": spans(t, 5), "k2": spans(t, 2)}, behind: map[string]time.Duration{"k2": time.Hour}}
 		c.known = func(known Known) Plan {
 			p := Plan{Covered: func(failed func(string) bool) bool { return !failed("k1") || !failed("k2") }}
 			id := "k2"
@@ -291,8 +292,8 @@ func TestKeepersThatAreBehindDoNotCount(t *testing.T) {
 func TestYoungBlocksAreReadHere(t *testing.T) {
 	req := query.MetricsRequest{Query: `{ } | count_over_time()`, Start: 1, End: 20e9, Instant: true}
 	q := peer.Question{Metrics: &req, Young: []string{"b1"}}
-	for _, plan := range []Plan{{}, {Local: []query.Source{spans(t, 3)}}, {Ask: []Keeper{keeper("k1", false)}}} {
-		c := &cluster{sources: map[string]query.Source{"b1": spans(t, 5), "k1": spans(t, 0)}, plan: always(plan)}
+	for _, plan := range []Plan{{}, {Local: []columnar.Source{spans(t, 3)}}, {Ask: []Keeper{keeper("k1", false)}}} {
+		c := &cluster{sources: map[string]columnar.Source{"b1": spans(t, 5), "k1": spans(t, 0)}, plan: always(plan)}
 		a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: q, Recent: true})
 		if err != nil || len(a.Missing) != 0 {
 			t.Fatalf("%v %+v", err, a)
@@ -346,7 +347,7 @@ func TestCancellation(t *testing.T) {
 
 func TestSlowKeeperIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{plan: always(Plan{Ask: []Keeper{keeper("k1", false)}}), hang: make(chan struct{}), sources: map[string]query.Source{"b1": spans(t, 5)}}
+		c := &cluster{plan: always(Plan{Ask: []Keeper{keeper("k1", false)}}), hang: make(chan struct{}), sources: map[string]columnar.Source{"b1": spans(t, 5)}}
 		a, err := c.querier().Answer(t.Context(), &peer.Piece{Question: search(), Recent: true, Blocks: []string{"b1"}})
 		if err != nil || matched(t, a) != 5 || !strings.Contains(strings.Join(a.Missing, ""), "recent spans of k1") {
 			t.Errorf("%v %+v", err, a)

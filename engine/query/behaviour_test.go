@@ -11,13 +11,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
-func find(t *testing.T, sources []query.Source, req query.SearchRequest) *query.SearchResult {
+func find(t *testing.T, sources []columnar.Source, req query.SearchRequest) *query.SearchResult {
 	t.Helper()
 	res, err := query.Search(t.Context(), sources, req)
 	if err != nil {
@@ -35,7 +36,7 @@ func traceIDs(r *query.SearchResult) string {
 }
 
 func TestNewestTracesFirst(t *testing.T) {
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	if got := traceIDs(find(t, src, query.SearchRequest{Query: "{ }"})); got != "5 4 3 2 1" {
 		t.Errorf("all: %s", got)
 	}
@@ -48,7 +49,7 @@ func TestNewestTracesFirst(t *testing.T) {
 }
 
 func TestWindow(t *testing.T) {
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	at := func(ms int64) int64 { return querytest.Epoch + ms*1e6 }
 	for _, c := range []struct {
 		from, to int64
@@ -84,7 +85,7 @@ func TestTraceOfAnAnswer(t *testing.T) {
 // TestTokenRanges: replicas that answer for ranges which together are the ring give every span once.
 func TestTokenRanges(t *testing.T) {
 	otlp := querytest.Random(3, 40)
-	all := canonical(find(t, []query.Source{memory(t, otlp...)}, query.SearchRequest{Query: "{ } | count() > 2", Limit: 1000}))
+	all := canonical(find(t, []columnar.Source{memory(t, otlp...)}, query.SearchRequest{Query: "{ } | count() > 2", Limit: 1000}))
 	r := rand.New(rand.NewSource(1))
 	cuts := []uint32{0, r.Uint32() / 2, 1<<31 + r.Uint32()/2}
 	sum := &query.SearchResult{}
@@ -114,27 +115,27 @@ func TestTokenRanges(t *testing.T) {
 }
 
 // faulty fails to read anything.
-type faulty struct{ query.Segment }
+type faulty struct{ columnar.Segment }
 
 var errDisk = errors.New("disk on fire")
 
-func (b faulty) Segments() []query.Segment { return []query.Segment{b} }
-func (b faulty) Name() string              { return "block 7" }
-func (b faulty) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+func (b faulty) Segments() []columnar.Segment { return []columnar.Segment{b} }
+func (b faulty) Name() string                 { return "block 7" }
+func (b faulty) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	for _, c := range b.Segment.Columns(nil, scope, key) {
 		dst = append(dst, faultyColumn{c})
 	}
 	return dst
 }
 
-type faultyColumn struct{ query.Column }
+type faultyColumn struct{ columnar.Column }
 
-func (faultyColumn) Dict(context.Context) (*query.Dict, error)               { return nil, errDisk }
-func (faultyColumn) Read(context.Context, query.Bitmap, *query.Vector) error { return errDisk }
+func (faultyColumn) Dict(context.Context) (*columnar.Dict, error)                  { return nil, errDisk }
+func (faultyColumn) Read(context.Context, columnar.Bitmap, *columnar.Vector) error { return errDisk }
 
 func TestPartialAnswers(t *testing.T) {
 	otlp := storySpans(t)
-	src := []query.Source{memory(t, otlp[0]), faulty{memory(t, otlp[1])}}
+	src := []columnar.Source{memory(t, otlp[0]), faulty{memory(t, otlp[1])}}
 	res := find(t, src, query.SearchRequest{Query: "{ kind = server }"})
 	if traceIDs(res) != "1" || len(res.Partial) != 1 || !strings.Contains(res.Partial[0], "block 7: ") || !strings.Contains(res.Partial[0], "disk on fire") {
 		t.Errorf("search: %s, %q", traceIDs(res), res.Partial)
@@ -148,7 +149,7 @@ func TestPartialAnswers(t *testing.T) {
 func TestEndOfContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	if _, err := query.Search(ctx, src, query.SearchRequest{Query: "{ .a =~ `.*x` }"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("search: %v", err)
 	}
@@ -183,7 +184,7 @@ func TestRefusedRequests(t *testing.T) {
 
 // TestTooManySeries: a group for every span and step is refused, not answered wrongly.
 func TestTooManySeries(t *testing.T) {
-	src := []query.Source{memory(t, chain(20_000))}
+	src := []columnar.Source{memory(t, chain(20_000))}
 	req := query.MetricsRequest{Query: "{ } | count_over_time() by (span.n)", Start: querytest.Epoch, End: querytest.Epoch + 9000e9, Step: 1e9}
 	var limit *query.LimitError
 	if _, err := query.Metrics(t.Context(), src, req); !errors.As(err, &limit) {
@@ -212,7 +213,7 @@ func chain(n int) []byte {
 
 // TestDeepTrace: structural operators on a chain of 20,000 spans take no quadratic time or deep recursion.
 func TestDeepTrace(t *testing.T) {
-	src := []query.Source{memory(t, chain(20_000))}
+	src := []columnar.Source{memory(t, chain(20_000))}
 	for text, want := range map[string]int{
 		"{ .n >= 0 } >> { .n >= 0 }": 19_999, "{ .n = 0 } >> { }": 19_999, "{ } << { }": 19_999, "{ } > { .n < 100 }": 99,
 		"{ } !>> { }": 1, "{ } &>> { }": 20_000, "{ parent.n = 7 }": 1, "{ span:childCount = 0 }": 1,
@@ -230,7 +231,7 @@ func TestDeepTrace(t *testing.T) {
 
 // TestManyGroups: every group of a trace is evaluated on its own.
 func TestManyGroups(t *testing.T) {
-	src := []query.Source{memory(t, chain(1000))}
+	src := []columnar.Source{memory(t, chain(1000))}
 	for text, want := range map[string]int{
 		"{ } | by(.n) | { } >> { }": 0, "{ } | by(.n) | { } !>> { }": 1000, "{ } | by(.n / 10) | { } >> { } | count() = 9": 100,
 		"{ } | by(.n / 10) | ({ } | count() = 10) && { }": 100,
@@ -259,7 +260,7 @@ func TestSteps(t *testing.T) {
 }
 
 func TestInstant(t *testing.T) {
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	a, err := answer(t, src, query.MetricsRequest{Query: "{ } | count_over_time() by (status)", Start: querytest.Epoch + 5, End: querytest.Epoch + 2e9, Instant: true})
 	if err != nil {
 		t.Fatal(err)
@@ -288,7 +289,7 @@ func TestExemplars(t *testing.T) {
 		}
 	}
 	for hint, want := range map[string]int{"": 7, " with (exemplars = 9)": 9, " with (exemplars = false)": 0, " with (exemplars = true)": query.MaxExemplars, " with (exemplars = 1000)": query.MaxExemplars} {
-		a, err := answer(t, []query.Source{memory(t, querytest.Random(1, 60)...)}, query.MetricsRequest{Query: "{ } | rate()" + hint, Exemplars: 7, Start: querytest.Epoch, End: querytest.Epoch + 4000e9})
+		a, err := answer(t, []columnar.Source{memory(t, querytest.Random(1, 60)...)}, query.MetricsRequest{Query: "{ } | rate()" + hint, Exemplars: 7, Start: querytest.Epoch, End: querytest.Epoch + 4000e9})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,7 +332,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestMaxSeries(t *testing.T) {
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	a, err := answer(t, src, query.MetricsRequest{Query: "{ } | rate() by (name)", MaxSeries: 3, Start: querytest.Epoch, End: querytest.Epoch + 30e9})
 	if err != nil || len(a.Series) != 3 || len(a.Partial) != 1 {
 		t.Errorf("%v: %d series, %q", err, len(a.Series), a.Partial)
@@ -346,7 +347,7 @@ func TestFindTrace(t *testing.T) {
 		if err != nil || len(partial) > 0 {
 			t.Fatal(err, partial)
 		}
-		all := find(t, []query.Source{memory(t, got)}, query.SearchRequest{Query: "{ }"})
+		all := find(t, []columnar.Source{memory(t, got)}, query.SearchRequest{Query: "{ }"})
 		if text := canonical(all); text != "2: 11 12 13 14" {
 			t.Errorf("layout %d: %s", seed, text)
 		}
@@ -359,7 +360,7 @@ func TestFindTrace(t *testing.T) {
 // TestUnitsInParallel: units of one plan run on several threads and give the same answer.
 func TestUnitsInParallel(t *testing.T) {
 	r := rand.New(rand.NewSource(5))
-	var src []query.Source
+	var src []columnar.Source
 	for seed := range int64(6) {
 		src = append(src, spread(t, r, querytest.Random(seed, 20))...)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -58,7 +59,7 @@ func shop(b testing.TB) *querytest.Memory {
 }
 
 func BenchmarkSearch(b *testing.B) {
-	src := []query.Source{shop(b)}
+	src := []columnar.Source{shop(b)}
 	for _, q := range []struct {
 		name, text string
 		limit      int
@@ -86,7 +87,7 @@ func BenchmarkSearch(b *testing.B) {
 }
 
 func BenchmarkMetrics(b *testing.B) {
-	src := []query.Source{shop(b)}
+	src := []columnar.Source{shop(b)}
 	for _, q := range []struct{ name, text string }{
 		{"rate", `{ } | rate() by (resource.service.name)`}, {"quantile", `{ } | quantile_over_time(duration, .99)`},
 		{"names", `{ } | rate() by (name, resource.service.name)`}, {"errors", `{ span.http.status_code = 500 } | rate()`},

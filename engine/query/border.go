@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -35,14 +36,14 @@ const (
 
 // sided is a source with a side.
 type sided struct {
-	Source
+	columnar.Source
 	side Side
 }
 
 // WithSide gives a source a side.
-func WithSide(s Source, side Side) Source { return sided{s, side} }
+func WithSide(s columnar.Source, side Side) columnar.Source { return sided{s, side} }
 
-func sideOf(s Source) Side {
+func sideOf(s columnar.Source) Side {
 	if x, ok := s.(sided); ok {
 		return x.side
 	}
@@ -79,7 +80,7 @@ func DivideIDs(n int) [][]IDRange {
 }
 
 // outside reports that no id of a segment is in the ranges; nil ranges are all ids.
-func outside(ranges []IDRange, info *Info) bool {
+func outside(ranges []IDRange, info *columnar.Info) bool {
 	for _, r := range ranges {
 		if compareIDs(info.MinID, r.Last) <= 0 && compareIDs(r.First, info.MaxID) <= 0 {
 			return false
@@ -89,7 +90,7 @@ func outside(ranges []IDRange, info *Info) bool {
 }
 
 // within reports that all ids of a segment are in one of the ranges.
-func within(ranges []IDRange, info *Info) bool {
+func within(ranges []IDRange, info *columnar.Info) bool {
 	for _, r := range ranges {
 		if r.has(info.MinID) && r.has(info.MaxID) {
 			return true
@@ -109,7 +110,7 @@ func inIDs(ranges []IDRange, id trace.ID) bool {
 
 // takeSides leaves of every piece what this evaluation answers, when the split traces are known.
 func (c *cutting) takeSides(ctx context.Context, pieces []*piece, joint int) error {
-	own, others := NewBitmap(joint), NewBitmap(joint)
+	own, others := columnar.NewBitmap(joint), columnar.NewBitmap(joint)
 	sides := false
 	for _, p := range pieces {
 		sides = sides || p.side != SideOwn
@@ -144,7 +145,7 @@ func (c *cutting) takeSides(ctx context.Context, pieces []*piece, joint int) err
 }
 
 // takeYoung leaves of young pieces the traces that are in own, by joint number, and those of the tokens, which it adds.
-func (c *cutting) takeYoung(ctx context.Context, pieces []*piece, own Bitmap) error {
+func (c *cutting) takeYoung(ctx context.Context, pieces []*piece, own columnar.Bitmap) error {
 	before := own.Clone()
 	for _, p := range pieces {
 		if p.side != SideYoung {
@@ -169,8 +170,8 @@ func (c *cutting) takeYoung(ctx context.Context, pieces []*piece, own Bitmap) er
 }
 
 // withTokens is the traces with the tokens of young pieces, of the candidates if these are known.
-func (c *cutting) withTokens(t *Traces) Bitmap {
-	kept := NewBitmap(len(t.IDs))
+func (c *cutting) withTokens(t *columnar.Traces) columnar.Bitmap {
+	kept := columnar.NewBitmap(len(t.IDs))
 	if c.only == nil {
 		for i, id := range t.IDs {
 			if c.young.has(trace.Token(c.tenant, id)) {
@@ -210,8 +211,8 @@ func (c *cutting) shareYoung(ctx context.Context, pieces []*piece) error {
 }
 
 // keep leaves only some traces, by their number in the piece.
-func (p *piece) keep(kept Bitmap) {
-	live := NewBitmap(p.info.Rows)
+func (p *piece) keep(kept columnar.Bitmap) {
+	live := columnar.NewBitmap(p.info.Rows)
 	var rows []uint32
 	for t, ok := kept.Next(0); ok; t, ok = kept.Next(t + 1) {
 		rows = p.appendRows(t, rows[:0])
@@ -225,7 +226,7 @@ func (p *piece) keep(kept Bitmap) {
 
 // keepSplit leaves only the split traces for which keep says yes.
 func (p *piece) keepSplit(keep func(joint uint32) bool) {
-	kept := NewBitmap(p.numbers())
+	kept := columnar.NewBitmap(p.numbers())
 	for _, t := range p.split {
 		if keep(uint32(t.joint)) {
 			kept.Set(t.number)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -127,7 +128,7 @@ func TestYoungBlocksOfTwoKeepers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var heads, blocks [2]query.Source
+		var heads, blocks [2]columnar.Source
 		for i := range 2 {
 			heads[i], blocks[i] = buildAll(t, d.heads[i]), buildAll(t, d.blocks[i])
 		}
@@ -138,14 +139,14 @@ func TestYoungBlocksOfTwoKeepers(t *testing.T) {
 			}
 			req := query.SearchRequest{Query: text, Limit: 1000, Tenant: "t"}
 			rare := r.Intn(2) == 0
-			all, err := searchUnits([]query.Source{heads[0], heads[1], blocks[0], blocks[1]}, req, rare)
+			all, err := searchUnits([]columnar.Source{heads[0], heads[1], blocks[0], blocks[1]}, req, rare)
 			if err != nil {
 				continue // not supported
 			}
 			sum := &query.SearchResult{}
 			for i := range 2 {
 				req.Young = []query.TokenRange{{First: uint32(i) << 31, Last: uint32(i)<<31 + 1<<31 - 1}}
-				part, err := searchUnits([]query.Source{heads[i], query.WithSide(blocks[0], query.SideYoung), query.WithSide(blocks[1], query.SideYoung)}, req, rare)
+				part, err := searchUnits([]columnar.Source{heads[i], query.WithSide(blocks[0], query.SideYoung), query.WithSide(blocks[1], query.SideYoung)}, req, rare)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -162,7 +163,7 @@ func TestYoungBlocksOfTwoKeepers(t *testing.T) {
 	}
 }
 
-func buildAll(t *testing.T, b *querytest.MemoryBuilder) query.Source {
+func buildAll(t *testing.T, b *querytest.MemoryBuilder) columnar.Source {
 	t.Helper()
 	m, err := b.Build()
 	if err != nil {
@@ -208,7 +209,7 @@ func TestKeepersCountWhatTheyHold(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var heads, blocks [2]query.Source
+		var heads, blocks [2]columnar.Source
 		for i := range 2 {
 			heads[i], blocks[i] = buildAll(t, d.heads[i]), buildAll(t, d.blocks[i])
 		}
@@ -218,7 +219,7 @@ func TestKeepersCountWhatTheyHold(t *testing.T) {
 				continue
 			}
 			req := query.MetricsRequest{Query: text, Start: querytest.Epoch + 7e9, End: querytest.Epoch + 3400e9, Step: int64(10 * time.Minute), Tenant: "t"}
-			all := metricsOf(t, req, []query.Source{heads[0], heads[1], blocks[0], blocks[1]})
+			all := metricsOf(t, req, []columnar.Source{heads[0], heads[1], blocks[0], blocks[1]})
 			plan, err := query.PrepareMetrics(req)
 			if err != nil {
 				t.Fatal(err)
@@ -230,7 +231,7 @@ func TestKeepersCountWhatTheyHold(t *testing.T) {
 				if req.Tokens = tokens; cut == math.MaxUint32 && i == 1 {
 					req.Tokens = []query.TokenRange{}
 				}
-				plan.Merge(sum, metricsOf(t, req, []query.Source{heads[i], query.WithSide(blocks[0], query.SideYoung), query.WithSide(blocks[1], query.SideYoung)}))
+				plan.Merge(sum, metricsOf(t, req, []columnar.Source{heads[i], query.WithSide(blocks[0], query.SideYoung), query.WithSide(blocks[1], query.SideYoung)}))
 			}
 			got, want := valuesText(plan.Answer(sum)), valuesText(plan.Answer(all))
 			if got != want {
@@ -244,7 +245,7 @@ func TestKeepersCountWhatTheyHold(t *testing.T) {
 	}
 }
 
-func metricsOf(t *testing.T, req query.MetricsRequest, sources []query.Source) *query.MetricsResult {
+func metricsOf(t *testing.T, req query.MetricsRequest, sources []columnar.Source) *query.MetricsResult {
 	t.Helper()
 	p, err := query.PrepareMetrics(req)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 )
@@ -117,7 +118,7 @@ func TestIntervalsDoNotOverflow(t *testing.T) {
 			t.Errorf("%d to %d by %d: %v", r.Start, r.End, r.Step, err)
 		}
 	}
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	for _, r := range []query.MetricsRequest{
 		{Start: querytest.Epoch, End: querytest.Epoch + hour, Step: 1 << 61}, {Start: 0, End: 1 << 62, Step: 1 << 60},
 	} {

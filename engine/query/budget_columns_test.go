@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 )
@@ -12,19 +13,19 @@ import (
 // stored is a segment whose columns are copied into the memory of the reader, as those of a block are.
 type stored struct{ *querytest.Memory }
 
-func (s stored) Segments() []query.Segment { return []query.Segment{s} }
+func (s stored) Segments() []columnar.Segment { return []columnar.Segment{s} }
 
-func (s stored) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+func (s stored) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	for _, c := range s.Memory.Columns(nil, scope, key) {
 		dst = append(dst, storedColumn{c})
 	}
 	return dst
 }
 
-type storedColumn struct{ query.Column }
+type storedColumn struct{ columnar.Column }
 
-func (c storedColumn) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
-	var v query.Vector
+func (c storedColumn) Read(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) error {
+	var v columnar.Vector
 	if err := c.Column.Read(ctx, within, &v); err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (c storedColumn) Read(ctx context.Context, within query.Bitmap, dst *query.
 // Every column that a query reads counts, and is given back after each segment.
 func TestColumnsTakeTheirMemory(t *testing.T) {
 	m := shop(t)
-	src := []query.Source{stored{m}, stored{m}, memory(t, querytest.Random(1, 50)...)}
+	src := []columnar.Source{stored{m}, stored{m}, memory(t, querytest.Random(1, 50)...)}
 	need := map[string]int64{}
 	for _, q := range []string{
 		"{ duration > 1ns }", "{ duration > 1ns && span:childCount >= 0 && name != `x` && kind != server && status != error }",

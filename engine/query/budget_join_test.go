@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -13,7 +14,7 @@ import (
 // A trace with many spans in two places is not put together before there is memory for it.
 func TestJoiningTakesItsMemoryFirst(t *testing.T) {
 	const spans = 1000
-	var src []query.Source
+	var src []columnar.Source
 	for part := range 2 {
 		var b querytest.MemoryBuilder
 		var otlp trace.Builder

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -50,7 +51,7 @@ var hostile = []string{
 	"{ } | quantile_over_time(duration, .5, .9) by (span:id)", "{ } | compare({ status = error })",
 }
 
-func ask(ctx context.Context, src []query.Source, q string) error {
+func ask(ctx context.Context, src []columnar.Source, q string) error {
 	plan, err := query.Prepare(query.SearchRequest{Query: q, Limit: 1000, SpansPerSet: 100})
 	if err == nil {
 		units, err := plan.Units(ctx, src, nil)
@@ -66,7 +67,7 @@ func ask(ctx context.Context, src []query.Source, q string) error {
 }
 
 func TestHostileQueriesStopAtTheirBudget(t *testing.T) {
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	for _, q := range hostile {
 		need := int64(0)
 		var limit *query.LimitError
@@ -106,7 +107,7 @@ func (e *ends) Err() error {
 
 // A long chain of operators is left at the next operator, not at its end.
 func TestChainsStopWithTheirContext(t *testing.T) {
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	q := "{ }"
 	for range traceql.MaxOperands - 1 {
 		q += " &>> { }"
@@ -123,7 +124,7 @@ func TestChainsStopWithTheirContext(t *testing.T) {
 }
 
 func TestTracesTakeTheirMemory(t *testing.T) {
-	src := []query.Source{memory(t, storySpans(t)...)}
+	src := []columnar.Source{memory(t, storySpans(t)...)}
 	whole, _, err := query.FindTrace(t.Context(), src, trace.ID{15: 2})
 	if err != nil || len(whole) == 0 {
 		t.Fatal(err)
@@ -144,12 +145,12 @@ func TestTracesTakeTheirMemory(t *testing.T) {
 
 // What a segment needed is given back before the next one: tags of many segments need no more than those of a few.
 func TestTagsGiveBackTheMemoryOfEachSegment(t *testing.T) {
-	src := make([]query.Source, 20)
+	src := make([]columnar.Source, 20)
 	for i := range src {
 		src[i] = memory(t, querytest.Random(int64(i), 20)...)
 	}
 	for _, q := range []string{"{ }", "{ duration > 1ns } | by(span:id)", "{ } | by(name) | count() > 0", "{ } >> { } | by(name)"} {
-		used := func(src []query.Source) int64 {
+		used := func(src []columnar.Source) int64 {
 			own := (*query.Budget)(nil).Query(0, "key")
 			ctx := query.WithBudget(t.Context(), own)
 			if r, err := query.TagValues(ctx, src, query.TagValuesRequest{Tag: "status", Query: q}); err != nil || len(r.Values) == 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -19,9 +20,9 @@ type watched struct {
 	late int
 }
 
-func (w *watched) Segments() []query.Segment { return []query.Segment{w} }
+func (w *watched) Segments() []columnar.Segment { return []columnar.Segment{w} }
 
-func (w *watched) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+func (w *watched) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	from := len(dst)
 	dst = w.Memory.Columns(dst, scope, key)
 	for i := from; i < len(dst); i++ {
@@ -30,7 +31,7 @@ func (w *watched) Columns(dst []query.Column, scope query.Scope, key string) []q
 	return dst
 }
 
-func (w *watched) Spans(ctx context.Context, rows []uint32, visit func(query.RawSpan) error) error {
+func (w *watched) Spans(ctx context.Context, rows []uint32, visit func(columnar.RawSpan) error) error {
 	w.look()
 	return w.Memory.Spans(ctx, rows, visit)
 }
@@ -42,11 +43,11 @@ func (w *watched) look() {
 }
 
 type watchedColumn struct {
-	query.Column
+	columnar.Column
 	w *watched
 }
 
-func (c watchedColumn) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
+func (c watchedColumn) Read(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) error {
 	c.w.look()
 	return c.Column.Read(ctx, within, dst)
 }
@@ -76,7 +77,7 @@ var long = []struct {
 	{"tags of", `{ .http.url =~ ".*1.*" || duration > 1ms }`, 64},
 }
 
-func askLong(ctx context.Context, src []query.Source, kind, q string) error {
+func askLong(ctx context.Context, src []columnar.Source, kind, q string) error {
 	switch kind {
 	case "search":
 		_, err := query.Search(ctx, src, query.SearchRequest{Query: q, Limit: 100_000, SpansPerSet: 100})
@@ -113,7 +114,7 @@ func TestLongQuestionsStop(t *testing.T) {
 	for _, tt := range long {
 		t.Run(tt.q[:min(40, len(tt.q))], func(t *testing.T) {
 			all := &ends{Context: t.Context(), left: 1 << 40}
-			if err := askLong(all, []query.Source{&watched{Memory: memory, ctx: all}}, tt.kind, tt.q); err != nil {
+			if err := askLong(all, []columnar.Source{&watched{Memory: memory, ctx: all}}, tt.kind, tt.q); err != nil {
 				t.Fatal(err)
 			}
 			looks := 1<<40 - all.left
@@ -123,7 +124,7 @@ func TestLongQuestionsStop(t *testing.T) {
 			for i := range 5 {
 				ctx := &ends{Context: t.Context(), left: i * (looks - 1) / 4}
 				src := &watched{Memory: memory, ctx: ctx}
-				err := askLong(ctx, []query.Source{src}, tt.kind, tt.q)
+				err := askLong(ctx, []columnar.Source{src}, tt.kind, tt.q)
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("after %d looks of %d: %v", i*(looks-1)/4, looks, err)
 				}

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -66,8 +67,8 @@ func beyondSpan(a *traceql.Attr) bool {
 }
 
 // find is the set of the split traces (by joint number) that can be in the answer.
-func (c *candidates) find(ctx context.Context, pieces []*piece, joint int) (Bitmap, error) {
-	out := NewBitmap(joint)
+func (c *candidates) find(ctx context.Context, pieces []*piece, joint int) (columnar.Bitmap, error) {
+	out := columnar.NewBitmap(joint)
 	switch {
 	case c.list != nil:
 		for i, x := range c.list {

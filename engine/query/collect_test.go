@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -90,11 +91,11 @@ func TestArenasDoNotGrowIntoEachOther(t *testing.T) {
 }
 
 func TestServicesOfATable(t *testing.T) {
-	name := func(v trace.Value) Entry {
+	name := func(v trace.Value) columnar.Entry {
 		r := trace.Resource{Attrs: []trace.Attr{{Key: []byte("service.name"), Value: v}}}
-		return Entry{Raw: trace.AppendResource(nil, &r)}
+		return columnar.Entry{Raw: trace.AppendResource(nil, &r)}
 	}
-	table, err := NewTable(ScopeResource, []Entry{name(trace.StringValue([]byte("cart"))), {}, name(trace.IntValue(7)), name(trace.StringValue([]byte("ads"))), name(trace.StringValue([]byte("cart")))})
+	table, err := columnar.NewTable(columnar.ScopeResource, []columnar.Entry{name(trace.StringValue([]byte("cart"))), {}, name(trace.IntValue(7)), name(trace.StringValue([]byte("ads"))), name(trace.StringValue([]byte("cart")))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -33,7 +34,7 @@ func newComparing(m *traceql.MetricPipe) (*comparing, error) {
 const maxCompared = 1000
 
 // comparedAttrs is what is compared: every span and resource attribute of the segment, and some intrinsics.
-func comparedAttrs(info *Info) []*traceql.Attr {
+func comparedAttrs(info *columnar.Info) []*traceql.Attr {
 	var out []*traceql.Attr
 	for _, i := range [...]traceql.Intrinsic{traceql.Name, traceql.Status, traceql.StatusMessage, traceql.Kind, traceql.TraceRootName, traceql.TraceRootService} {
 		out = append(out, &traceql.Attr{Intrinsic: i})
@@ -41,11 +42,11 @@ func comparedAttrs(info *Info) []*traceql.Attr {
 	seen := map[colKey]bool{}
 	for _, f := range info.Fields {
 		scope := traceql.ScopeSpan
-		if f.Scope == ScopeResource {
+		if f.Scope == columnar.ScopeResource {
 			scope = traceql.ScopeResource
 		}
 		k := colKey{f.Scope, f.Key}
-		if (f.Scope == ScopeSpan || f.Scope == ScopeResource) && !seen[k] {
+		if (f.Scope == columnar.ScopeSpan || f.Scope == columnar.ScopeResource) && !seen[k] {
 			seen[k] = true
 			out = append(out, &traceql.Attr{Scope: scope, Name: f.Key})
 		}
@@ -60,8 +61,8 @@ type counting struct {
 	weight func(row uint32) float64
 }
 
-func (c *comparing) run(s *scan, v intervals, rows Bitmap, weighted bool, out *MetricsLeg) error {
-	start, err := s.intrinsic(KeyStart, rows)
+func (c *comparing) run(s *scan, v intervals, rows columnar.Bitmap, weighted bool, out *MetricsLeg) error {
+	start, err := s.intrinsic(columnar.KeyStart, rows)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (c *comparing) run(s *scan, v intervals, rows Bitmap, weighted bool, out *M
 }
 
 // attribute counts the values of one attribute.
-func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected Bitmap, in counting, keep int, out *MetricsLeg) error {
+func (c *comparing) attribute(s *scan, a *traceql.Attr, rows, selected columnar.Bitmap, in counting, keep int, out *MetricsLeg) error {
 	n := in.n
 	col, err := s.labelColumn(a, rows)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -27,8 +28,8 @@ func (f *fingerprint) add(id uint64, kind int64) {
 // members reads which spans a piece has of some of its traces.
 type members struct {
 	s        scan
-	id, kind *Vector
-	within   Bitmap // the rows of the traces
+	id, kind *columnar.Vector
+	within   columnar.Bitmap // the rows of the traces
 	list     []uint32
 	found    []spanIdentity
 }
@@ -45,17 +46,17 @@ func (p *piece) members(ctx context.Context, traces iter.Seq[uint32]) (_ *member
 	if _, err := m.s.loadTraces(); err != nil {
 		return nil, err
 	}
-	asked := NewBitmap(len(m.s.traces.IDs))
+	asked := columnar.NewBitmap(len(m.s.traces.IDs))
 	for t := range traces {
 		asked.Set(t)
 	}
 	if m.within, err = m.s.rowsOf(asked); err != nil {
 		return nil, err
 	}
-	if m.id, err = m.s.intrinsic(KeySpanID, m.within); err != nil {
+	if m.id, err = m.s.intrinsic(columnar.KeySpanID, m.within); err != nil {
 		return nil, err
 	}
-	m.kind, err = m.s.intrinsic(KeyKind, m.within)
+	m.kind, err = m.s.intrinsic(columnar.KeyKind, m.within)
 	return m, err
 }
 

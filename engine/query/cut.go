@@ -10,16 +10,17 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // Unit is one independent piece of work of a query: a segment and the rows of it that count.
 type Unit struct {
 	Source string // where the spans come from, for messages
-	info   Info
-	seg    Segment
-	live   Bitmap // nil = all rows
-	parts  []part // of a unit whose segment is put together from several when it runs
+	info   columnar.Info
+	seg    columnar.Segment
+	live   columnar.Bitmap // nil = all rows
+	parts  []part          // of a unit whose segment is put together from several when it runs
 	later  *joining
 }
 
@@ -31,10 +32,10 @@ type joining struct {
 }
 
 // Info is what is known of the unit: rows and bytes for cutting work, times for the order.
-func (u *Unit) Info() *Info { return &u.info }
+func (u *Unit) Info() *columnar.Info { return &u.info }
 
 // segment is the unit's segment; of a joined unit it is put together here.
-func (u *Unit) segment(ctx context.Context) (Segment, error) {
+func (u *Unit) segment(ctx context.Context) (columnar.Segment, error) {
 	if u.seg != nil {
 		return u.seg, nil
 	}
@@ -78,9 +79,9 @@ type piece struct {
 	source string
 	side   Side
 	seg    remembering
-	info   *Info
-	traces *Traces
-	live   Bitmap
+	info   *columnar.Info
+	traces *columnar.Traces
+	live   columnar.Bitmap
 	split  []splitTrace // its traces that other segments have parts of, by trace number
 	found  bool         // a trace that can be in the answer, when these were looked for
 }
@@ -91,7 +92,7 @@ type splitTrace struct {
 }
 
 // cut makes the units, newest first.
-func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
+func (c *cutting) cut(ctx context.Context, sources []columnar.Source) ([]*Unit, error) {
 	if c.run == nil {
 		c.run = inTurn
 	}
@@ -108,7 +109,7 @@ func (c *cutting) cut(ctx context.Context, sources []Source) ([]*Unit, error) {
 			}
 			p := &piece{source: src.Name(), side: sideOf(src), seg: remembering{seg, &memo{open: true, mem: whole}}, info: info}
 			if p.side == SideOthers {
-				p.live = NewBitmap(info.Rows)
+				p.live = columnar.NewBitmap(info.Rows)
 			}
 			pieces = append(pieces, p)
 		}
@@ -197,7 +198,7 @@ func (c *cutting) maskTo(ctx context.Context, p *piece, tokens tokenSet) error {
 	if err != nil {
 		return err
 	}
-	p.live = NewBitmap(p.info.Rows)
+	p.live = columnar.NewBitmap(p.info.Rows)
 	for i, id := range t.IDs {
 		if i&255 == 0 && ctx.Err() != nil { // there may be many ranges
 			return ctx.Err()
@@ -242,7 +243,7 @@ func (s tokenSet) has(token uint32) bool {
 	return i < len(s) && s[i].First <= token
 }
 
-func (p *piece) load(ctx context.Context) (*Traces, error) {
+func (p *piece) load(ctx context.Context) (*columnar.Traces, error) {
 	if p.traces == nil {
 		t, err := p.seg.Traces(ctx)
 		if err != nil {
@@ -255,7 +256,7 @@ func (p *piece) load(ctx context.Context) (*Traces, error) {
 
 func (p *piece) ensureLive() {
 	if p.live == nil {
-		p.live = NewBitmap(p.info.Rows)
+		p.live = columnar.NewBitmap(p.info.Rows)
 		p.live.Fill(p.info.Rows)
 	}
 }
@@ -323,7 +324,7 @@ func shareIDs(ctx context.Context, pieces []*piece, joint int) (int, error) {
 	if err := BudgetFrom(ctx).Take(1 << (64 - shift) / 4); err != nil { // a bit in two bitmaps
 		return 0, err
 	}
-	once, twice := NewBitmap(1<<(64-shift)), NewBitmap(1<<(64-shift))
+	once, twice := columnar.NewBitmap(1<<(64-shift)), columnar.NewBitmap(1<<(64-shift))
 	for _, p := range pieces {
 		for i := range p.traces.IDs {
 			if i&4095 == 0 && ctx.Err() != nil {
@@ -380,7 +381,7 @@ func numberShared(ctx context.Context, places []place, joint int) (int, error) {
 // joinSplit takes the split traces out of their pieces and puts those that can be in the answer together.
 func (c *cutting) joinSplit(ctx context.Context, pieces []*piece, joint int) ([]*Unit, error) {
 	whole := withSplit(pieces)
-	wanted := NewBitmap(joint)
+	wanted := columnar.NewBitmap(joint)
 	wanted.Fill(joint)
 	if c.candidates != nil {
 		if u := c.joinLater(whole, joint); u != nil {
@@ -441,7 +442,7 @@ func (c *cutting) joinLater(pieces []*piece, joint int) *Unit {
 
 // collect adds the wanted joint traces below stop; at is the place in each piece's split list, which goes by ascending
 // joint number.
-func (u *Unit) collect(pieces []*piece, at []int, wanted Bitmap, stop uint32) {
+func (u *Unit) collect(pieces []*piece, at []int, wanted columnar.Bitmap, stop uint32) {
 	if u.parts == nil {
 		u.parts = make([]part, len(pieces))
 	}

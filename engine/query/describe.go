@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -156,12 +157,12 @@ func (in interner) of(b []byte) string {
 // cursor reads a column in about ascending order of rows: in a sparse one it looks on from where it was. It is of no use
 // once more of the column is read.
 type cursor struct {
-	all   *Vector
-	dense Vector // all without its rows
+	all   *columnar.Vector
+	dense columnar.Vector // all without its rows
 	at    int
 }
 
-func newCursor(v *Vector) cursor {
+func newCursor(v *columnar.Vector) cursor {
 	c := cursor{all: v, dense: *v}
 	c.dense.Rows = nil
 	return c
@@ -180,7 +181,7 @@ func (c *cursor) entry(row uint32) (i uint32, ok bool) {
 		c.at++
 	}
 	if c.at >= len(rows) || rows[c.at] != row {
-		c.at, ok = find(rows, row)
+		c.at, ok = slices.BinarySearch(rows, row)
 		return uint32(c.at), ok
 	}
 	return uint32(c.at), true
@@ -199,7 +200,7 @@ type texts struct {
 	byCode []string // of small dictionaries
 }
 
-func newTexts(v *Vector) texts {
+func newTexts(v *columnar.Vector) texts {
 	t := texts{cursor: newCursor(v)}
 	if v.Dict != nil && v.Present == nil && v.Dict.Len() < maxInterned {
 		t.byCode = make([]string, v.Dict.Len()+1)
@@ -265,7 +266,7 @@ func (p *SearchPlan) describe(s *scan, found []foundTrace, sum *summary, res *Se
 
 // open reads the columns for the rows that are shown. What is asked for comes first: it may need more rows of the same
 // columns, and a cursor is over what was read before it.
-func (d *describer) open(shown []*traceql.Attr, show Bitmap) error {
+func (d *describer) open(shown []*traceql.Attr, show columnar.Bitmap) error {
 	for _, a := range shown {
 		get, err := d.s.attrGetter(a, show)
 		if err != nil {
@@ -277,14 +278,14 @@ func (d *describer) open(shown []*traceql.Attr, show Bitmap) error {
 	for _, part := range [...]struct {
 		key string
 		dst *cursor
-	}{{KeySpanID, &d.id}, {KeyStart, &d.start}, {KeyDuration, &d.dur}} {
+	}{{columnar.KeySpanID, &d.id}, {columnar.KeyStart, &d.start}, {columnar.KeyDuration, &d.dur}} {
 		v, err := d.s.intrinsic(part.key, show)
 		if err != nil {
 			return err
 		}
 		*part.dst = newCursor(v)
 	}
-	v, err := d.s.intrinsic(KeyName, show)
+	v, err := d.s.intrinsic(columnar.KeyName, show)
 	if err != nil {
 		return err
 	}
@@ -307,12 +308,12 @@ func newestOrder(found []foundTrace) []int {
 
 // trim leaves the spans of each set that are shown, the first by start, and collects their rows in show. matched
 // keeps the full counts.
-func (p *SearchPlan) trim(s *scan, found []foundTrace, show Bitmap) error {
+func (p *SearchPlan) trim(s *scan, found []foundTrace, show columnar.Bitmap) error {
 	t, err := s.loadTraces()
 	if err != nil {
 		return err
 	}
-	var start *Vector
+	var start *columnar.Vector
 	if t.Perm != nil { // rows of a trace are not in order of start
 		all := s.bitmap()
 		for i := range found {
@@ -322,7 +323,7 @@ func (p *SearchPlan) trim(s *scan, found []foundTrace, show Bitmap) error {
 				}
 			}
 		}
-		if start, err = s.intrinsic(KeyStart, all); err != nil {
+		if start, err = s.intrinsic(columnar.KeyStart, all); err != nil {
 			return err
 		}
 	}
@@ -401,12 +402,12 @@ func (d *describer) owned(v trace.Value) trace.Value {
 
 // tally counts the spans of one trace by service.
 type tally struct {
-	spans, errors []int32 // by number of the service
-	met           Bitmap  // the numbers that have spans
+	spans, errors []int32         // by number of the service
+	met           columnar.Bitmap // the numbers that have spans
 }
 
 func newTally(services int) *tally {
-	return &tally{spans: make([]int32, services), errors: make([]int32, services), met: NewBitmap(services)}
+	return &tally{spans: make([]int32, services), errors: make([]int32, services), met: columnar.NewBitmap(services)}
 }
 
 func (t *tally) add(service uint32, failed bool) {
@@ -428,15 +429,15 @@ func (d *describer) serviceStats(found []foundTrace, place []int, out []TraceRes
 	if err != nil {
 		return err
 	}
-	resource, err := s.intrinsic(KeyResource, rows)
+	resource, err := s.intrinsic(columnar.KeyResource, rows)
 	if err != nil {
 		return err
 	}
-	status, err := s.intrinsic(KeyStatus, rows)
+	status, err := s.intrinsic(columnar.KeyStatus, rows)
 	if err != nil {
 		return err
 	}
-	table, err := s.table(ScopeResource)
+	table, err := s.table(columnar.ScopeResource)
 	if err != nil {
 		return err
 	}
@@ -478,7 +479,7 @@ func (d *describer) tell(t *tally, names []string) []ServiceStats {
 
 // failed tells which spans have the status error. The rows of a sparse column are
 // not searched for, but noted once.
-func (s *scan) failed(status *Vector) func(row uint32) bool {
+func (s *scan) failed(status *columnar.Vector) func(row uint32) bool {
 	if status.Rows == nil {
 		return func(row uint32) bool { return status.Int(row) == int64(trace.StatusError) }
 	}

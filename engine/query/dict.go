@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"sort"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
 // codeSet is a set of dictionary codes. Bit 0 is null.
 type codeSet struct {
-	bits Bitmap
+	bits columnar.Bitmap
 	n    int    // codes in the set
 	one  uint32 // the only code, when n is 1
 	size int    // codes there are, null included
@@ -19,7 +20,7 @@ type codeSet struct {
 // maxLUT bounds the codes of a set for which one byte per code is kept: it has to stay in the fast cache.
 const maxLUT = 1 << 14
 
-func newCodeSet(size int) *codeSet { return &codeSet{bits: NewBitmap(size), size: size} }
+func newCodeSet(size int) *codeSet { return &codeSet{bits: columnar.NewBitmap(size), size: size} }
 
 func (s *codeSet) add(code uint32) {
 	if !s.bits.Has(code) {
@@ -30,7 +31,7 @@ func (s *codeSet) add(code uint32) {
 }
 
 // matchDict tests every entry of a dictionary once. step is called now and then; its error ends the work.
-func matchDict(d *Dict, m *matcher, step func() error) (*codeSet, error) {
+func matchDict(d *columnar.Dict, m *matcher, step func() error) (*codeSet, error) {
 	n := d.Len()
 	set := newCodeSet(n + 1)
 	switch {
@@ -68,7 +69,7 @@ func matchDict(d *Dict, m *matcher, step func() error) (*codeSet, error) {
 }
 
 // findEntry is the entry equal to s, or -1. Entries differ most often in length or in the last byte.
-func findEntry(d *Dict, s []byte) int {
+func findEntry(d *columnar.Dict, s []byte) int {
 	n := d.Len()
 	if d.Sorted {
 		i := sort.Search(n, func(i int) bool { return bytes.Compare(d.Bytes(i), s) >= 0 })
@@ -98,7 +99,7 @@ func findEntry(d *Dict, s []byte) int {
 }
 
 // matchLiteral looks for the required literal in the whole arena and runs the expression only where it is.
-func matchLiteral(d *Dict, m *matcher, set *codeSet, step func() error) error {
+func matchLiteral(d *columnar.Dict, m *matcher, set *codeSet, step func() error) error {
 	n := d.Len()
 	if n == 0 {
 		return nil
@@ -190,7 +191,7 @@ func (f *rareSearch) index(b []byte) int {
 
 // selectCodes sets in out the rows of within whose code is in the set. Codes of other rows may be anything, also beyond
 // the dictionary: they may not have been read.
-func selectCodes(codes []uint32, set *codeSet, within, out Bitmap) {
+func selectCodes(codes []uint32, set *codeSet, within, out columnar.Bitmap) {
 	if set.n == 1 {
 		selectCode(codes, set.one, within, out)
 		return
@@ -226,7 +227,7 @@ func (s *codeSet) table() []byte {
 	return s.lut
 }
 
-func selectByLUT(codes []uint32, lut []byte, within, out Bitmap) {
+func selectByLUT(codes []uint32, lut []byte, within, out columnar.Bitmap) {
 	for w, word := range within {
 		if word == 0 {
 			continue
@@ -242,7 +243,7 @@ func selectByLUT(codes []uint32, lut []byte, within, out Bitmap) {
 	}
 }
 
-func selectCode(codes []uint32, code uint32, within, out Bitmap) {
+func selectCode(codes []uint32, code uint32, within, out columnar.Bitmap) {
 	for w, word := range within {
 		if word == 0 {
 			continue
@@ -259,7 +260,7 @@ func selectCode(codes []uint32, code uint32, within, out Bitmap) {
 }
 
 // selectInts sets in out the rows of within whose number matches.
-func selectInts(ints []int64, m *matcher, within, out Bitmap) {
+func selectInts(ints []int64, m *matcher, within, out columnar.Bitmap) {
 	lo, width := uint64(m.lo), uint64(m.hi)-uint64(m.lo)
 	none := m.lo > m.hi
 	for w, word := range within {

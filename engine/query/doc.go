@@ -2,7 +2,7 @@
 //
 // # A tour
 //
-// Storage implements [Source]: a list of [Segment]s, each up to 131 k spans held as one typed [Column] per attribute.
+// Storage implements [columnar.Source]: a list of segments, each up to 131 k spans held as one typed column per attribute.
 // A question is compiled once ([Prepare], [PrepareMetrics]) and then cut into units: one for each segment, and some for
 // the traces that lie in several segments. Units are independent; the caller runs them, on as many threads as it likes,
 // and merges the results. [Search], [Metrics], [Tags], [TagValues] and [FindTrace] do all of this on the calling
@@ -13,10 +13,10 @@
 // (cut.go, copies.go, rare.go, joined.go). When several places share a question that [LooksAtWholeTraces], each looks at
 // its share of the trace ids ([DivideIDs]), or at its side of a border between sources ([Side]; border.go).
 //
-// Inside a unit a filter becomes a [Bitmap] of rows. A predicate on a dictionary-coded column is evaluated once per
+// Inside a unit a filter becomes a bitmap of rows. A predicate on a dictionary-coded column is evaluated once per
 // dictionary entry; when no entry matches, no data page is read. What needs the tree of a trace uses the nested-set
-// numbers that [Nester] defines. Conditions without a fast way are evaluated row by row (rowvalue.go), with the same
-// rules: nil where an attribute is missing, comparisons with nil or between types that do not fit are false.
+// numbers that [columnar.Nester] defines. Conditions without a fast way are evaluated row by row (rowvalue.go), with the
+// same rules: nil where an attribute is missing, comparisons with nil or between types that do not fit are false.
 //
 // Results are mergeable and have a binary form, so that nodes can exchange partial answers.
 //

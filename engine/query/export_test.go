@@ -1,6 +1,10 @@
 package query
 
-import "context"
+import (
+	"context"
+
+	"github.com/ringctl/ringctl/engine/columnar"
+)
 
 // LookForRare makes the plan look for the traces that can be in the answer before it joins, however many they are.
 func (p *SearchPlan) LookForRare() { p.rare = 1 }
@@ -9,4 +13,4 @@ func (p *SearchPlan) LookForRare() { p.rare = 1 }
 const SizeJoined = sizeJoined
 
 // Open makes the segment that a unit looks at, joined if its traces lie in several places.
-func Open(ctx context.Context, u *Unit) (Segment, error) { return u.segment(ctx) }
+func Open(ctx context.Context, u *Unit) (columnar.Segment, error) { return u.segment(ctx) }

@@ -3,6 +3,8 @@ package query
 import (
 	"bytes"
 	"strconv"
+
+	"github.com/ringctl/ringctl/engine/columnar"
 )
 
 // Head sampling leaves in the W3C trace state with which probability a span was kept: ot=th:c8 is a rejection threshold
@@ -45,8 +47,8 @@ func weightOfThreshold(th string) float64 {
 }
 
 // weights says what the spans stand for; nil when each stands for itself.
-func (s *scan) weights(rows Bitmap) (func(row uint32) float64, error) {
-	states, err := s.optional(KeyTraceState, rows)
+func (s *scan) weights(rows columnar.Bitmap) (func(row uint32) float64, error) {
+	states, err := s.optional(columnar.KeyTraceState, rows)
 	if err != nil || states == nil {
 		return nil, err
 	}

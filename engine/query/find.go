@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // FindTrace gathers all spans of a trace from all sources as OTLP bytes (TracesData), copies once. Nothing found is
 // no error: the bytes are empty. A source that fails is left out and named in partial; the end of ctx, and a trace that is
 // too large for the memory of the query, are errors.
-func FindTrace(ctx context.Context, sources []Source, id trace.ID) (otlp []byte, partial []string, err error) {
+func FindTrace(ctx context.Context, sources []columnar.Source, id trace.ID) (otlp []byte, partial []string, err error) {
 	f := finder{ctx: ctx, mem: BudgetFrom(ctx)}
 	var rows []uint32
 	for _, src := range sources {
@@ -40,7 +41,7 @@ type finder struct {
 	b   trace.Builder
 }
 
-func (f *finder) find(ctx context.Context, seg Segment, id trace.ID, rows []uint32) ([]uint32, error) {
+func (f *finder) find(ctx context.Context, seg columnar.Segment, id trace.ID, rows []uint32) ([]uint32, error) {
 	rows, err := seg.Find(ctx, id, rows[:0])
 	if err != nil || len(rows) == 0 {
 		return rows, err
@@ -73,17 +74,17 @@ func (f *finder) Span(raw []byte) error {
 }
 
 // addSpans adds whole spans of a segment to a builder.
-func addSpans(ctx context.Context, seg Segment, rows []uint32, b trace.Visitor) error {
-	resources, err := seg.Table(ctx, ScopeResource)
+func addSpans(ctx context.Context, seg columnar.Segment, rows []uint32, b trace.Visitor) error {
+	resources, err := seg.Table(ctx, columnar.ScopeResource)
 	if err != nil {
 		return err
 	}
-	scopes, err := seg.Table(ctx, ScopeInstrumentation)
+	scopes, err := seg.Table(ctx, columnar.ScopeInstrumentation)
 	if err != nil {
 		return err
 	}
 	resource, scope := uint32(1<<32-1), uint32(1<<32-1)
-	return seg.Spans(ctx, rows, func(r RawSpan) error {
+	return seg.Spans(ctx, rows, func(r columnar.RawSpan) error {
 		if r.Resource != resource || r.Scope != scope {
 			resource, scope = r.Resource, r.Scope
 			of, in := resources.Entry(int(resource)), scopes.Entry(int(scope))

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -29,7 +30,7 @@ func FuzzQuery(f *testing.F) {
 		}
 	}
 	otlp := storySpans(f)
-	src := []query.Source{memory(f, otlp...)}
+	src := []columnar.Source{memory(f, otlp...)}
 	apart := spread(f, rand.New(rand.NewSource(7)), otlp)
 	twin, err := querytest.NewTwin(otlp)
 	if err != nil {

@@ -6,21 +6,22 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// joined is a [Segment] made of some traces of several others, so that traces whose parts lie in different places are
+// joined is a [columnar.Segment] made of some traces of several others, so that traces whose parts lie in different places are
 // seen whole. It holds no span: a column of it reads the rows it needs from the columns of the parts. A span that
 // several parts have is there once, from the first of them. Rows go part by part.
 type joined struct {
-	info   Info
-	traces Traces
+	info   columnar.Info
+	traces columnar.Traces
 	parts  []joinedPart
-	tables [2]*Table
+	tables [2]*columnar.Table
 }
 
 type joinedPart struct {
-	seg  Segment
+	seg  columnar.Segment
 	rows []uint32  // of seg, ascending: rows base, base+1, … of the whole
 	base uint32    // of rows
 	off  [2]uint32 // of the part's table entries in the whole's tables
@@ -83,7 +84,7 @@ func (x *part) unseen(ctx context.Context, seen map[copyKey]struct{}) ([]joinedR
 		return nil, err
 	}
 	defer m.s.end()
-	start, err := m.s.intrinsic(KeyStart, m.within)
+	start, err := m.s.intrinsic(columnar.KeyStart, m.within)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func (x *part) unseen(ctx context.Context, seen map[copyKey]struct{}) ([]joinedR
 }
 
 // know adds what is known of a part.
-func (j *joined) know(of *Info, rows int) {
+func (j *joined) know(of *columnar.Info, rows int) {
 	if j.info.Rows == 0 || of.Start < j.info.Start {
 		j.info.Start = of.Start
 	}
@@ -141,13 +142,13 @@ func (j *joined) group(parts []part, all []joinedRow, joint int) {
 	}
 }
 
-var tableScopes = [2]Scope{ScopeResource, ScopeInstrumentation}
+var tableScopes = [2]columnar.Scope{columnar.ScopeResource, columnar.ScopeInstrumentation}
 
 // joinTables puts the parts' tables one after the other, each once.
 func (j *joined) joinTables(ctx context.Context, kind int) error {
-	var all []*Table
+	var all []*columnar.Table
 	size := 0
-	places := make(map[*Table]uint32)
+	places := make(map[*columnar.Table]uint32)
 	for i := range j.parts {
 		t, err := j.parts[i].seg.Table(ctx, tableScopes[kind])
 		if err != nil {
@@ -161,12 +162,12 @@ func (j *joined) joinTables(ctx context.Context, kind int) error {
 		}
 		j.parts[i].off[kind] = place
 	}
-	j.tables[kind] = JoinTables(all...)
+	j.tables[kind] = columnar.JoinTables(all...)
 	return nil
 }
 
 func (j *joined) listFields() {
-	seen := make(map[Field]struct{})
+	seen := make(map[columnar.Field]struct{})
 	for _, p := range j.parts {
 		for _, f := range p.seg.Info().Fields {
 			if _, ok := seen[f]; !ok {
@@ -177,21 +178,21 @@ func (j *joined) listFields() {
 	}
 }
 
-// Info implements [Segment].
-func (j *joined) Info() *Info { return &j.info }
+// Info implements [columnar.Segment].
+func (j *joined) Info() *columnar.Info { return &j.info }
 
-// Table implements [Segment].
-func (j *joined) Table(_ context.Context, scope Scope) (*Table, error) {
-	if scope == ScopeInstrumentation {
+// Table implements [columnar.Segment].
+func (j *joined) Table(_ context.Context, scope columnar.Scope) (*columnar.Table, error) {
+	if scope == columnar.ScopeInstrumentation {
 		return j.tables[1], nil
 	}
 	return j.tables[0], nil
 }
 
-// Traces implements [Segment].
-func (j *joined) Traces(context.Context) (*Traces, error) { return &j.traces, nil }
+// Traces implements [columnar.Segment].
+func (j *joined) Traces(context.Context) (*columnar.Traces, error) { return &j.traces, nil }
 
-// Find implements [Segment].
+// Find implements [columnar.Segment].
 func (j *joined) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
 	if t, ok := slices.BinarySearchFunc(j.traces.IDs, id, compareIDs); ok {
 		dst = append(dst, j.traces.Perm[j.traces.Offsets[t]:j.traces.Offsets[t+1]]...)
@@ -199,8 +200,8 @@ func (j *joined) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, e
 	return dst, nil
 }
 
-// Spans implements [Segment].
-func (j *joined) Spans(ctx context.Context, rows []uint32, visit func(RawSpan) error) error {
+// Spans implements [columnar.Segment].
+func (j *joined) Spans(ctx context.Context, rows []uint32, visit func(columnar.RawSpan) error) error {
 	for _, p := range j.parts {
 		n, _ := slices.BinarySearch(rows, p.base+uint32(len(p.rows)))
 		if n == 0 {
@@ -211,7 +212,7 @@ func (j *joined) Spans(ctx context.Context, rows []uint32, visit func(RawSpan) e
 			of[i] = p.rows[row-p.base]
 		}
 		at := 0
-		err := p.seg.Spans(ctx, of, func(r RawSpan) error {
+		err := p.seg.Spans(ctx, of, func(r columnar.RawSpan) error {
 			r.Row, r.Resource, r.Scope = rows[at], r.Resource+p.off[0], r.Scope+p.off[1]
 			at++
 			return visit(r)
@@ -224,34 +225,34 @@ func (j *joined) Spans(ctx context.Context, rows []uint32, visit func(RawSpan) e
 	return nil
 }
 
-// Columns implements [Segment]. Optional columns are left out where they do not follow from those of the parts.
-func (j *joined) Columns(dst []Column, scope Scope, key string) []Column {
+// Columns implements [columnar.Segment]. Optional columns are left out where they do not follow from those of the parts.
+func (j *joined) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	switch {
-	case scope == ScopeTrace || scope == ScopeEvent || scope == ScopeLink:
+	case scope == columnar.ScopeTrace || scope == columnar.ScopeEvent || scope == columnar.ScopeLink:
 		return dst
-	case key == KeyNestedLeft || key == KeyNestedRight || key == KeyNestedParent:
-		if scope == ScopeIntrinsic {
+	case key == columnar.KeyNestedLeft || key == columnar.KeyNestedRight || key == columnar.KeyNestedParent:
+		if scope == columnar.ScopeIntrinsic {
 			return dst
 		}
 	}
 	kind := -1
-	if scope == ScopeIntrinsic {
-		kind = slices.Index([]string{KeyResource, KeyScope}, key)
+	if scope == columnar.ScopeIntrinsic {
+		kind = slices.Index([]string{columnar.KeyResource, columnar.KeyScope}, key)
 	}
-	if len(j.parts) == 0 && scope == ScopeIntrinsic {
-		return append(dst, &joinedColumn{j: j, typ: Int, table: kind}) // of no rows
+	if len(j.parts) == 0 && scope == columnar.ScopeIntrinsic {
+		return append(dst, &joinedColumn{j: j, typ: columnar.Int, table: kind}) // of no rows
 	}
 	first := len(dst)
-	var cols []Column
+	var cols []columnar.Column
 	for i := range j.parts {
 		for _, c := range j.parts[i].seg.Columns(cols[:0], scope, key) {
-			at := slices.IndexFunc(dst[first:], func(x Column) bool {
+			at := slices.IndexFunc(dst[first:], func(x columnar.Column) bool {
 				x2 := x.(*joinedColumn)
 				return x2.typ == c.Type() && x2.cols[i] == nil
 			})
 			if at < 0 {
 				at = len(dst) - first
-				dst = append(dst, &joinedColumn{j: j, typ: c.Type(), table: kind, cols: make([]Column, len(j.parts))})
+				dst = append(dst, &joinedColumn{j: j, typ: c.Type(), table: kind, cols: make([]columnar.Column, len(j.parts))})
 			}
 			dst[first+at].(*joinedColumn).cols[i] = c
 		}
@@ -262,26 +263,26 @@ func (j *joined) Columns(dst []Column, scope Scope, key string) []Column {
 // joinedColumn is a column of a joined segment.
 type joinedColumn struct {
 	j     *joined
-	typ   Type
-	table int      // 0, 1: its values are entries of that table; -1: they are not
-	cols  []Column // per part, nil = no value there
+	typ   columnar.Type
+	table int               // 0, 1: its values are entries of that table; -1: they are not
+	cols  []columnar.Column // per part, nil = no value there
 }
 
-// Type implements [Column].
-func (c *joinedColumn) Type() Type { return c.typ }
+// Type implements [columnar.Column].
+func (c *joinedColumn) Type() columnar.Type { return c.typ }
 
-// Stats implements [Column].
-func (c *joinedColumn) Stats() ColumnStats { return ColumnStats{} }
+// Stats implements [columnar.Column].
+func (c *joinedColumn) Stats() columnar.ColumnStats { return columnar.ColumnStats{} }
 
-// Dict implements [Column].
-func (c *joinedColumn) Dict(context.Context) (*Dict, error) { return nil, nil }
+// Dict implements [columnar.Column].
+func (c *joinedColumn) Dict(context.Context) (*columnar.Dict, error) { return nil, nil }
 
-// Read implements [Column]: a plain value for every row; of lists only the rows that have one.
-func (c *joinedColumn) Read(ctx context.Context, within Bitmap, dst *Vector) error {
+// Read implements [columnar.Column]: a plain value for every row; of lists only the rows that have one.
+func (c *joinedColumn) Read(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) error {
 	w := c.writer(dst)
-	var tmp Vector
+	var tmp columnar.Vector
 	for i, p := range c.j.parts {
-		rows := NewBitmap(p.n)
+		rows := columnar.NewBitmap(p.n)
 		for k, row := range p.rows {
 			if c.cols[i] != nil && (within == nil || within.Has(p.base+uint32(k))) {
 				rows.Set(row)
@@ -308,7 +309,7 @@ func (c *joinedColumn) Read(ctx context.Context, within Bitmap, dst *Vector) err
 
 // joinedWriter fills a vector row by row.
 type joinedWriter struct {
-	dst   *Vector
+	dst   *columnar.Vector
 	row   uint32
 	nulls bool
 	text  bool
@@ -318,9 +319,9 @@ type joinedWriter struct {
 	off   uint32 // added to the entries of a table
 }
 
-func (c *joinedColumn) writer(dst *Vector) *joinedWriter {
+func (c *joinedColumn) writer(dst *columnar.Vector) *joinedWriter {
 	n := c.j.info.Rows
-	w := &joinedWriter{dst: dst, lists: c.typ&Array != 0, table: c.table >= 0}
+	w := &joinedWriter{dst: dst, lists: c.typ&columnar.Array != 0, table: c.table >= 0}
 	values := n
 	if w.lists {
 		dst.UseRows(0)
@@ -330,11 +331,11 @@ func (c *joinedColumn) writer(dst *Vector) *joinedWriter {
 		dst.UsePresent(n)
 	}
 	switch c.typ.Elem() {
-	case String, Bytes, Other:
+	case columnar.String, columnar.Bytes, columnar.Other:
 		w.text = true
 		_, offsets := dst.UseStrings(0, values+1)
 		offsets[0] = 0
-	case Float:
+	case columnar.Float:
 		w.float = true
 		dst.UseFloats(values)
 	default:
@@ -355,7 +356,7 @@ func (w *joinedWriter) skip(rows []uint32) {
 }
 
 // add takes the value of a row of v, if the row is wanted.
-func (w *joinedWriter) add(v *Vector, row uint32, wanted bool) {
+func (w *joinedWriter) add(v *columnar.Vector, row uint32, wanted bool) {
 	at, ok := uint32(0), false
 	if wanted {
 		at, ok = v.Entry(row)
@@ -379,7 +380,7 @@ func (w *joinedWriter) add(v *Vector, row uint32, wanted bool) {
 }
 
 // set is the value of the row.
-func (w *joinedWriter) set(v *Vector, at uint32) {
+func (w *joinedWriter) set(v *columnar.Vector, at uint32) {
 	switch {
 	case w.table:
 		w.dst.Codes[w.row] = uint32(v.IntAt(at)) + w.off
@@ -404,7 +405,7 @@ func (w *joinedWriter) null() {
 }
 
 // append adds an element of a list.
-func (w *joinedWriter) append(v *Vector, at uint32) {
+func (w *joinedWriter) append(v *columnar.Vector, at uint32) {
 	switch {
 	case w.text:
 		w.dst.Arena = append(w.dst.Arena, v.TextAt(at)...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -27,7 +28,7 @@ type labelColumn struct {
 // maxCombinations bounds the table of groups.
 const maxCombinations = 1 << 16
 
-func (l *labeler) prepare(s *scan, by []*traceql.Attr, rows Bitmap) error {
+func (l *labeler) prepare(s *scan, by []*traceql.Attr, rows columnar.Bitmap) error {
 	combinations := uint64(1)
 	for _, a := range by {
 		c, err := s.labelColumn(a, rows)
@@ -92,20 +93,20 @@ func (l *labeler) shown(group uint32) []Attribute {
 }
 
 // labelColumn reads an attribute as codes: those of the table or the dictionary where it has one.
-func (s *scan) labelColumn(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
+func (s *scan) labelColumn(a *traceql.Attr, rows columnar.Bitmap) (labelColumn, error) {
 	resource := a.Intrinsic == traceql.NotIntrinsic && !a.Parent &&
-		(a.Scope == traceql.ScopeResource || a.Scope == traceql.ScopeNone && len(s.columns(ScopeSpan, a.Name).cols) == 0)
+		(a.Scope == traceql.ScopeResource || a.Scope == traceql.ScopeNone && len(s.columns(columnar.ScopeSpan, a.Name).cols) == 0)
 	if resource {
 		return s.resourceLabels(a, rows)
 	}
 	var cols *colSet
 	switch {
 	case a.Intrinsic == traceql.Name && !a.Parent:
-		cols = s.columns(ScopeIntrinsic, KeyName)
+		cols = s.columns(columnar.ScopeIntrinsic, columnar.KeyName)
 	case a.Scope == traceql.ScopeSpan && !a.Parent && a.Intrinsic == traceql.NotIntrinsic:
-		cols = s.columns(ScopeSpan, a.Name)
+		cols = s.columns(columnar.ScopeSpan, a.Name)
 	}
-	if cols != nil && len(cols.cols) == 1 && cols.cols[0].Type()&Array == 0 {
+	if cols != nil && len(cols.cols) == 1 && cols.cols[0].Type()&columnar.Array == 0 {
 		v, err := s.read(cols, 0, rows)
 		if err != nil {
 			return labelColumn{}, err
@@ -120,12 +121,12 @@ func (s *scan) labelColumn(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
 	return s.rowLabels(a, rows)
 }
 
-func (s *scan) resourceLabels(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
-	t, err := s.table(ScopeResource)
+func (s *scan) resourceLabels(a *traceql.Attr, rows columnar.Bitmap) (labelColumn, error) {
+	t, err := s.table(columnar.ScopeResource)
 	if err != nil {
 		return labelColumn{}, err
 	}
-	v, err := s.intrinsic(KeyResource, rows)
+	v, err := s.intrinsic(columnar.KeyResource, rows)
 	if err != nil {
 		return labelColumn{}, err
 	}
@@ -142,12 +143,12 @@ func (s *scan) resourceLabels(a *traceql.Attr, rows Bitmap) (labelColumn, error)
 	return c, nil
 }
 
-func dictLabels(v *Vector, typ Type, nullIsEmpty bool) labelColumn {
+func dictLabels(v *columnar.Vector, typ columnar.Type, nullIsEmpty bool) labelColumn {
 	c := labelColumn{codes: v.Codes, number: make([]uint32, v.Dict.Len()+1), values: make([]value, v.Dict.Len()+1)}
-	one := Vector{Dict: v.Dict, Codes: []uint32{0}}
+	one := columnar.Vector{Dict: v.Dict, Codes: []uint32{0}}
 	for i := range c.number {
 		one.Codes[0] = uint32(i)
-		c.number[i], c.values[i] = uint32(i), one.entry(0, typ)
+		c.number[i], c.values[i] = uint32(i), entryValue(&one, 0, typ)
 		if i == 0 && nullIsEmpty {
 			c.values[i] = stringValue(nil)
 		}
@@ -156,7 +157,7 @@ func dictLabels(v *Vector, typ Type, nullIsEmpty bool) labelColumn {
 }
 
 // rowLabels looks at each row.
-func (s *scan) rowLabels(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
+func (s *scan) rowLabels(a *traceql.Attr, rows columnar.Bitmap) (labelColumn, error) {
 	get, err := s.attrGetter(a, rows)
 	if err != nil {
 		return labelColumn{}, err
@@ -165,7 +166,7 @@ func (s *scan) rowLabels(a *traceql.Attr, rows Bitmap) (labelColumn, error) {
 }
 
 // numberRows numbers what get gives for the rows.
-func (s *scan) numberRows(get getter, rows Bitmap) (labelColumn, error) {
+func (s *scan) numberRows(get getter, rows columnar.Bitmap) (labelColumn, error) {
 	c := labelColumn{codes: make([]uint32, s.n)}
 	n := numberer{}
 	for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {

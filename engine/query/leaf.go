@@ -3,6 +3,7 @@ package query
 import (
 	"strings"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -53,8 +54,8 @@ const (
 )
 
 var fixedColumns = [...]string{
-	traceql.Duration: KeyDuration, traceql.Name: KeyName, traceql.Status: KeyStatus, traceql.StatusMessage: KeyStatusMessage,
-	traceql.Kind: KeyKind, traceql.SpanID: KeySpanID, traceql.ParentID: KeyParentID, traceql.InstrumentationVersion: "",
+	traceql.Duration: columnar.KeyDuration, traceql.Name: columnar.KeyName, traceql.Status: columnar.KeyStatus, traceql.StatusMessage: columnar.KeyStatusMessage,
+	traceql.Kind: columnar.KeyKind, traceql.SpanID: columnar.KeySpanID, traceql.ParentID: columnar.KeyParentID, traceql.InstrumentationVersion: "",
 }
 
 func (l *leaf) way() leafWay {
@@ -120,10 +121,10 @@ func (l *leaf) state(s *scan) (*leafState, error) {
 	var err error
 	switch l.way() {
 	case waySpan:
-		st.span = s.columns(ScopeSpan, l.attr.Name)
+		st.span = s.columns(columnar.ScopeSpan, l.attr.Name)
 		err = l.prepareSpan(s, st)
 	case wayFixed:
-		st.span = s.columns(ScopeIntrinsic, fixedColumns[l.attr.Intrinsic])
+		st.span = s.columns(columnar.ScopeIntrinsic, fixedColumns[l.attr.Intrinsic])
 		err = l.prepareFixed(s, st)
 	case wayTable:
 		st.table, err = l.tableSet(s)
@@ -131,7 +132,7 @@ func (l *leaf) state(s *scan) (*leafState, error) {
 			st.fromTable()
 		}
 	case wayBoth:
-		st.span = s.columns(ScopeSpan, l.attr.Name)
+		st.span = s.columns(columnar.ScopeSpan, l.attr.Name)
 		if err = l.prepareSpan(s, st); err == nil {
 			none, share := st.zero, st.share
 			if st.table, err = l.tableSet(s); err == nil {
@@ -196,10 +197,10 @@ func (l *leaf) columnSet(s *scan, st *leafState, i int) (*codeSet, error) {
 		return newCodeSet(1), nil
 	}
 	stats := c.Stats()
-	if stats.Bounded && t.Elem() == Int && !l.m.invert && (l.m.hi < stats.Min || l.m.lo > stats.Max) {
+	if stats.Bounded && t.Elem() == columnar.Int && !l.m.invert && (l.m.hi < stats.Min || l.m.lo > stats.Max) {
 		return newCodeSet(1), nil
 	}
-	if ex, ok := c.(Excluder); ok && l.m.op == traceql.OpEq && t.Elem() == String && ex.Excludes(l.m.lit.s) {
+	if ex, ok := c.(columnar.Excluder); ok && l.m.op == traceql.OpEq && t.Elem() == columnar.String && ex.Excludes(l.m.lit.s) {
 		return newCodeSet(1), nil
 	}
 	d, err := c.Dict(s.ctx)
@@ -235,7 +236,7 @@ func (l *leaf) matchesNull() bool {
 // prepareRow rules out events and links in segments without any.
 func (l *leaf) prepareRow(s *scan, st *leafState) {
 	if key := eventsKey(l.attr); key != "" && !l.absent && !l.attr.Parent {
-		st.zero = len(s.columns(ScopeIntrinsic, key).cols) == 0
+		st.zero = len(s.columns(columnar.ScopeIntrinsic, key).cols) == 0
 		st.share = 0.3
 	}
 }
@@ -267,17 +268,17 @@ func (l *leaf) tableSet(s *scan) (*codeSet, error) {
 
 type tableKey struct {
 	l *leaf
-	t *Table
+	t *columnar.Table
 }
 
-func tableScope(a *traceql.Attr) Scope {
+func tableScope(a *traceql.Attr) columnar.Scope {
 	if a.Scope == traceql.ScopeInstrumentation || a.Intrinsic != traceql.NotIntrinsic {
-		return ScopeInstrumentation
+		return columnar.ScopeInstrumentation
 	}
-	return ScopeResource
+	return columnar.ScopeResource
 }
 
-func tableValue(t *Table, i int, a *traceql.Attr) value {
+func tableValue(t *columnar.Table, i int, a *traceql.Attr) value {
 	switch name, version := t.ScopeName(i); a.Intrinsic {
 	case traceql.InstrumentationName:
 		return textOrNil(name)
@@ -288,7 +289,7 @@ func tableValue(t *Table, i int, a *traceql.Attr) value {
 }
 
 // tableAttr is an attribute of entry i.
-func tableAttr(t *Table, i int, key string) value {
+func tableAttr(t *columnar.Table, i int, key string) value {
 	if v := t.Find(i, key); v != nil {
 		return valueOf(v)
 	}

@@ -3,12 +3,13 @@ package query
 import (
 	"encoding/binary"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
 // eval finds the matching rows in the way that fits the attribute.
-func (l *leaf) eval(s *scan, within, out Bitmap) error {
+func (l *leaf) eval(s *scan, within, out columnar.Bitmap) error {
 	st, err := l.state(s)
 	if err != nil || st.zero {
 		return err
@@ -44,7 +45,7 @@ func (l *leaf) eval(s *scan, within, out Bitmap) error {
 }
 
 // evalSpan tests the columns of a span attribute.
-func (l *leaf) evalSpan(s *scan, st *leafState, within, out Bitmap) error {
+func (l *leaf) evalSpan(s *scan, st *leafState, within, out columnar.Bitmap) error {
 	if l.m == nil {
 		return l.evalExists(s, st, within, out)
 	}
@@ -59,7 +60,7 @@ func (l *leaf) evalSpan(s *scan, st *leafState, within, out Bitmap) error {
 	return nil
 }
 
-func (l *leaf) evalExists(s *scan, st *leafState, within, out Bitmap) error {
+func (l *leaf) evalExists(s *scan, st *leafState, within, out columnar.Bitmap) error {
 	if !l.absent {
 		return s.present(st.span, within, out)
 	}
@@ -76,9 +77,9 @@ func (l *leaf) evalExists(s *scan, st *leafState, within, out Bitmap) error {
 }
 
 // evalBoth: where the span has the attribute its value counts, elsewhere the resource's.
-func (l *leaf) evalBoth(s *scan, st *leafState, within, out Bitmap) error {
+func (l *leaf) evalBoth(s *scan, st *leafState, within, out columnar.Bitmap) error {
 	if len(st.span.cols) == 0 {
-		return s.selectTable(ScopeResource, st.table, within, out)
+		return s.selectTable(columnar.ScopeResource, st.table, within, out)
 	}
 	if l.m != nil {
 		if err := l.evalSpan(s, st, within, out); err != nil {
@@ -100,13 +101,13 @@ func (l *leaf) evalBoth(s *scan, st *leafState, within, out Bitmap) error {
 	if l.m == nil && !l.absent {
 		out.Or(there)
 	}
-	return s.selectTable(ScopeResource, st.table, rest, out)
+	return s.selectTable(columnar.ScopeResource, st.table, rest, out)
 }
 
 // evalColumn adds the matching rows of one column.
-func (l *leaf) evalColumn(s *scan, st *leafState, i int, within, out Bitmap) error {
+func (l *leaf) evalColumn(s *scan, st *leafState, i int, within, out columnar.Bitmap) error {
 	c := st.span.cols[i]
-	if pb, ok := c.(PageBounds); ok && c.Type() == Int && !l.m.invert {
+	if pb, ok := c.(columnar.PageBounds); ok && c.Type() == columnar.Int && !l.m.invert {
 		mark := s.used
 		defer func() { s.used = mark }()
 		narrow := s.bitmap()
@@ -137,7 +138,7 @@ func (l *leaf) evalColumn(s *scan, st *leafState, i int, within, out Bitmap) err
 		return s.eachRow(within, out, func(row uint32) bool { return v.Present.Has(row) && l.m.int(v.Ints[row]) })
 	}
 	typ := c.Type()
-	return s.eachRow(within, out, func(row uint32) bool { return l.test(v.value(row, typ)) })
+	return s.eachRow(within, out, func(row uint32) bool { return l.test(rowValue(v, row, typ)) })
 }
 
 // test is the matcher on a value of a column; kind and status are stored as numbers.
@@ -148,7 +149,7 @@ func (l *leaf) test(v value) bool {
 	return l.m.value(v)
 }
 
-func (l *leaf) evalSparse(s *scan, v *Vector, set *codeSet, typ Type, within, out Bitmap) error {
+func (l *leaf) evalSparse(s *scan, v *columnar.Vector, set *codeSet, typ columnar.Type, within, out columnar.Bitmap) error {
 	byCode := set != nil && v.Dict != nil
 	if v.Ints != nil {
 		for i, row := range v.Rows {
@@ -165,7 +166,7 @@ func (l *leaf) evalSparse(s *scan, v *Vector, set *codeSet, typ Type, within, ou
 		if !within.Has(row) {
 			continue
 		}
-		if byCode && set.bits.Has(v.Codes[i]) || !byCode && l.test(v.entry(uint32(i), typ)) {
+		if byCode && set.bits.Has(v.Codes[i]) || !byCode && l.test(entryValue(v, uint32(i), typ)) {
 			out.Set(row)
 		}
 	}
@@ -173,7 +174,7 @@ func (l *leaf) evalSparse(s *scan, v *Vector, set *codeSet, typ Type, within, ou
 }
 
 // evalLists tests the lists of an array column: an element has to match, or all of them for != and !~.
-func (l *leaf) evalLists(s *scan, v *Vector, set *codeSet, typ Type, within, out Bitmap) error {
+func (l *leaf) evalLists(s *scan, v *columnar.Vector, set *codeSet, typ columnar.Type, within, out columnar.Bitmap) error {
 	test, all := l.elementTest(v, set, typ.Elem()), l.m.negative()
 	matches := func(i uint32) bool {
 		for k := v.Lists[i]; k < v.Lists[i+1]; k++ {
@@ -200,7 +201,7 @@ func (l *leaf) evalLists(s *scan, v *Vector, set *codeSet, typ Type, within, out
 }
 
 // elementTest tests value k of the coding of an array column.
-func (l *leaf) elementTest(v *Vector, set *codeSet, typ Type) func(k uint32) bool {
+func (l *leaf) elementTest(v *columnar.Vector, set *codeSet, typ columnar.Type) func(k uint32) bool {
 	switch {
 	case v.Dict != nil && set != nil && set.n == 1:
 		return func(k uint32) bool { return v.Codes[k] == set.one }
@@ -209,11 +210,11 @@ func (l *leaf) elementTest(v *Vector, set *codeSet, typ Type) func(k uint32) boo
 	case v.Ints != nil:
 		return func(k uint32) bool { return l.m.int(v.Ints[k]) }
 	}
-	return func(k uint32) bool { return l.test(v.single(k, typ)) }
+	return func(k uint32) bool { return l.test(singleValue(v, k, typ)) }
 }
 
 // evalFixed is evalSpan for a fixed column: null entries have a value, and so have rows of a column that is missing.
-func (l *leaf) evalFixed(s *scan, st *leafState, within, out Bitmap) error {
+func (l *leaf) evalFixed(s *scan, st *leafState, within, out columnar.Bitmap) error {
 	null := l.matchesNull()
 	if len(st.span.cols) == 0 {
 		if null {
@@ -240,7 +241,7 @@ func (l *leaf) evalFixed(s *scan, st *leafState, within, out Bitmap) error {
 }
 
 // selectTable adds the rows whose resource (or scope) is in the set.
-func (s *scan) selectTable(scope Scope, set *codeSet, within, out Bitmap) error {
+func (s *scan) selectTable(scope columnar.Scope, set *codeSet, within, out columnar.Bitmap) error {
 	switch {
 	case set.n == 0 || within.Empty():
 		return nil
@@ -248,9 +249,9 @@ func (s *scan) selectTable(scope Scope, set *codeSet, within, out Bitmap) error 
 		out.Or(within)
 		return nil
 	}
-	key := KeyResource
-	if scope == ScopeInstrumentation {
-		key = KeyScope
+	key := columnar.KeyResource
+	if scope == columnar.ScopeInstrumentation {
+		key = columnar.KeyScope
 	}
 	v, err := s.intrinsic(key, within)
 	if err != nil {
@@ -261,7 +262,7 @@ func (s *scan) selectTable(scope Scope, set *codeSet, within, out Bitmap) error 
 }
 
 // present adds the rows that have a value in one of the columns.
-func (s *scan) present(c *colSet, within, out Bitmap) error {
+func (s *scan) present(c *colSet, within, out columnar.Bitmap) error {
 	for i := range c.cols {
 		v, err := s.read(c, i, within)
 		if err != nil {
@@ -292,7 +293,7 @@ func (s *scan) present(c *colSet, within, out Bitmap) error {
 }
 
 // evalID compares span ids as numbers. As text they have 16 lower-case digits, or none.
-func (l *leaf) evalID(s *scan, within, out Bitmap) error {
+func (l *leaf) evalID(s *scan, within, out columnar.Bitmap) error {
 	text := string(l.m.lit.s)
 	id, err := trace.ParseSpanID(text)
 	if text != "" && (err != nil || id.String() != text || id.IsZero()) {
@@ -309,7 +310,7 @@ func (l *leaf) evalID(s *scan, within, out Bitmap) error {
 	return s.eachRow(within, out, func(row uint32) bool { return (v.Int(row) == want) == (l.m.op == traceql.OpEq) })
 }
 
-func (l *leaf) evalTraceID(s *scan, within, out Bitmap) error {
+func (l *leaf) evalTraceID(s *scan, within, out columnar.Bitmap) error {
 	mark := s.used
 	defer func() { s.used = mark }()
 	found := s.bitmap()
@@ -333,7 +334,7 @@ func (l *leaf) evalTraceID(s *scan, within, out Bitmap) error {
 }
 
 // evalTrace tests a property of the trace once per trace.
-func (l *leaf) evalTrace(s *scan, within, out Bitmap) error {
+func (l *leaf) evalTrace(s *scan, within, out columnar.Bitmap) error {
 	mark := s.used
 	defer func() { s.used = mark }()
 	traces, err := s.tracesOf(within)

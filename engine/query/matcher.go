@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -81,13 +82,13 @@ func flip(op traceql.Op) traceql.Op {
 func (m *matcher) negative() bool { return m.op == traceql.OpNe || m.op == traceql.OpNotMatch }
 
 // accepts reports whether values of a column type can match at all.
-func (m *matcher) accepts(t Type) bool {
+func (m *matcher) accepts(t columnar.Type) bool {
 	switch t.Elem() {
-	case String:
+	case columnar.String:
 		return m.lit.typ == traceql.TypeString
-	case Int, Float:
+	case columnar.Int, columnar.Float:
 		return m.lit.typ.Numeric()
-	case Bool:
+	case columnar.Bool:
 		return m.lit.typ == traceql.TypeBool && !m.op.Regex()
 	}
 	return false

@@ -1,5 +1,7 @@
 package query
 
+import "github.com/ringctl/ringctl/engine/columnar"
+
 // memo is the codes that conditions match in the dictionaries of one segment. Cutting a query into units tests the
 // dictionaries to find out what a query is about; the units would do it again. Only sets of few codes are kept.
 type memo struct {
@@ -50,6 +52,6 @@ func (m *memo) match(k memoKey, test func() (*codeSet, error)) (*codeSet, error)
 
 // remembering is a segment with what is known of its dictionaries; a scan takes it apart.
 type remembering struct {
-	Segment
+	columnar.Segment
 	memo *memo
 }

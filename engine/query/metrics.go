@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -222,7 +223,7 @@ func stageNeedsWhole(st traceql.Stage) bool {
 }
 
 // Units cuts the query into independent pieces. What has to be read for that is read through run.
-func (p *MetricsPlan) Units(ctx context.Context, sources []Source, run Runner) ([]*Unit, error) {
+func (p *MetricsPlan) Units(ctx context.Context, sources []columnar.Source, run Runner) ([]*Unit, error) {
 	c := cutting{run: run, tenant: p.req.Tenant, tokens: newTokenSet(p.req.Tokens), held: p.req.Held, ids: p.req.IDs, start: p.v.start, end: p.v.stamp(p.v.n - 1), rare: rareShare}
 	for _, l := range p.legs {
 		c.join = c.join || l.whole
@@ -239,8 +240,8 @@ func (p *MetricsPlan) Units(ctx context.Context, sources []Source, run Runner) (
 
 // Run evaluates one unit.
 func (p *MetricsPlan) Run(ctx context.Context, u *Unit) (*MetricsResult, error) {
-	meter, outer := &Meter{}, MeterFrom(ctx)
-	ctx = WithMeter(ctx, meter)
+	meter, outer := &columnar.Meter{}, columnar.MeterFrom(ctx)
+	ctx = columnar.WithMeter(ctx, meter)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -306,16 +307,16 @@ type collector struct {
 	p      *MetricsPlan
 	l      *leg
 	out    *MetricsLeg
-	rows   Bitmap
+	rows   columnar.Bitmap
 	labels labeler
-	start  *Vector
+	start  *columnar.Vector
 	number func(row uint32) (float64, bool)
 	weight func(row uint32) float64 // nil = 1
 }
 
 func (c *collector) run() error {
 	var err error
-	if c.start, err = c.s.intrinsic(KeyStart, c.rows); err != nil {
+	if c.start, err = c.s.intrinsic(columnar.KeyStart, c.rows); err != nil {
 		return err
 	}
 	if err = c.labels.prepare(c.s, c.l.m.By, c.rows); err != nil {
@@ -398,7 +399,7 @@ func (c *collector) durations() []int64 {
 	if a := c.l.m.Attr; a == nil || a.Intrinsic != traceql.Duration || a.Parent {
 		return nil
 	}
-	v, err := c.s.intrinsic(KeyDuration, c.rows)
+	v, err := c.s.intrinsic(columnar.KeyDuration, c.rows)
 	if err != nil || v.Rows != nil || v.Present != nil {
 		return nil
 	}
@@ -480,9 +481,9 @@ func (c *collector) add(acc *seriesAcc) error {
 }
 
 // numbers is a numeric attribute as a float. Durations stay in ns.
-func (s *scan) numbers(a *traceql.Attr, within Bitmap) (func(row uint32) (float64, bool), error) {
+func (s *scan) numbers(a *traceql.Attr, within columnar.Bitmap) (func(row uint32) (float64, bool), error) {
 	if a.Intrinsic == traceql.Duration && !a.Parent {
-		v, err := s.intrinsic(KeyDuration, within)
+		v, err := s.intrinsic(columnar.KeyDuration, within)
 		if err != nil {
 			return nil, err
 		}
@@ -563,7 +564,7 @@ func final(err error) bool {
 }
 
 // Metrics answers on the calling goroutine. A source that fails makes the answer partial; the end of ctx is an error.
-func Metrics(ctx context.Context, sources []Source, req MetricsRequest) (*MetricsResult, error) {
+func Metrics(ctx context.Context, sources []columnar.Source, req MetricsRequest) (*MetricsResult, error) {
 	p, err := PrepareMetrics(req)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 )
@@ -14,7 +15,7 @@ import (
 // TestMetricsStories asks one segment and several sources in other codings.
 func TestMetricsStories(t *testing.T) {
 	otlp := storySpans(t)
-	layouts := [][]query.Source{{memory(t, otlp...)}}
+	layouts := [][]columnar.Source{{memory(t, otlp...)}}
 	for seed := range int64(3) {
 		layouts = append(layouts, spread(t, rand.New(rand.NewSource(seed)), otlp))
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -23,7 +24,7 @@ func seriesText(s *query.Series) string {
 }
 
 // answer runs a metrics query unit by unit, each part sent over the wire.
-func answer(t testing.TB, sources []query.Source, req query.MetricsRequest) (*query.MetricsAnswer, error) {
+func answer(t testing.TB, sources []columnar.Source, req query.MetricsRequest) (*query.MetricsAnswer, error) {
 	t.Helper()
 	p, err := query.PrepareMetrics(req)
 	if err != nil {

@@ -1,8 +1,11 @@
 package query
 
-import "slices"
+import (
+	"slices"
 
-import "github.com/ringctl/ringctl/engine/traceql"
+	"github.com/ringctl/ringctl/engine/columnar"
+	"github.com/ringctl/ringctl/engine/traceql"
+)
 
 // nestedSet is the nested-set numbers of the rows, as stored or as computed: 32-bit two's complement.
 type nestedSet struct {
@@ -20,11 +23,11 @@ const (
 )
 
 // nestedSets reads or computes the numbers of the rows in within (nil = all); only the parts that are asked for.
-func (s *scan) nestedSets(within Bitmap, parts int) (*nestedSet, error) {
+func (s *scan) nestedSets(within columnar.Bitmap, parts int) (*nestedSet, error) {
 	if s.nested != nil {
 		return s.nested, nil
 	}
-	if len(s.columns(ScopeIntrinsic, KeyNestedLeft).cols) == 0 {
+	if len(s.columns(columnar.ScopeIntrinsic, columnar.KeyNestedLeft).cols) == 0 {
 		n, err := s.computeNested(within)
 		if within == nil {
 			s.nested = n
@@ -36,7 +39,7 @@ func (s *scan) nestedSets(within Bitmap, parts int) (*nestedSet, error) {
 		bit int
 		key string
 		dst *[]uint32
-	}{{partLeft, KeyNestedLeft, &n.left}, {partRight, KeyNestedRight, &n.right}, {partParent, KeyNestedParent, &n.parent}} {
+	}{{partLeft, columnar.KeyNestedLeft, &n.left}, {partRight, columnar.KeyNestedRight, &n.right}, {partParent, columnar.KeyNestedParent, &n.parent}} {
 		if parts&part.bit == 0 {
 			continue
 		}
@@ -53,7 +56,7 @@ func (s *scan) nestedSets(within Bitmap, parts int) (*nestedSet, error) {
 }
 
 // computeNested numbers the traces that have a row in within (nil = all).
-func (s *scan) computeNested(within Bitmap) (*nestedSet, error) {
+func (s *scan) computeNested(within columnar.Bitmap) (*nestedSet, error) {
 	if within == nil {
 		within = s.rows()
 	}
@@ -65,20 +68,20 @@ func (s *scan) computeNested(within Bitmap) (*nestedSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.intrinsic(KeySpanID, all)
+	id, err := s.intrinsic(columnar.KeySpanID, all)
 	if err != nil {
 		return nil, err
 	}
-	parent, err := s.intrinsic(KeyParentID, all)
+	parent, err := s.intrinsic(columnar.KeyParentID, all)
 	if err != nil {
 		return nil, err
 	}
-	kind, err := s.intrinsic(KeyKind, all)
+	kind, err := s.intrinsic(columnar.KeyKind, all)
 	if err != nil {
 		return nil, err
 	}
 	n := &nestedSet{left: make([]uint32, s.n), right: make([]uint32, s.n), parent: make([]uint32, s.n)}
-	var nest Nester
+	var nest columnar.Nester
 	var ids, parents []uint64
 	var kinds []uint8
 	var left, right, up []int32
@@ -162,7 +165,7 @@ func (s *scan) nestedGetter(i traceql.Intrinsic) (getter, error) {
 
 // parentGetter is an attribute of the parent span; nil for roots and where the parent was not received. The bare word
 // parent is true where there is one.
-func (s *scan) parentGetter(a *traceql.Attr, _ Bitmap) (getter, error) {
+func (s *scan) parentGetter(a *traceql.Attr, _ columnar.Bitmap) (getter, error) {
 	n, err := s.withTree()
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package query
 import (
 	"sort"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -11,7 +12,7 @@ type pred interface {
 	// share estimates the share of rows that match, before any data page is read; 0 means that no row does.
 	share(s *scan) (float64, error)
 	// eval adds to out the rows of within that match.
-	eval(s *scan, within, out Bitmap) error
+	eval(s *scan, within, out columnar.Bitmap) error
 }
 
 type (
@@ -111,7 +112,7 @@ func (p predConst) share(*scan) (float64, error) {
 	return 0, nil
 }
 
-func (p predConst) eval(_ *scan, within, out Bitmap) error {
+func (p predConst) eval(_ *scan, within, out columnar.Bitmap) error {
 	if p {
 		out.Or(within)
 	}
@@ -130,7 +131,7 @@ func (p *predAll) share(s *scan) (float64, error) {
 	return lowest, nil
 }
 
-func (p *predAll) eval(s *scan, within, out Bitmap) error {
+func (p *predAll) eval(s *scan, within, out columnar.Bitmap) error {
 	type item struct {
 		x     pred
 		share float64
@@ -174,7 +175,7 @@ func (p *predAny) share(s *scan) (float64, error) {
 	return sum, nil
 }
 
-func (p *predAny) eval(s *scan, within, out Bitmap) error {
+func (p *predAny) eval(s *scan, within, out columnar.Bitmap) error {
 	mark := s.used
 	defer func() { s.used = mark }()
 	rest, hit := s.bitmap(), s.bitmap()
@@ -195,7 +196,7 @@ func (p *predAny) eval(s *scan, within, out Bitmap) error {
 
 func (p predNot) share(*scan) (float64, error) { return 1, nil }
 
-func (p predNot) eval(s *scan, within, out Bitmap) error {
+func (p predNot) eval(s *scan, within, out columnar.Bitmap) error {
 	mark := s.used
 	defer func() { s.used = mark }()
 	hit := s.bitmap()
@@ -210,7 +211,7 @@ func (p predNot) eval(s *scan, within, out Bitmap) error {
 
 func (p predRow) share(*scan) (float64, error) { return 1, nil }
 
-func (p predRow) eval(s *scan, within, out Bitmap) error {
+func (p predRow) eval(s *scan, within, out columnar.Bitmap) error {
 	get, err := s.getter(p.expr, within)
 	if err != nil {
 		return err
@@ -219,7 +220,7 @@ func (p predRow) eval(s *scan, within, out Bitmap) error {
 }
 
 // eachRow adds to out the rows of within for which test is true.
-func (s *scan) eachRow(within, out Bitmap, test func(row uint32) bool) error {
+func (s *scan) eachRow(within, out columnar.Bitmap, test func(row uint32) bool) error {
 	for row, ok := within.Next(0); ok; row, ok = within.Next(row + 1) {
 		if err := s.step(); err != nil {
 			return err

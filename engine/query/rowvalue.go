@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -11,54 +12,47 @@ import (
 // getter gives the value of an expression for a row.
 type getter func(row uint32) value
 
-// value is the value of a row in a column of the type.
-func (v *Vector) value(row uint32, typ Type) value {
-	if v.Rows != nil {
-		i, ok := find(v.Rows, row)
-		if !ok {
-			return value{}
-		}
-		return v.entry(uint32(i), typ)
+// rowValue is the value of a row in a column of the type.
+func rowValue(v *columnar.Vector, row uint32, typ columnar.Type) value {
+	if i, ok := v.Entry(row); ok {
+		return entryValue(v, i, typ)
 	}
-	if v.Present != nil && !v.Present.Has(row) {
-		return value{}
-	}
-	return v.entry(row, typ)
+	return value{}
 }
 
-// entry is entry i of the vector, a list in an array column.
-func (v *Vector) entry(i uint32, typ Type) value {
+// entryValue is entry i of the vector, a list in an array column.
+func entryValue(v *columnar.Vector, i uint32, typ columnar.Type) value {
 	if v.Lists == nil {
-		return v.single(i, typ.Elem())
+		return singleValue(v, i, typ.Elem())
 	}
 	elem := make([]value, 0, v.Lists[i+1]-v.Lists[i])
 	for k := v.Lists[i]; k < v.Lists[i+1]; k++ {
-		elem = append(elem, v.single(k, typ.Elem()))
+		elem = append(elem, singleValue(v, k, typ.Elem()))
 	}
 	return listValue(elem)
 }
 
-// single is value i of the coding.
-func (v *Vector) single(i uint32, typ Type) value {
+// singleValue is value i of the coding.
+func singleValue(v *columnar.Vector, i uint32, typ columnar.Type) value {
 	if v.Dict != nil && v.Codes[i] == 0 {
 		return value{}
 	}
 	switch typ {
-	case String:
+	case columnar.String:
 		return stringValue(v.TextAt(i))
-	case Float:
+	case columnar.Float:
 		if v.Dict != nil {
 			return floatValue(v.Dict.Floats[v.Codes[i]-1])
 		}
 		return floatValue(v.Floats[i])
-	case Bytes:
+	case columnar.Bytes:
 		x := trace.BytesValue(v.TextAt(i))
 		return value{set: true, raw: trace.AppendValue(nil, &x)}
-	case Other:
+	case columnar.Other:
 		return value{set: true, raw: v.TextAt(i)}
 	}
 	t := traceql.TypeInt
-	if typ == Bool {
+	if typ == columnar.Bool {
 		t = traceql.TypeBool
 	}
 	switch {
@@ -71,7 +65,7 @@ func (v *Vector) single(i uint32, typ Type) value {
 }
 
 // getter prepares an expression for the rows of within (nil = all).
-func (s *scan) getter(f traceql.Field, within Bitmap) (getter, error) {
+func (s *scan) getter(f traceql.Field, within columnar.Bitmap) (getter, error) {
 	switch f := f.(type) {
 	case *traceql.Lit:
 		v := staticValue(f.Value)
@@ -104,7 +98,7 @@ func not(v value) value {
 	return value{}
 }
 
-func (s *scan) binaryGetter(f *traceql.Binary, within Bitmap) (getter, error) {
+func (s *scan) binaryGetter(f *traceql.Binary, within columnar.Bitmap) (getter, error) {
 	l, err := s.getter(f.Left, within)
 	if err != nil {
 		return nil, err
@@ -142,7 +136,7 @@ func isNil(f traceql.Field) bool {
 }
 
 // attrGetter prepares an attribute or intrinsic.
-func (s *scan) attrGetter(a *traceql.Attr, within Bitmap) (getter, error) {
+func (s *scan) attrGetter(a *traceql.Attr, within columnar.Bitmap) (getter, error) {
 	if a.Parent || a.Intrinsic == traceql.ParentSpan {
 		return s.parentGetter(a, within)
 	}
@@ -173,8 +167,8 @@ func (s *scan) attrGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 	}, nil
 }
 
-func (s *scan) spanGetter(key string, within Bitmap) (getter, error) {
-	c := s.columns(ScopeSpan, key)
+func (s *scan) spanGetter(key string, within columnar.Bitmap) (getter, error) {
+	c := s.columns(columnar.ScopeSpan, key)
 	for i := range c.cols {
 		if _, err := s.read(c, i, within); err != nil {
 			return nil, err
@@ -182,11 +176,11 @@ func (s *scan) spanGetter(key string, within Bitmap) (getter, error) {
 	}
 	if len(c.cols) == 1 {
 		v, typ := c.reads[0].vec, c.cols[0].Type()
-		return func(row uint32) value { return v.value(row, typ) }, nil
+		return func(row uint32) value { return rowValue(v, row, typ) }, nil
 	}
 	return func(row uint32) value {
 		for i := range c.cols {
-			if v := c.reads[i].vec.value(row, c.cols[i].Type()); v.set {
+			if v := rowValue(c.reads[i].vec, row, c.cols[i].Type()); v.set {
 				return v
 			}
 		}
@@ -195,7 +189,7 @@ func (s *scan) spanGetter(key string, within Bitmap) (getter, error) {
 }
 
 // tableGetter looks the attribute up once per entry of the table.
-func (s *scan) tableGetter(a *traceql.Attr, within Bitmap) (getter, error) {
+func (s *scan) tableGetter(a *traceql.Attr, within columnar.Bitmap) (getter, error) {
 	scope := tableScope(a)
 	t, err := s.table(scope)
 	if err != nil {
@@ -210,9 +204,9 @@ func (s *scan) tableGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 	if !any {
 		return func(uint32) value { return value{} }, nil
 	}
-	key := KeyResource
-	if scope == ScopeInstrumentation {
-		key = KeyScope
+	key := columnar.KeyResource
+	if scope == columnar.ScopeInstrumentation {
+		key = columnar.KeyScope
 	}
 	v, err := s.intrinsic(key, within)
 	if err != nil {
@@ -221,7 +215,7 @@ func (s *scan) tableGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 	return func(row uint32) value { return values[v.Codes[row]] }, nil
 }
 
-func (s *scan) intrinsicGetter(a *traceql.Attr, within Bitmap) (getter, error) {
+func (s *scan) intrinsicGetter(a *traceql.Attr, within columnar.Bitmap) (getter, error) {
 	switch a.Intrinsic {
 	case traceql.InstrumentationName, traceql.InstrumentationVersion:
 		return s.tableGetter(a, within)
@@ -237,7 +231,7 @@ func (s *scan) intrinsicGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 		return nil, err
 	}
 	if v == nil {
-		v = &Vector{Rows: []uint32{}}
+		v = &columnar.Vector{Rows: []uint32{}}
 	}
 	switch a.Intrinsic {
 	case traceql.Duration:
@@ -315,20 +309,20 @@ func eventsKey(a *traceql.Attr) string {
 	case traceql.NotIntrinsic:
 		switch a.Scope {
 		case traceql.ScopeEvent:
-			return KeyEvents
+			return columnar.KeyEvents
 		case traceql.ScopeLink:
-			return KeyLinks
+			return columnar.KeyLinks
 		}
 	case traceql.EventName, traceql.EventTimeSinceStart:
-		return KeyEvents
+		return columnar.KeyEvents
 	case traceql.LinkTraceID, traceql.LinkSpanID:
-		return KeyLinks
+		return columnar.KeyLinks
 	}
 	return ""
 }
 
 // eventGetter is the list of an attribute's values in the events or links of a span.
-func (s *scan) eventGetter(a *traceql.Attr, within Bitmap) (getter, error) {
+func (s *scan) eventGetter(a *traceql.Attr, within columnar.Bitmap) (getter, error) {
 	key := eventsKey(a)
 	v, err := s.optional(key, within)
 	if err != nil {
@@ -337,9 +331,9 @@ func (s *scan) eventGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 	if v == nil {
 		return func(uint32) value { return value{} }, nil
 	}
-	var start *Vector
+	var start *columnar.Vector
 	if a.Intrinsic == traceql.EventTimeSinceStart {
-		if start, err = s.intrinsic(KeyStart, within); err != nil {
+		if start, err = s.intrinsic(columnar.KeyStart, within); err != nil {
 			return nil, err
 		}
 	}
@@ -349,7 +343,7 @@ func (s *scan) eventGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 			return value{}
 		}
 		var elem []value
-		if key == KeyLinks {
+		if key == columnar.KeyLinks {
 			elem = linkValues(blob, a)
 		} else {
 			elem = eventValues(blob, a, start, row)
@@ -361,7 +355,7 @@ func (s *scan) eventGetter(a *traceql.Attr, within Bitmap) (getter, error) {
 	}, nil
 }
 
-func eventValues(blob []byte, a *traceql.Attr, start *Vector, row uint32) []value {
+func eventValues(blob []byte, a *traceql.Attr, start *columnar.Vector, row uint32) []value {
 	var elem []value
 	for e, err := range trace.EachEvent(blob) {
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -14,18 +15,18 @@ type scan struct {
 	ctx  context.Context
 	mem  *Budget
 	took int64 // from mem
-	seg  Segment
-	info *Info
+	seg  columnar.Segment
+	info *columnar.Info
 	n    int
 	memo *memo // of the segment; nil = nothing is remembered
 
-	given Bitmap // the rows that count, nil = all
-	live  Bitmap // the same, when asked for
-	own   Bitmap // memory of live
+	given columnar.Bitmap // the rows that count, nil = all
+	live  columnar.Bitmap // the same, when asked for
+	own   columnar.Bitmap // memory of live
 
-	traces   *Traces
+	traces   *columnar.Traces
 	of       []uint32 // row → trace, when asked for
-	tables   [2]*Table
+	tables   [2]*columnar.Table
 	cols     map[colKey]*colSet
 	leaves   map[*leaf]*leafState
 	nested   *nestedSet
@@ -35,25 +36,25 @@ type scan struct {
 	tableSets map[tableKey]*codeSet
 	steps     int
 
-	free    []*Vector
-	bitmaps []Bitmap
+	free    []*columnar.Vector
+	bitmaps []columnar.Bitmap
 	used    int // bitmaps handed out
 }
 
 type colKey struct {
-	scope Scope
+	scope columnar.Scope
 	key   string
 }
 
 // colSet is the columns of one key and what was read of them.
 type colSet struct {
-	cols  []Column
+	cols  []columnar.Column
 	reads []columnRead
 }
 
 type columnRead struct {
-	vec  *Vector
-	have Bitmap // rows asked for so far; nil with a vec = all
+	vec  *columnar.Vector
+	have columnar.Bitmap // rows asked for so far; nil with a vec = all
 	all  bool
 }
 
@@ -73,7 +74,7 @@ func (s *scan) end() {
 }
 
 // begin makes the scan ready for a segment. live is the rows that count, nil = all.
-func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
+func (s *scan) begin(ctx context.Context, seg columnar.Segment, live columnar.Bitmap) {
 	s.end()
 	for _, c := range s.cols {
 		for _, r := range c.reads {
@@ -96,13 +97,13 @@ func (s *scan) begin(ctx context.Context, seg Segment, live Bitmap) {
 	s.ctx, s.seg, s.info, s.n = ctx, seg, seg.Info(), seg.Info().Rows
 	s.traces, s.nested, s.sum, s.services, s.used = nil, nil, nil, nil, 0
 	s.of = s.of[:0]
-	s.tables = [2]*Table{}
+	s.tables = [2]*columnar.Table{}
 	s.given, s.live = live, nil
 }
 
 // rows is the rows that count; the caller does not change it. Most segments of a search for something rare are never
 // asked for them.
-func (s *scan) rows() Bitmap {
+func (s *scan) rows() columnar.Bitmap {
 	if s.live == nil {
 		s.own = sizedBitmap(s.own, s.n)
 		s.live = s.own
@@ -116,17 +117,17 @@ func (s *scan) rows() Bitmap {
 }
 
 // sizedBitmap is b for n rows, with any content and never nil.
-func sizedBitmap(b Bitmap, n int) Bitmap {
+func sizedBitmap(b columnar.Bitmap, n int) columnar.Bitmap {
 	if words := (n + 63) / 64; b != nil && words <= cap(b) {
 		return b[:words]
 	}
-	return NewBitmap(n)
+	return columnar.NewBitmap(n)
 }
 
 // bitmap is an empty set of rows that is valid until the next begin.
-func (s *scan) bitmap() Bitmap { return s.bitmapOf(s.n) }
+func (s *scan) bitmap() columnar.Bitmap { return s.bitmapOf(s.n) }
 
-func (s *scan) bitmapOf(n int) Bitmap {
+func (s *scan) bitmapOf(n int) columnar.Bitmap {
 	if s.used == len(s.bitmaps) {
 		s.bitmaps = append(s.bitmaps, nil)
 	}
@@ -145,7 +146,7 @@ func (s *scan) step() error {
 	return s.ctx.Err()
 }
 
-func (s *scan) columns(scope Scope, key string) *colSet {
+func (s *scan) columns(scope columnar.Scope, key string) *colSet {
 	k := colKey{scope, key}
 	if c, ok := s.cols[k]; ok {
 		return c
@@ -157,7 +158,7 @@ func (s *scan) columns(scope Scope, key string) *colSet {
 }
 
 // read gives column i of the set with at least the entries of within (nil = all) filled.
-func (s *scan) read(c *colSet, i int, within Bitmap) (*Vector, error) {
+func (s *scan) read(c *colSet, i int, within columnar.Bitmap) (*columnar.Vector, error) {
 	r := &c.reads[i]
 	if r.vec != nil && (r.all || within != nil && subset(within, r.have)) {
 		return r.vec, nil
@@ -186,16 +187,16 @@ func (s *scan) read(c *colSet, i int, within Bitmap) (*Vector, error) {
 	return r.vec, nil
 }
 
-func (s *scan) vector() *Vector {
+func (s *scan) vector() *columnar.Vector {
 	if n := len(s.free); n > 0 {
 		v := s.free[n-1]
 		s.free = s.free[:n-1]
 		return v
 	}
-	return &Vector{}
+	return &columnar.Vector{}
 }
 
-func subset(a, b Bitmap) bool {
+func subset(a, b columnar.Bitmap) bool {
 	if len(b) < len(a) {
 		return false
 	}
@@ -207,7 +208,7 @@ func subset(a, b Bitmap) bool {
 	return true
 }
 
-func union(a, b Bitmap) Bitmap {
+func union(a, b columnar.Bitmap) columnar.Bitmap {
 	u := a.Clone()
 	if len(b) == len(a) {
 		u.Or(b)
@@ -216,8 +217,8 @@ func union(a, b Bitmap) Bitmap {
 }
 
 // intrinsic reads a fixed column that every segment has.
-func (s *scan) intrinsic(key string, within Bitmap) (*Vector, error) {
-	c := s.columns(ScopeIntrinsic, key)
+func (s *scan) intrinsic(key string, within columnar.Bitmap) (*columnar.Vector, error) {
+	c := s.columns(columnar.ScopeIntrinsic, key)
 	if len(c.cols) == 0 {
 		return nil, fmt.Errorf("segment has no column %s", key)
 	}
@@ -225,17 +226,17 @@ func (s *scan) intrinsic(key string, within Bitmap) (*Vector, error) {
 }
 
 // optional reads a fixed column that may be missing: nil then.
-func (s *scan) optional(key string, within Bitmap) (*Vector, error) {
-	c := s.columns(ScopeIntrinsic, key)
+func (s *scan) optional(key string, within columnar.Bitmap) (*columnar.Vector, error) {
+	c := s.columns(columnar.ScopeIntrinsic, key)
 	if len(c.cols) == 0 {
 		return nil, nil
 	}
 	return s.read(c, 0, within)
 }
 
-func (s *scan) table(scope Scope) (*Table, error) {
+func (s *scan) table(scope columnar.Scope) (*columnar.Table, error) {
 	i := 0
-	if scope == ScopeInstrumentation {
+	if scope == columnar.ScopeInstrumentation {
 		i = 1
 	}
 	if s.tables[i] == nil {
@@ -248,7 +249,7 @@ func (s *scan) table(scope Scope) (*Table, error) {
 	return s.tables[i], nil
 }
 
-func (s *scan) loadTraces() (*Traces, error) {
+func (s *scan) loadTraces() (*columnar.Traces, error) {
 	if s.traces == nil {
 		t, err := s.seg.Traces(s.ctx)
 		if err != nil {
@@ -260,7 +261,7 @@ func (s *scan) loadTraces() (*Traces, error) {
 }
 
 // traceOf is the trace number of every row of a segment with a permutation.
-func (s *scan) traceOf(t *Traces) []uint32 {
+func (s *scan) traceOf(t *columnar.Traces) []uint32 {
 	if len(s.of) == s.n {
 		return s.of
 	}
@@ -274,7 +275,7 @@ func (s *scan) traceOf(t *Traces) []uint32 {
 }
 
 // tracesOf is the set of the traces that have a row in rows.
-func (s *scan) tracesOf(rows Bitmap) (Bitmap, error) {
+func (s *scan) tracesOf(rows columnar.Bitmap) (columnar.Bitmap, error) {
 	t, err := s.loadTraces()
 	if err != nil {
 		return nil, err
@@ -320,7 +321,7 @@ func advance(offsets []uint32, at int, row uint32) int {
 }
 
 // rowsOf is the set of all live rows of the traces.
-func (s *scan) rowsOf(traces Bitmap) (Bitmap, error) {
+func (s *scan) rowsOf(traces columnar.Bitmap) (columnar.Bitmap, error) {
 	t, err := s.loadTraces()
 	if err != nil {
 		return nil, err
@@ -341,7 +342,7 @@ func (s *scan) rowsOf(traces Bitmap) (Bitmap, error) {
 
 // eachTrace calls f for every trace with a row in rows, with its rows in ascending order (storage order of the trace).
 // The slice is reused.
-func (s *scan) eachTrace(rows Bitmap, f func(t uint32, rows []uint32) error) error {
+func (s *scan) eachTrace(rows columnar.Bitmap, f func(t uint32, rows []uint32) error) error {
 	traces, err := s.tracesOf(rows)
 	if err != nil {
 		return err
@@ -360,7 +361,7 @@ func (s *scan) eachTrace(rows Bitmap, f func(t uint32, rows []uint32) error) err
 }
 
 // traceRows appends the rows of one trace that are in rows.
-func (s *scan) traceRows(t uint32, rows Bitmap, dst []uint32) []uint32 {
+func (s *scan) traceRows(t uint32, rows columnar.Bitmap, dst []uint32) []uint32 {
 	lo, hi := s.traces.Offsets[t], s.traces.Offsets[t+1]
 	if s.traces.Perm == nil {
 		for row, ok := rows.Next(lo); ok && row < hi; row, ok = rows.Next(row + 1) {

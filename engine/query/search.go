@@ -9,6 +9,7 @@ import (
 	"sort"
 	"sync"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
@@ -118,7 +119,7 @@ func Prepare(req SearchRequest) (*SearchPlan, error) {
 }
 
 // Units cuts the search into independent pieces, newest first. What has to be read for that is read through run.
-func (p *SearchPlan) Units(ctx context.Context, sources []Source, run Runner) ([]*Unit, error) {
+func (p *SearchPlan) Units(ctx context.Context, sources []columnar.Source, run Runner) ([]*Unit, error) {
 	c := cutting{run: run, tenant: p.req.Tenant, tokens: newTokenSet(p.req.Tokens), ids: p.req.IDs, young: newTokenSet(p.req.Young), start: p.req.Start, end: p.req.End, join: true, candidates: p.cand, rare: p.rare, newest: p.mostRecent}
 	return c.cut(ctx, sources)
 }
@@ -133,9 +134,9 @@ func (p *SearchPlan) Done(r *SearchResult, end int64) bool {
 
 // Run evaluates one unit. The result is complete in itself; add it to others with Merge.
 func (p *SearchPlan) Run(ctx context.Context, u *Unit) (*SearchResult, error) {
-	meter := &Meter{}
-	outer := MeterFrom(ctx)
-	ctx = WithMeter(ctx, meter)
+	meter := &columnar.Meter{}
+	outer := columnar.MeterFrom(ctx)
+	ctx = columnar.WithMeter(ctx, meter)
 	res := &SearchResult{Stats: Stats{Segments: 1}}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -401,7 +402,7 @@ func (x *SpanSet) merge(o *SpanSet, spansPerSet int) {
 }
 
 // Search answers on the calling goroutine. A source that fails makes the answer partial; the end of ctx is an error.
-func Search(ctx context.Context, sources []Source, req SearchRequest) (*SearchResult, error) {
+func Search(ctx context.Context, sources []columnar.Source, req SearchRequest) (*SearchResult, error) {
 	p, err := Prepare(req)
 	if err != nil {
 		return nil, err

@@ -3,12 +3,13 @@ package query
 import (
 	"fmt"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
 // state is what flows through a pipeline: spansets. Without sets, every trace with a row in rows is one spanset.
 type state struct {
-	rows  Bitmap
+	rows  columnar.Bitmap
 	sets  []spanset              // after by()
 	group bool                   // sets is in use
 	attrs map[uint32][]Attribute // per trace, values of aggregates, when not grouped
@@ -119,7 +120,7 @@ func (f filterStage) run(s *scan, in state) (state, error) {
 	return out, nil
 }
 
-func keep(rows []uint32, in Bitmap) []uint32 {
+func keep(rows []uint32, in columnar.Bitmap) []uint32 {
 	var out []uint32
 	for _, row := range rows {
 		if in.Has(row) {
@@ -183,7 +184,7 @@ func (g groupStage) run(s *scan, in state) (state, error) {
 }
 
 // groupColumn numbers the values of an expression.
-func (s *scan) groupColumn(f traceql.Field, rows Bitmap) (labelColumn, error) {
+func (s *scan) groupColumn(f traceql.Field, rows columnar.Bitmap) (labelColumn, error) {
 	if a, ok := f.(*traceql.Attr); ok {
 		return s.labelColumn(a, rows)
 	}

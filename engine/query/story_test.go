@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -86,7 +87,7 @@ func TestSearchStories(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	layouts := [][]query.Source{{memory(t, otlp...)}}
+	layouts := [][]columnar.Source{{memory(t, otlp...)}}
 	for seed := range int64(3) {
 		layouts = append(layouts, spread(t, rand.New(rand.NewSource(seed)), otlp))
 	}
@@ -124,7 +125,7 @@ func TestSearchStories(t *testing.T) {
 // TestAnswerStories asks what is shown of traces and spans: at most two spans of a set.
 func TestAnswerStories(t *testing.T) {
 	otlp := storySpans(t)
-	layouts := [][]query.Source{{memory(t, otlp...)}}
+	layouts := [][]columnar.Source{{memory(t, otlp...)}}
 	for seed := range int64(3) {
 		layouts = append(layouts, spread(t, rand.New(rand.NewSource(seed)), otlp))
 	}

@@ -3,6 +3,7 @@ package query
 import (
 	"slices"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -109,7 +110,7 @@ func (o opStage) run(s *scan, in state) (state, error) {
 
 // sides evaluates both operands, the rarer one first, and leaves only traces that can be in the result: those with
 // spans on both sides, for negated operators those with spans on the right.
-func (o opStage) sides(s *scan, in state) (l, r Bitmap, err error) {
+func (o opStage) sides(s *scan, in state) (l, r columnar.Bitmap, err error) {
 	first, second := o.right, o.left
 	swapped := false
 	if !o.op.Negated() {
@@ -153,7 +154,7 @@ func (o opStage) sides(s *scan, in state) (l, r Bitmap, err error) {
 }
 
 // sameTraces is the rows of in whose trace has a row in rows.
-func (s *scan) sameTraces(rows, in Bitmap) (Bitmap, error) {
+func (s *scan) sameTraces(rows, in columnar.Bitmap) (columnar.Bitmap, error) {
 	traces, err := s.tracesOf(rows)
 	if err != nil {
 		return nil, err
@@ -186,7 +187,7 @@ func relationParts(op traceql.Op) int {
 
 // relate adds to out the right rows that are (or, negated, are not) related to a left one; for union operators both
 // sides of every related pair.
-func (o opStage) relate(s *scan, l, r, out Bitmap) error {
+func (o opStage) relate(s *scan, l, r, out columnar.Bitmap) error {
 	both := s.bitmap()
 	both.Or(l)
 	both.Or(r)

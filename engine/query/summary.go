@@ -1,26 +1,28 @@
 package query
 
+import "github.com/ringctl/ringctl/engine/columnar"
+
 // summary is the trace-level values of a segment's traces: from stored columns, or computed from the rows.
 type summary struct {
-	startCol, endCol, nameCol, serviceCol *Vector // stored
-	starts, ends                          []int64 // computed
-	roots                                 []int32 // row of the root, -1 = none
-	names                                 *Vector
+	startCol, endCol, nameCol, serviceCol *columnar.Vector // stored
+	starts, ends                          []int64          // computed
+	roots                                 []int32          // row of the root, -1 = none
+	names                                 *columnar.Vector
 	services                              [][]byte // per resource
-	resource                              *Vector
+	resource                              *columnar.Vector
 }
 
 // summaries reads the trace columns for the traces (nil = all), or computes all of it when one is missing.
-func (s *scan) summaries(traces Bitmap) (*summary, error) {
+func (s *scan) summaries(traces columnar.Bitmap) (*summary, error) {
 	if s.sum != nil {
 		return s.sum, nil
 	}
 	sum := &summary{}
 	for _, part := range [...]struct {
 		key string
-		dst **Vector
-	}{{KeyTraceStart, &sum.startCol}, {KeyTraceEnd, &sum.endCol}, {KeyTraceRootName, &sum.nameCol}, {KeyTraceRootService, &sum.serviceCol}} {
-		c := s.columns(ScopeTrace, part.key)
+		dst **columnar.Vector
+	}{{columnar.KeyTraceStart, &sum.startCol}, {columnar.KeyTraceEnd, &sum.endCol}, {columnar.KeyTraceRootName, &sum.nameCol}, {columnar.KeyTraceRootService, &sum.serviceCol}} {
+		c := s.columns(columnar.ScopeTrace, part.key)
 		if len(c.cols) == 0 {
 			sum = &summary{}
 			break
@@ -43,22 +45,22 @@ func (s *scan) summaries(traces Bitmap) (*summary, error) {
 	return sum, nil
 }
 
-func (s *scan) computeSummaries(sum *summary, traces Bitmap) error {
+func (s *scan) computeSummaries(sum *summary, traces columnar.Bitmap) error {
 	t, err := s.loadTraces()
 	if err != nil {
 		return err
 	}
-	var rows Bitmap
+	var rows columnar.Bitmap
 	if traces != nil {
 		if rows, err = s.rowsOf(traces); err != nil {
 			return err
 		}
 	}
-	var start, duration, parent *Vector
+	var start, duration, parent *columnar.Vector
 	for _, part := range [...]struct {
 		key string
-		dst **Vector
-	}{{KeyStart, &start}, {KeyDuration, &duration}, {KeyParentID, &parent}, {KeyName, &sum.names}, {KeyResource, &sum.resource}} {
+		dst **columnar.Vector
+	}{{columnar.KeyStart, &start}, {columnar.KeyDuration, &duration}, {columnar.KeyParentID, &parent}, {columnar.KeyName, &sum.names}, {columnar.KeyResource, &sum.resource}} {
 		if *part.dst, err = s.intrinsic(part.key, rows); err != nil {
 			return err
 		}
@@ -104,7 +106,7 @@ func (s *scan) computeSummaries(sum *summary, traces Bitmap) error {
 
 // serviceNames is the service.name of every resource of the table; nil where it is not a string.
 func (s *scan) serviceNames() ([][]byte, error) {
-	t, err := s.table(ScopeResource)
+	t, err := s.table(columnar.ScopeResource)
 	if err != nil {
 		return nil, err
 	}

@@ -6,17 +6,18 @@ import (
 	"context"
 	"slices"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // TagsRequest asks which attribute keys there are.
 type TagsRequest struct {
-	Scope      Scope  // only keys of this scope; ScopeNone = of all scopes, and the names of intrinsics
-	Query      string // only keys of spans that match; may be half typed, see [TagValuesRequest]
-	Start, End int64  // Unix ns; only segments with a span in [Start, End]; 0 = open
-	Limit      int    // most keys of a scope; 0 = no limit
-	MaxStale   int    // stop after so many known keys in a row; 0 = never
-	MaxBytes   int    // most bytes of all keys together; 0 = no limit
+	Scope      columnar.Scope // only keys of this scope; ScopeNone = of all scopes, and the names of intrinsics
+	Query      string         // only keys of spans that match; may be half typed, see [TagValuesRequest]
+	Start, End int64          // Unix ns; only segments with a span in [Start, End]; 0 = open
+	Limit      int            // most keys of a scope; 0 = no limit
+	MaxStale   int            // stop after so many known keys in a row; 0 = never
+	MaxBytes   int            // most bytes of all keys together; 0 = no limit
 	Tenant     string
 }
 
@@ -33,7 +34,7 @@ type TagsResult struct {
 
 // ScopeTags is the keys of one scope.
 type ScopeTags struct {
-	Scope Scope
+	Scope columnar.Scope
 	Tags  []string // sorted
 }
 
@@ -49,21 +50,21 @@ func IntrinsicTags() []string {
 
 // Tags lists attribute keys, on the calling goroutine. Without a filter no data page is read: keys that lie in a
 // segment count. A source that fails makes the answer partial; the end of ctx is an error.
-func Tags(ctx context.Context, sources []Source, req TagsRequest) (*TagsResult, error) {
+func Tags(ctx context.Context, sources []columnar.Source, req TagsRequest) (*TagsResult, error) {
 	f, err := newTagFilter(ctx, req.Query, req.Start, req.End)
 	if err != nil {
 		return nil, err
 	}
 	res := &TagsResult{Limit: req.Limit, MaxBytes: req.MaxBytes}
-	c := tagCollector{req: &req, seen: make(map[colKey]struct{}), tables: make(map[*Table]struct{}), mem: BudgetFrom(ctx)}
-	if req.Scope != ScopeIntrinsic {
+	c := tagCollector{req: &req, seen: make(map[colKey]struct{}), tables: make(map[*columnar.Table]struct{}), mem: BudgetFrom(ctx)}
+	if req.Scope != columnar.ScopeIntrinsic {
 		if res.Partial, err = f.each(ctx, sources, &res.Stats, c.visit); err != nil {
 			return nil, err
 		}
 	}
-	if c.wants(ScopeIntrinsic) {
+	if c.wants(columnar.ScopeIntrinsic) {
 		for _, name := range IntrinsicTags() {
-			c.add(ScopeIntrinsic, []byte(name))
+			c.add(columnar.ScopeIntrinsic, []byte(name))
 		}
 	}
 	for k := range c.seen {
@@ -74,7 +75,7 @@ func Tags(ctx context.Context, sources []Source, req TagsRequest) (*TagsResult, 
 }
 
 // put adds a key, which is not there yet, in any place.
-func (r *TagsResult) put(scope Scope, key string) {
+func (r *TagsResult) put(scope columnar.Scope, key string) {
 	for i := range r.Scopes {
 		if r.Scopes[i].Scope == scope {
 			r.Scopes[i].Tags = append(r.Scopes[i].Tags, key)
@@ -102,8 +103,8 @@ func (r *TagsResult) Merge(o *TagsResult) {
 }
 
 // rank is the place of a scope in answers.
-func rank(s Scope) int {
-	if s == ScopeIntrinsic {
+func rank(s columnar.Scope) int {
+	if s == columnar.ScopeIntrinsic {
 		return 1 << 8
 	}
 	return int(s)
@@ -147,18 +148,18 @@ func (r *TagsResult) trim() {
 type tagCollector struct {
 	req    *TagsRequest
 	seen   map[colKey]struct{}
-	tables map[*Table]struct{} // of which every entry was looked at
-	vec    Vector
+	tables map[*columnar.Table]struct{} // of which every entry was looked at
+	vec    columnar.Vector
 	stale  int // known keys since the last new one
 	mem    *Budget
 	err    error // of mem
 }
 
-func (c *tagCollector) wants(scope Scope) bool {
-	return c.req.Scope == ScopeNone || c.req.Scope == scope
+func (c *tagCollector) wants(scope columnar.Scope) bool {
+	return c.req.Scope == columnar.ScopeNone || c.req.Scope == scope
 }
 
-func (c *tagCollector) add(scope Scope, key []byte) (fresh bool) {
+func (c *tagCollector) add(scope columnar.Scope, key []byte) (fresh bool) {
 	if _, ok := c.seen[colKey{scope, string(key)}]; ok {
 		c.stale++
 		return false
@@ -177,8 +178,8 @@ func (c *tagCollector) done() bool {
 }
 
 // visit adds the keys of the rows, nil = all there are in the segment.
-func (c *tagCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
-	for _, scope := range [...]Scope{ScopeResource, ScopeInstrumentation} {
+func (c *tagCollector) visit(s *scan, rows columnar.Bitmap) (done bool, err error) {
+	for _, scope := range [...]columnar.Scope{columnar.ScopeResource, columnar.ScopeInstrumentation} {
 		if c.wants(scope) {
 			if err := c.tableKeys(s, scope, rows); err != nil {
 				return false, err
@@ -188,21 +189,21 @@ func (c *tagCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
 	if rows == nil {
 		for i := range s.info.Fields {
 			f := &s.info.Fields[i]
-			if f.Type != Nil && c.wants(f.Scope) && !c.done() {
+			if f.Type != columnar.Nil && c.wants(f.Scope) && !c.done() {
 				c.add(f.Scope, []byte(f.Key))
 			}
 		}
 		return c.done(), c.err
 	}
-	if c.wants(ScopeSpan) {
+	if c.wants(columnar.ScopeSpan) {
 		if err := c.spanKeys(s, rows); err != nil {
 			return false, err
 		}
 	}
 	for _, x := range [...]struct {
-		scope Scope
+		scope columnar.Scope
 		key   string
-	}{{ScopeEvent, KeyEvents}, {ScopeLink, KeyLinks}} {
+	}{{columnar.ScopeEvent, columnar.KeyEvents}, {columnar.ScopeLink, columnar.KeyLinks}} {
 		if c.wants(x.scope) {
 			if err := c.nestedKeys(s, x.scope, x.key, rows); err != nil {
 				return false, err
@@ -213,7 +214,7 @@ func (c *tagCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
 }
 
 // tableKeys adds the keys of resources or instrumentation scopes.
-func (c *tagCollector) tableKeys(s *scan, scope Scope, rows Bitmap) error {
+func (c *tagCollector) tableKeys(s *scan, scope columnar.Scope, rows columnar.Bitmap) error {
 	t, err := s.table(scope)
 	if err != nil {
 		return err
@@ -243,7 +244,7 @@ func (c *tagCollector) tableKeys(s *scan, scope Scope, rows Bitmap) error {
 }
 
 // attrs adds the keys of attributes that have a value. It says how many were new.
-func (c *tagCollector) attrs(scope Scope, attrs []trace.Attr) (fresh int) {
+func (c *tagCollector) attrs(scope columnar.Scope, attrs []trace.Attr) (fresh int) {
 	for i := range attrs {
 		if attrs[i].Value.Kind != trace.KindEmpty && firstOf(attrs, i) && c.add(scope, attrs[i].Key) {
 			fresh++
@@ -253,19 +254,19 @@ func (c *tagCollector) attrs(scope Scope, attrs []trace.Attr) (fresh int) {
 }
 
 // usedEntries is the set of the table's entries that the rows have; nil rows and nil = all.
-func (s *scan) usedEntries(t *Table, scope Scope, rows Bitmap) (Bitmap, error) {
+func (s *scan) usedEntries(t *columnar.Table, scope columnar.Scope, rows columnar.Bitmap) (columnar.Bitmap, error) {
 	if rows == nil {
 		return nil, nil
 	}
-	key := KeyResource
-	if scope == ScopeInstrumentation {
-		key = KeyScope
+	key := columnar.KeyResource
+	if scope == columnar.ScopeInstrumentation {
+		key = columnar.KeyScope
 	}
 	v, err := s.intrinsic(key, rows)
 	if err != nil {
 		return nil, err
 	}
-	used := NewBitmap(t.Len())
+	used := columnar.NewBitmap(t.Len())
 	for row, ok := rows.Next(0); ok; row, ok = rows.Next(row + 1) {
 		used.Set(v.Codes[row])
 	}
@@ -273,16 +274,16 @@ func (s *scan) usedEntries(t *Table, scope Scope, rows Bitmap) (Bitmap, error) {
 }
 
 // spanKeys reads the columns of the keys that are not known yet until one of the rows has a value.
-func (c *tagCollector) spanKeys(s *scan, rows Bitmap) error {
+func (c *tagCollector) spanKeys(s *scan, rows columnar.Bitmap) error {
 	for i := range s.info.Fields {
 		f := &s.info.Fields[i]
-		if f.Scope != ScopeSpan || f.Type == Nil {
+		if f.Scope != columnar.ScopeSpan || f.Type == columnar.Nil {
 			continue
 		}
-		if _, known := c.seen[colKey{ScopeSpan, f.Key}]; known {
+		if _, known := c.seen[colKey{columnar.ScopeSpan, f.Key}]; known {
 			continue
 		}
-		for _, col := range s.columns(ScopeSpan, f.Key).cols {
+		for _, col := range s.columns(columnar.ScopeSpan, f.Key).cols {
 			found := col.Stats().Values == s.n
 			if !found {
 				c.vec.Reset()
@@ -292,7 +293,7 @@ func (c *tagCollector) spanKeys(s *scan, rows Bitmap) error {
 				found = c.vec.AnyOf(rows)
 			}
 			if found {
-				c.add(ScopeSpan, []byte(f.Key))
+				c.add(columnar.ScopeSpan, []byte(f.Key))
 				break
 			}
 		}
@@ -301,11 +302,11 @@ func (c *tagCollector) spanKeys(s *scan, rows Bitmap) error {
 }
 
 // nestedKeys decodes events or links of the rows until all keys of the segment are known.
-func (c *tagCollector) nestedKeys(s *scan, scope Scope, column string, rows Bitmap) error {
+func (c *tagCollector) nestedKeys(s *scan, scope columnar.Scope, column string, rows columnar.Bitmap) error {
 	unknown := map[string]struct{}{}
 	for i := range s.info.Fields {
 		f := &s.info.Fields[i]
-		if f.Scope != scope || f.Type == Nil {
+		if f.Scope != scope || f.Type == columnar.Nil {
 			continue
 		}
 		if _, known := c.seen[colKey{scope, f.Key}]; !known {
@@ -330,8 +331,8 @@ func (c *tagCollector) nestedKeys(s *scan, scope Scope, column string, rows Bitm
 }
 
 // nested adds the keys of one span's events or links. What is malformed ends them; it was checked when it came in.
-func (c *tagCollector) nested(scope Scope, blob []byte) (fresh int) {
-	if scope == ScopeLink {
+func (c *tagCollector) nested(scope columnar.Scope, blob []byte) (fresh int) {
+	if scope == columnar.ScopeLink {
 		for l, err := range trace.EachLink(blob) {
 			if err != nil {
 				break

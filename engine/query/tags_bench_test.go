@@ -6,46 +6,47 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 )
 
 // wide is a segment of 131,072 spans with 300 attributes and dictionaries of 2,000 values, without data pages.
 type wide struct {
-	query.Segment
-	info  query.Info
-	dict  query.Dict
-	table *query.Table
+	columnar.Segment
+	info  columnar.Info
+	dict  columnar.Dict
+	table *columnar.Table
 }
 
-func (w *wide) Name() string              { return "wide" }
-func (w *wide) Segments() []query.Segment { return []query.Segment{w} }
-func (w *wide) Info() *query.Info         { return &w.info }
-func (w *wide) Table(context.Context, query.Scope) (*query.Table, error) {
+func (w *wide) Name() string                 { return "wide" }
+func (w *wide) Segments() []columnar.Segment { return []columnar.Segment{w} }
+func (w *wide) Info() *columnar.Info         { return &w.info }
+func (w *wide) Table(context.Context, columnar.Scope) (*columnar.Table, error) {
 	return w.table, nil
 }
-func (w *wide) Columns(dst []query.Column, scope query.Scope, _ string) []query.Column {
-	if scope == query.ScopeSpan {
+func (w *wide) Columns(dst []columnar.Column, scope columnar.Scope, _ string) []columnar.Column {
+	if scope == columnar.ScopeSpan {
 		dst = append(dst, w)
 	}
 	return dst
 }
-func (w *wide) Type() query.Type                          { return query.String }
-func (w *wide) Stats() query.ColumnStats                  { return query.ColumnStats{} }
-func (w *wide) Dict(context.Context) (*query.Dict, error) { return &w.dict, nil }
-func (w *wide) Read(context.Context, query.Bitmap, *query.Vector) error {
+func (w *wide) Type() columnar.Type                          { return columnar.String }
+func (w *wide) Stats() columnar.ColumnStats                  { return columnar.ColumnStats{} }
+func (w *wide) Dict(context.Context) (*columnar.Dict, error) { return &w.dict, nil }
+func (w *wide) Read(context.Context, columnar.Bitmap, *columnar.Vector) error {
 	return errors.New("data page read")
 }
 
-func newWide(b *testing.B, n int) []query.Source {
-	table, err := query.NewTable(query.ScopeResource, nil)
+func newWide(b *testing.B, n int) []columnar.Source {
+	table, err := columnar.NewTable(columnar.ScopeResource, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	var out []query.Source
+	var out []columnar.Source
 	for range n {
-		w := &wide{table: table, info: query.Info{Rows: 1 << 17}, dict: query.Dict{Offsets: []uint32{0}}}
+		w := &wide{table: table, info: columnar.Info{Rows: 1 << 17}, dict: columnar.Dict{Offsets: []uint32{0}}}
 		for i := range 300 {
-			w.info.Fields = append(w.info.Fields, query.Field{Scope: query.ScopeSpan, Key: fmt.Sprintf("attribute.%d", i), Type: query.String})
+			w.info.Fields = append(w.info.Fields, columnar.Field{Scope: columnar.ScopeSpan, Key: fmt.Sprintf("attribute.%d", i), Type: columnar.String})
 		}
 		for i := range 2000 {
 			w.dict.Arena = fmt.Appendf(w.dict.Arena, "some value %d", i)

@@ -1,5 +1,7 @@
 package query
 
+import "github.com/ringctl/ringctl/engine/columnar"
+
 // MarshalBinary implements encoding.BinaryMarshaler.
 func (r *TagsResult) MarshalBinary() ([]byte, error) {
 	e := encoder{}
@@ -28,7 +30,7 @@ func (r *TagsResult) UnmarshalBinary(b []byte) error {
 	r.Partial = d.texts()
 	r.Cut, r.Limit, r.MaxBytes = d.bool(), d.bound(), d.bound()
 	for range d.count() {
-		s := ScopeTags{Scope: Scope(d.fixed(1)[0])}
+		s := ScopeTags{Scope: columnar.Scope(d.fixed(1)[0])}
 		if !s.Scope.Valid() {
 			d.fail()
 		}

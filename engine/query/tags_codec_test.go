@@ -8,13 +8,14 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
 func sampleTags() (*TagsResult, *TagValuesResult) {
 	stats := Stats{Traces: 1, Spans: 2, Bytes: 3, Reads: 4, Segments: 5, Skipped: 6}
 	return &TagsResult{
-			Scopes: []ScopeTags{{ScopeSpan, []string{"a", "b"}}, {ScopeIntrinsic, []string{"name"}}},
+			Scopes: []ScopeTags{{columnar.ScopeSpan, []string{"a", "b"}}, {columnar.ScopeIntrinsic, []string{"name"}}},
 			Cut:    true, Stats: stats, Partial: []string{"block 1: gone"}, Limit: 2, MaxBytes: 1_000_000,
 		}, &TagValuesResult{
 			Values: []TagValue{{TagString, "x", 0}, {TagInt, "", math.MinInt64}, {TagFloat, "", int64(math.Float64bits(0.5))},
@@ -49,7 +50,7 @@ func TestTagResultsTravel(t *testing.T) {
 
 func TestTagRequestsTravelAsJSON(t *testing.T) {
 	for _, want := range []any{
-		&TagsRequest{ScopeSpan, `{ .a = "ü" }`, 1, 1 << 60, 2, 3, 4, "t"},
+		&TagsRequest{columnar.ScopeSpan, `{ .a = "ü" }`, 1, 1 << 60, 2, 3, 4, "t"},
 		&TagValuesRequest{`span."a b"`, `{ .a = "ü" }`, 1, 1 << 60, 2, 3, 4, "t"},
 	} {
 		b, err := json.Marshal(want)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -11,9 +12,9 @@ import (
 type valueCollector struct {
 	attr     *traceql.Attr
 	seen     smallest
-	tables   map[*Table]struct{} // of which every entry was looked at
-	dicts    map[*Dict]struct{}
-	vec      Vector
+	tables   map[*columnar.Table]struct{} // of which every entry was looked at
+	dicts    map[*columnar.Dict]struct{}
+	vec      columnar.Vector
 	maxStale int
 	stale    int // known values since the last new one
 	mem      *Budget
@@ -70,18 +71,18 @@ func (c *valueCollector) put(t TagValue) {
 func (c *valueCollector) done() bool { return c.err != nil || c.maxStale > 0 && c.stale >= c.maxStale }
 
 // visit adds the values of the rows, nil = all there are in the segment.
-func (c *valueCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
+func (c *valueCollector) visit(s *scan, rows columnar.Bitmap) (done bool, err error) {
 	switch a := c.attr; a.Intrinsic {
 	case traceql.NotIntrinsic:
 		err = c.attribute(s, rows)
 	case traceql.Name, traceql.StatusMessage, traceql.Status, traceql.Kind, traceql.Duration:
-		err = c.columns(s, ScopeIntrinsic, fixedColumns[a.Intrinsic], rows)
+		err = c.columns(s, columnar.ScopeIntrinsic, fixedColumns[a.Intrinsic], rows)
 	case traceql.InstrumentationName, traceql.InstrumentationVersion:
-		err = c.table(s, ScopeInstrumentation, rows)
+		err = c.table(s, columnar.ScopeInstrumentation, rows)
 	case traceql.TraceRootName:
-		err = c.traceLevel(s, KeyTraceRootName, rows)
+		err = c.traceLevel(s, columnar.KeyTraceRootName, rows)
 	case traceql.TraceRootService:
-		err = c.traceLevel(s, KeyTraceRootService, rows)
+		err = c.traceLevel(s, columnar.KeyTraceRootService, rows)
 	case traceql.TraceDuration:
 		err = c.traceLevel(s, "", rows)
 	default:
@@ -90,27 +91,27 @@ func (c *valueCollector) visit(s *scan, rows Bitmap) (done bool, err error) {
 	return c.done(), cmp.Or(err, c.err)
 }
 
-func (c *valueCollector) attribute(s *scan, rows Bitmap) error {
+func (c *valueCollector) attribute(s *scan, rows columnar.Bitmap) error {
 	switch c.attr.Scope {
 	case traceql.ScopeSpan:
-		return c.columns(s, ScopeSpan, c.attr.Name, rows)
+		return c.columns(s, columnar.ScopeSpan, c.attr.Name, rows)
 	case traceql.ScopeResource:
-		return c.table(s, ScopeResource, rows)
+		return c.table(s, columnar.ScopeResource, rows)
 	case traceql.ScopeInstrumentation:
-		return c.table(s, ScopeInstrumentation, rows)
+		return c.table(s, columnar.ScopeInstrumentation, rows)
 	case traceql.ScopeEvent:
-		return c.nested(s, ScopeEvent, rows)
+		return c.nested(s, columnar.ScopeEvent, rows)
 	case traceql.ScopeLink:
-		return c.nested(s, ScopeLink, rows)
+		return c.nested(s, columnar.ScopeLink, rows)
 	}
-	if err := c.columns(s, ScopeSpan, c.attr.Name, rows); err != nil || c.done() {
+	if err := c.columns(s, columnar.ScopeSpan, c.attr.Name, rows); err != nil || c.done() {
 		return err
 	}
-	return c.table(s, ScopeResource, rows)
+	return c.table(s, columnar.ScopeResource, rows)
 }
 
 // columns adds what the columns of a key have.
-func (c *valueCollector) columns(s *scan, scope Scope, key string, rows Bitmap) error {
+func (c *valueCollector) columns(s *scan, scope columnar.Scope, key string, rows columnar.Bitmap) error {
 	for _, col := range s.columns(scope, key).cols {
 		if err := c.column(s, col, rows); err != nil || c.done() {
 			return err
@@ -120,9 +121,9 @@ func (c *valueCollector) columns(s *scan, scope Scope, key string, rows Bitmap) 
 }
 
 // column adds what a column with an entry per row has: of all rows, its dictionary.
-func (c *valueCollector) column(s *scan, col Column, rows Bitmap) error {
+func (c *valueCollector) column(s *scan, col columnar.Column, rows columnar.Bitmap) error {
 	switch col.Type().Elem() {
-	case Bytes, Other:
+	case columnar.Bytes, columnar.Other:
 		return nil
 	}
 	if listed, err := c.listed(s, col, rows); err != nil || listed {
@@ -139,9 +140,9 @@ func (c *valueCollector) column(s *scan, col Column, rows Bitmap) error {
 }
 
 // listed adds all that is known to be in a column without its data pages; false when they must be read.
-func (c *valueCollector) listed(s *scan, col Column, rows Bitmap) (bool, error) {
+func (c *valueCollector) listed(s *scan, col columnar.Column, rows columnar.Bitmap) (bool, error) {
 	typ := col.Type().Elem()
-	if st := col.Stats(); st.Bounded && typ == Int && st.Max-st.Min >= 0 && st.Max-st.Min < 16 {
+	if st := col.Stats(); st.Bounded && typ == columnar.Int && st.Max-st.Min >= 0 && st.Max-st.Min < 16 {
 		known := true
 		for n := st.Min; n <= st.Max && known; n++ {
 			t, _ := tagValueOf(c.number(n))
@@ -180,13 +181,13 @@ func (c *valueCollector) number(n int64) value {
 }
 
 // entry adds entry i of a dictionary.
-func (c *valueCollector) entry(d *Dict, i int, typ Type) {
+func (c *valueCollector) entry(d *columnar.Dict, i int, typ columnar.Type) {
 	switch {
-	case typ == String:
+	case typ == columnar.String:
 		c.addString(d.Bytes(i))
-	case typ == Float:
+	case typ == columnar.Float:
 		c.add(floatValue(d.Floats[i]))
-	case typ == Bool:
+	case typ == columnar.Bool:
 		c.add(intValue(traceql.TypeBool, d.Ints[i]))
 	default:
 		c.add(c.number(d.Ints[i]))
@@ -194,18 +195,18 @@ func (c *valueCollector) entry(d *Dict, i int, typ Type) {
 }
 
 // vector adds what was read for the rows. Of a dictionary every entry that occurs is looked at once.
-func (c *valueCollector) vector(s *scan, typ Type, rows Bitmap) error {
+func (c *valueCollector) vector(s *scan, typ columnar.Type, rows columnar.Bitmap) error {
 	v := &c.vec
-	var used Bitmap
+	var used columnar.Bitmap
 	if v.Dict != nil {
-		used = NewBitmap(v.Dict.Len() + 1)
+		used = columnar.NewBitmap(v.Dict.Len() + 1)
 	}
 	one := func(k uint32) {
 		if used != nil {
 			used.Set(v.Codes[k])
 			return
 		}
-		x := v.single(k, typ)
+		x := singleValue(v, k, typ)
 		if x.typ == traceql.TypeInt {
 			x = c.number(x.n)
 		}
@@ -221,7 +222,7 @@ func (c *valueCollector) vector(s *scan, typ Type, rows Bitmap) error {
 }
 
 // eachValue calls one for the place in the coding of every value of the rows.
-func (s *scan) eachValue(v *Vector, rows Bitmap, one func(k uint32)) error {
+func (s *scan) eachValue(v *columnar.Vector, rows columnar.Bitmap, one func(k uint32)) error {
 	entry := func(i uint32) error {
 		if v.Lists == nil {
 			one(i)
@@ -254,7 +255,7 @@ func (s *scan) eachValue(v *Vector, rows Bitmap, one func(k uint32)) error {
 }
 
 // table adds what the resources or instrumentation scopes have.
-func (c *valueCollector) table(s *scan, scope Scope, rows Bitmap) error {
+func (c *valueCollector) table(s *scan, scope columnar.Scope, rows columnar.Bitmap) error {
 	t, err := s.table(scope)
 	if err != nil {
 		return err
@@ -281,7 +282,7 @@ func (c *valueCollector) table(s *scan, scope Scope, rows Bitmap) error {
 }
 
 // nested adds what events or links have: from columns of their own, or decoded when the segment knows the key.
-func (c *valueCollector) nested(s *scan, scope Scope, rows Bitmap) error {
+func (c *valueCollector) nested(s *scan, scope columnar.Scope, rows columnar.Bitmap) error {
 	known := false
 	for i := range s.info.Fields {
 		f := &s.info.Fields[i]
@@ -305,7 +306,7 @@ func (c *valueCollector) nested(s *scan, scope Scope, rows Bitmap) error {
 }
 
 // byRow evaluates the attribute for each row.
-func (c *valueCollector) byRow(s *scan, rows Bitmap) error {
+func (c *valueCollector) byRow(s *scan, rows columnar.Bitmap) error {
 	get, err := s.attrGetter(c.attr, rows)
 	if err != nil {
 		return err
@@ -323,9 +324,9 @@ func (c *valueCollector) byRow(s *scan, rows Bitmap) error {
 }
 
 // traceLevel adds a property of the traces that the rows are of.
-func (c *valueCollector) traceLevel(s *scan, key string, rows Bitmap) error {
+func (c *valueCollector) traceLevel(s *scan, key string, rows columnar.Bitmap) error {
 	if key != "" {
-		for _, col := range s.columns(ScopeTrace, key).cols {
+		for _, col := range s.columns(columnar.ScopeTrace, key).cols {
 			if listed, err := c.listed(s, col, rows); err != nil || listed {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -54,9 +55,9 @@ func matchesAll(p *traceql.Pipeline) bool {
 
 // each calls visit for every segment, newest first, with the rows that match: nil = all, never none. The scan belongs
 // to the call. It ends when visit is done. A segment that fails is named in partial.
-func (f *tagFilter) each(ctx context.Context, sources []Source, st *Stats, visit func(s *scan, rows Bitmap) (done bool, err error)) (partial []string, err error) {
-	meter, outer := &Meter{}, MeterFrom(ctx)
-	ctx = WithMeter(ctx, meter)
+func (f *tagFilter) each(ctx context.Context, sources []columnar.Source, st *Stats, visit func(s *scan, rows columnar.Bitmap) (done bool, err error)) (partial []string, err error) {
+	meter, outer := &columnar.Meter{}, columnar.MeterFrom(ctx)
+	ctx = columnar.WithMeter(ctx, meter)
 	defer func() {
 		st.Bytes, st.Reads = meter.Total()
 		outer.Add(st.Bytes)
@@ -86,7 +87,7 @@ func (f *tagFilter) each(ctx context.Context, sources []Source, st *Stats, visit
 
 // units is every segment as it is: a span that is there twice has the same tags twice. Only what looks at whole traces
 // needs the work of putting them together.
-func (f *tagFilter) units(ctx context.Context, sources []Source) ([]*Unit, error) {
+func (f *tagFilter) units(ctx context.Context, sources []columnar.Source) ([]*Unit, error) {
 	if f.traces {
 		c := cutting{start: f.start, end: f.end, join: true}
 		if f.plan != nil {
@@ -108,7 +109,7 @@ func (f *tagFilter) units(ctx context.Context, sources []Source) ([]*Unit, error
 	return units, nil
 }
 
-func (f *tagFilter) run(ctx context.Context, u *Unit, s *scan, st *Stats, visit func(*scan, Bitmap) (bool, error)) (done bool, err error) {
+func (f *tagFilter) run(ctx context.Context, u *Unit, s *scan, st *Stats, visit func(*scan, columnar.Bitmap) (bool, error)) (done bool, err error) {
 	seg, err := u.segment(ctx)
 	if err != nil {
 		return false, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -17,7 +18,7 @@ func tagLines(r *query.TagsResult) []string {
 	var out []string
 	for _, s := range r.Scopes {
 		for _, tag := range s.Tags {
-			if s.Scope != query.ScopeIntrinsic {
+			if s.Scope != columnar.ScopeIntrinsic {
 				out = append(out, s.Scope.String()+" "+tag)
 			}
 		}
@@ -137,12 +138,12 @@ func bareAtEnd(q *traceql.Query) bool {
 }
 
 // sharedDicts is a segment whose dictionaries have entries that no row has.
-type sharedDicts struct{ query.Segment }
+type sharedDicts struct{ columnar.Segment }
 
-func (sharedDicts) Name() string                { return "shared" }
-func (s sharedDicts) Segments() []query.Segment { return []query.Segment{s} }
+func (sharedDicts) Name() string                   { return "shared" }
+func (s sharedDicts) Segments() []columnar.Segment { return []columnar.Segment{s} }
 
-func (s sharedDicts) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+func (s sharedDicts) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	from := len(dst)
 	dst = s.Segment.Columns(dst, scope, key)
 	for i := from; i < len(dst); i++ {
@@ -151,9 +152,9 @@ func (s sharedDicts) Columns(dst []query.Column, scope query.Scope, key string) 
 	return dst
 }
 
-type sharedColumn struct{ query.Column }
+type sharedColumn struct{ columnar.Column }
 
-func withMore(d *query.Dict) *query.Dict {
+func withMore(d *columnar.Dict) *columnar.Dict {
 	if d == nil || d.Offsets == nil {
 		return d
 	}
@@ -165,12 +166,12 @@ func withMore(d *query.Dict) *query.Dict {
 	return &more
 }
 
-func (c sharedColumn) Dict(ctx context.Context) (*query.Dict, error) {
+func (c sharedColumn) Dict(ctx context.Context) (*columnar.Dict, error) {
 	d, err := c.Column.Dict(ctx)
 	return withMore(d), err
 }
 
-func (c sharedColumn) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
+func (c sharedColumn) Read(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) error {
 	err := c.Column.Read(ctx, within, dst)
 	dst.Dict = withMore(dst.Dict)
 	return err

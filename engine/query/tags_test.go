@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/traceql"
@@ -33,7 +34,7 @@ func TestTagStory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sources []query.Source
+	var sources []columnar.Source
 	for _, m := range otlp {
 		sources = append(sources, memory(t, m))
 	}
@@ -63,7 +64,7 @@ func TestTagStory(t *testing.T) {
 	}
 }
 
-func tagCommand(sources []query.Source, line string) string {
+func tagCommand(sources []columnar.Source, line string) string {
 	line, filter, _ := strings.Cut(line, " q=")
 	words := strings.Fields(line)
 	set := map[string]string{}
@@ -85,7 +86,7 @@ func tagCommand(sources []query.Source, line string) string {
 	var b strings.Builder
 	if words[0] == "tags" {
 		req := query.TagsRequest{Query: filter, Limit: number("limit"), MaxStale: number("stale"), MaxBytes: number("bytes"), Start: at("from"), End: at("to")}
-		for s := query.ScopeNone; s <= query.ScopeInstrumentation; s++ {
+		for s := columnar.ScopeNone; s <= columnar.ScopeInstrumentation; s++ {
 			if s.String() == set["scope"] {
 				req.Scope = s
 			}
@@ -118,19 +119,19 @@ func end(cut bool) string {
 }
 
 // broken is a source whose reads fail.
-type broken struct{ query.Segment }
+type broken struct{ columnar.Segment }
 
-func (broken) Name() string                { return "block 7" }
-func (b broken) Segments() []query.Segment { return []query.Segment{b} }
-func (broken) Table(context.Context, query.Scope) (*query.Table, error) {
+func (broken) Name() string                   { return "block 7" }
+func (b broken) Segments() []columnar.Segment { return []columnar.Segment{b} }
+func (broken) Table(context.Context, columnar.Scope) (*columnar.Table, error) {
 	return nil, errors.New("gone")
 }
 
 func TestFailingSourceMakesTagsPartial(t *testing.T) {
 	ctx := context.Background()
 	m := memory(t, querytest.Random(1, 5)...)
-	sources := []query.Source{broken{m}, m}
-	want, err := query.Tags(ctx, []query.Source{m}, query.TagsRequest{})
+	sources := []columnar.Source{broken{m}, m}
+	want, err := query.Tags(ctx, []columnar.Source{m}, query.TagsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,14 +171,14 @@ func TestIntrinsicTagsCanBeRead(t *testing.T) {
 
 // reader counts what is read besides dictionaries.
 type reader struct {
-	query.Segment
+	columnar.Segment
 	reads *int
 }
 
-func (reader) Name() string                { return "counted" }
-func (r reader) Segments() []query.Segment { return []query.Segment{r} }
+func (reader) Name() string                   { return "counted" }
+func (r reader) Segments() []columnar.Segment { return []columnar.Segment{r} }
 
-func (r reader) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+func (r reader) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	from := len(dst)
 	dst = r.Segment.Columns(dst, scope, key)
 	for i := from; i < len(dst); i++ {
@@ -187,18 +188,18 @@ func (r reader) Columns(dst []query.Column, scope query.Scope, key string) []que
 }
 
 type countedColumn struct {
-	query.Column
+	columnar.Column
 	reads *int
 }
 
-func (c countedColumn) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
+func (c countedColumn) Read(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) error {
 	*c.reads++
 	return c.Column.Read(ctx, within, dst)
 }
 
 func TestNoDataPageIsReadWithoutFilter(t *testing.T) {
 	reads := 0
-	sources := []query.Source{reader{memory(t, querytest.Random(3, 50)...), &reads}}
+	sources := []columnar.Source{reader{memory(t, querytest.Random(3, 50)...), &reads}}
 	for _, filter := range []string{"", "{}", "{ true }", "{ .a }", "{ name =", "{ status = }"} {
 		if _, err := query.Tags(context.Background(), sources, query.TagsRequest{Query: filter}); err != nil {
 			t.Fatal(err)

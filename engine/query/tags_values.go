@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/traceql"
 )
 
@@ -121,7 +122,7 @@ func tagValueOf(v value) (out TagValue, ok bool) {
 // are any. Of .x the values are those of the span attribute and those of the resource attribute. Ids and nested-set
 // numbers have no values to offer. A source that fails makes the answer partial; the end of ctx is an error. A tag that
 // cannot be read gives a *traceql.Error or an *UnsupportedError.
-func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*TagValuesResult, error) {
+func TagValues(ctx context.Context, sources []columnar.Source, req TagValuesRequest) (*TagValuesResult, error) {
 	attr, err := parseTag(req.Tag)
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func TagValues(ctx context.Context, sources []Source, req TagValuesRequest) (*Ta
 	res := &TagValuesResult{Limit: req.Limit, MaxBytes: req.MaxBytes}
 	c := valueCollector{
 		attr: attr, maxStale: req.MaxStale, seen: smallest{limit: req.Limit, maxBytes: req.MaxBytes},
-		tables: make(map[*Table]struct{}), dicts: make(map[*Dict]struct{}), ctx: ctx, mem: BudgetFrom(ctx).Part(),
+		tables: make(map[*columnar.Table]struct{}), dicts: make(map[*columnar.Dict]struct{}), ctx: ctx, mem: BudgetFrom(ctx).Part(),
 	}
 	if !identifies(attr.Intrinsic) {
 		if res.Partial, err = f.each(ctx, sources, &res.Stats, c.visit); err != nil {

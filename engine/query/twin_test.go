@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -77,7 +78,7 @@ func showValue(v trace.Value) string {
 }
 
 // spread deals the messages, some of their spans more than once, to several sources in different codings.
-func spread(t testing.TB, r *rand.Rand, otlp [][]byte) []query.Source {
+func spread(t testing.TB, r *rand.Rand, otlp [][]byte) []columnar.Source {
 	t.Helper()
 	n := 1 + r.Intn(3)
 	builders := make([]querytest.MemoryBuilder, n)
@@ -87,7 +88,7 @@ func spread(t testing.TB, r *rand.Rand, otlp [][]byte) []query.Source {
 			t.Fatal(err)
 		}
 	}
-	var sources []query.Source
+	var sources []columnar.Source
 	for i := range builders {
 		m, err := builders[i].Build()
 		if err != nil {
@@ -97,7 +98,7 @@ func spread(t testing.TB, r *rand.Rand, otlp [][]byte) []query.Source {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sources = append(sources, v.(query.Source))
+		sources = append(sources, v.(columnar.Source))
 	}
 	return sources
 }
@@ -141,7 +142,7 @@ func (d *dealer) Span(raw []byte) error {
 }
 
 // searchUnits runs the units of a search one by one, each part sent over the wire.
-func searchUnits(sources []query.Source, req query.SearchRequest, rare bool) (*query.SearchResult, error) {
+func searchUnits(sources []columnar.Source, req query.SearchRequest, rare bool) (*query.SearchResult, error) {
 	p, err := query.Prepare(req)
 	if err != nil {
 		return nil, err

@@ -8,23 +8,24 @@ import (
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // one is a source of one segment.
-type one struct{ query.Segment }
+type one struct{ columnar.Segment }
 
-// Name implements query.Source.
+// Name implements columnar.Source.
 func (one) Name() string { return "one" }
 
-// Segments implements query.Source.
-func (o one) Segments() []query.Segment { return []query.Segment{o.Segment} }
+// Segments implements columnar.Source.
+func (o one) Segments() []columnar.Segment { return []columnar.Segment{o.Segment} }
 
 // places puts the same spans into memory (the plain twin), a head, a block, several
 // blocks, and the block these are merged into.
-func places(t *testing.T, seed int64) map[string][]query.Source {
+func places(t *testing.T, seed int64) map[string][]columnar.Source {
 	t.Helper()
 	var otlp [][]byte
 	if otlp = querytest.Random(seed, 60); seed%2 == 1 {
@@ -53,7 +54,7 @@ func places(t *testing.T, seed int64) map[string][]query.Source {
 	cols := h.columns()
 	dir := t.TempDir()
 	var inputs []*block.Block
-	var several []query.Source
+	var several []columnar.Source
 	for _, p := range parts {
 		if p.rows > 0 {
 			in := sealed(t, dir, p.columns(), block.WriterOptions{GroupRows: 70})
@@ -61,7 +62,7 @@ func places(t *testing.T, seed int64) map[string][]query.Source {
 		}
 	}
 	whole := sealed(t, dir, cols, block.WriterOptions{GroupRows: 150})
-	return map[string][]query.Source{
+	return map[string][]columnar.Source{
 		"memory":   {mem},
 		"head":     {one{newSegment(cols, 1, h.knownOf(cols))}},
 		"block":    {whole},
@@ -118,11 +119,11 @@ func TestSameTags(t *testing.T) {
 	}
 }
 
-func sameValues(t *testing.T, memory, sources []query.Source, q string, tags *query.TagsResult) {
+func sameValues(t *testing.T, memory, sources []columnar.Source, q string, tags *query.TagsResult) {
 	t.Helper()
 	for _, s := range tags.Scopes {
 		for i, k := range s.Tags {
-			if s.Scope == query.ScopeIntrinsic || i >= 12 {
+			if s.Scope == columnar.ScopeIntrinsic || i >= 12 {
 				break
 			}
 			req := query.TagValuesRequest{Tag: s.Scope.String() + "." + k, Query: q}

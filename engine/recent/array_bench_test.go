@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -46,11 +47,11 @@ func BenchmarkArrays(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for place, src := range map[string]query.Source{"block": sealed, "head": one{newSegment(cols, 1, h.knownOf(cols))}} {
+		for place, src := range map[string]columnar.Source{"block": sealed, "head": one{newSegment(cols, 1, h.knownOf(cols))}} {
 			b.Run(place+"/"+as, func(b *testing.B) {
 				began := cpu()
 				for b.Loop() {
-					r, err := query.Search(b.Context(), []query.Source{src}, query.SearchRequest{Query: `{ span.tag = "tag-7" }`, Limit: 1 << 17})
+					r, err := query.Search(b.Context(), []columnar.Source{src}, query.SearchRequest{Query: `{ span.tag = "tag-7" }`, Limit: 1 << 17})
 					if err != nil || len(r.Traces) == 0 {
 						b.Fatalf("%+v, %v", r, err)
 					}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/block/pq"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
@@ -188,12 +189,12 @@ func (w *arrays) keep(name string, b *block.Block) {
 	}
 }
 
-func (w *arrays) same(place string, s query.Segment) {
+func (w *arrays) same(place string, s columnar.Segment) {
 	rows := make([]uint32, s.Info().Rows)
 	for i := range rows {
 		rows[i] = uint32(i)
 	}
-	err := s.Spans(w.t.Context(), rows, func(r query.RawSpan) error {
+	err := s.Spans(w.t.Context(), rows, func(r columnar.RawSpan) error {
 		var sp trace.Span
 		if err := trace.DecodeSpan(r.Span, &sp); err != nil {
 			return err
@@ -247,13 +248,13 @@ func (w *arrays) stored(name string) string {
 
 // ask lists the spans that match. The head and the blocks have to agree.
 func (w *arrays) ask(q string) string {
-	blocks := []query.Source{}
+	blocks := []columnar.Source{}
 	for _, name := range w.shown {
 		blocks = append(blocks, w.blocks[name])
 	}
 	cols := w.all.columns()
 	answer := ""
-	for i, sources := range [][]query.Source{{one{newSegment(cols, 1, w.all.knownOf(cols))}}, blocks, blocks} { // the second time from the cache
+	for i, sources := range [][]columnar.Source{{one{newSegment(cols, 1, w.all.knownOf(cols))}}, blocks, blocks} { // the second time from the cache
 		res, err := query.Search(w.t.Context(), sources, query.SearchRequest{Query: q, Limit: 100})
 		if err != nil || len(res.Partial) > 0 {
 			w.t.Fatal(q, err, res)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -172,8 +172,8 @@ func readTwice(t *testing.T, s *Store) {
 	sum := func() (n int64) {
 		for _, src := range sources {
 			for _, seg := range src.Segments() {
-				var v query.Vector
-				for _, c := range seg.Columns(nil, query.ScopeIntrinsic, query.KeySpanID) {
+				var v columnar.Vector
+				for _, c := range seg.Columns(nil, columnar.ScopeIntrinsic, columnar.KeySpanID) {
 					if err := c.Read(context.Background(), nil, &v); err != nil {
 						t.Error(err)
 					}
@@ -181,8 +181,8 @@ func readTwice(t *testing.T, s *Store) {
 						n += x
 					}
 				}
-				for _, c := range seg.Columns(nil, query.ScopeSpan, "key.1") {
-					if c.Type() != query.String {
+				for _, c := range seg.Columns(nil, columnar.ScopeSpan, "key.1") {
+					if c.Type() != columnar.String {
 						continue
 					}
 					if err := c.Read(context.Background(), nil, &v); err != nil {

@@ -19,6 +19,7 @@ import (
 	load "github.com/ringctl/ringctl/bench/gen"
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/block/pq"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/trace"
 )
@@ -191,7 +192,7 @@ func TestColdSearch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := query.Search(t.Context(), []query.Source{open}, query.SearchRequest{Query: q, Limit: 100_000})
+		res, err := query.Search(t.Context(), []columnar.Source{open}, query.SearchRequest{Query: q, Limit: 100_000})
 		if err != nil || len(res.Partial) > 0 {
 			t.Fatal(q, err, res)
 		}
@@ -219,26 +220,26 @@ func TestWarmReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := []query.Field{{Scope: query.ScopeIntrinsic, Key: query.KeyStart}, {Scope: query.ScopeIntrinsic, Key: query.KeyDuration},
-		{Scope: query.ScopeIntrinsic, Key: query.KeyName}, {Scope: query.ScopeIntrinsic, Key: query.KeyKind}, {Scope: query.ScopeIntrinsic, Key: query.KeySpanID},
-		{Scope: query.ScopeIntrinsic, Key: query.KeyParentID}, {Scope: query.ScopeIntrinsic, Key: query.KeyResource}, {Scope: query.ScopeIntrinsic, Key: query.KeyEvents},
-		{Scope: query.ScopeIntrinsic, Key: query.KeyNestedLeft}, {Scope: query.ScopeTrace, Key: query.KeyTraceRootName}, {Scope: query.ScopeTrace, Key: query.KeyTraceEnd}}
+	keys := []columnar.Field{{Scope: columnar.ScopeIntrinsic, Key: columnar.KeyStart}, {Scope: columnar.ScopeIntrinsic, Key: columnar.KeyDuration},
+		{Scope: columnar.ScopeIntrinsic, Key: columnar.KeyName}, {Scope: columnar.ScopeIntrinsic, Key: columnar.KeyKind}, {Scope: columnar.ScopeIntrinsic, Key: columnar.KeySpanID},
+		{Scope: columnar.ScopeIntrinsic, Key: columnar.KeyParentID}, {Scope: columnar.ScopeIntrinsic, Key: columnar.KeyResource}, {Scope: columnar.ScopeIntrinsic, Key: columnar.KeyEvents},
+		{Scope: columnar.ScopeIntrinsic, Key: columnar.KeyNestedLeft}, {Scope: columnar.ScopeTrace, Key: columnar.KeyTraceRootName}, {Scope: columnar.ScopeTrace, Key: columnar.KeyTraceEnd}}
 	for _, f := range m.Fields {
-		if f.Scope == query.ScopeSpan.String() {
-			keys = append(keys, query.Field{Scope: query.ScopeSpan, Key: f.Key})
+		if f.Scope == columnar.ScopeSpan.String() {
+			keys = append(keys, columnar.Field{Scope: columnar.ScopeSpan, Key: f.Key})
 		}
 	}
 	for _, k := range keys {
 		for i, s := range warm.Segments() {
 			rows := uint32(s.Info().Rows)
-			if k.Scope == query.ScopeTrace {
+			if k.Scope == columnar.ScopeTrace {
 				rows = uint32(s.Info().Traces)
 			}
 			want := values(t, cold.Segments()[i], k, nil)
 			for n := range uint32(4) {
-				some := query.NewBitmap(s.Info().Rows)
+				some := columnar.NewBitmap(s.Info().Rows)
 				some.SetRange(n*rows/5, n*rows/5+100<<n)
-				for _, within := range []query.Bitmap{nil, some} {
+				for _, within := range []columnar.Bitmap{nil, some} {
 					got, cold := values(t, s, k, within), values(t, cold.Segments()[i], k, within)
 					for r := range got {
 						if within != nil && within.Has(uint32(r)) && cold[r] != want[r] {
@@ -255,11 +256,11 @@ func TestWarmReads(t *testing.T) {
 }
 
 // values reads a column into text, one entry for each row (or trace); "" is null.
-func values(t *testing.T, s query.Segment, k query.Field, within query.Bitmap) []string {
+func values(t *testing.T, s columnar.Segment, k columnar.Field, within columnar.Bitmap) []string {
 	t.Helper()
 	out := make([]string, s.Info().Rows)
 	for _, c := range s.Columns(nil, k.Scope, k.Key) {
-		var v query.Vector
+		var v columnar.Vector
 		if err := c.Read(t.Context(), within, &v); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -238,7 +238,7 @@ func (c *sealing) hold(held []trace.ID) ([]byte, error) {
 		}
 	}
 	var out trace.Builder
-	err := c.cols.EachSpan(rows, func(r query.RawSpan) error {
+	err := c.cols.EachSpan(rows, func(r columnar.RawSpan) error {
 		out.SetResource(&c.cols.Resources[r.Resource])
 		out.SetScope(&c.cols.Scopes[r.Scope])
 		_, err := out.Add(r.Span)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/ringctl/ringctl/engine/block"
 	"github.com/ringctl/ringctl/engine/block/pq"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -93,7 +93,7 @@ func newHead() *head {
 		h.attrs[t] = map[string]*column{}
 	}
 	h.walker.h = h
-	h.message.Type, h.state.Type = query.String, query.String
+	h.message.Type, h.state.Type = columnar.String, columnar.String
 	return h
 }
 
@@ -324,7 +324,7 @@ func (h *head) attributes(row uint32, attrs []trace.Attr) {
 		a := &attrs[i]
 		t := h.columnType(&a.Value)
 		var c *column
-		if t != query.Nil {
+		if t != columnar.Nil {
 			if c = prev.next; c == nil || c.Type != t || c.Key != string(a.Key) {
 				c = h.column(t, a.Key)
 			}
@@ -340,9 +340,9 @@ func (h *head) attributes(row uint32, attrs []trace.Attr) {
 		prev.next, prev = c, c
 		c.rows = append(c.rows, row)
 		switch {
-		case t&query.Array != 0:
+		case t&columnar.Array != 0:
 			c.addList(&h.list)
-		case t == query.String:
+		case t == columnar.String:
 			c.addString(a.Value.Bytes)
 		default:
 			c.ints = append(c.ints, a.Value.Int)
@@ -352,25 +352,25 @@ func (h *head) attributes(row uint32, attrs []trace.Attr) {
 
 // columnType is the type of the column for a value, Nil for none. The elements of
 // an array are in h.list then.
-func (h *head) columnType(v *trace.Value) query.Type {
+func (h *head) columnType(v *trace.Value) columnar.Type {
 	switch v.Kind {
 	case trace.KindArray:
 		return h.list.Read(v)
 	case trace.KindString:
-		return query.String
+		return columnar.String
 	case trace.KindInt:
-		return query.Int
+		return columnar.Int
 	case trace.KindDouble:
-		return query.Float
+		return columnar.Float
 	case trace.KindBool:
-		return query.Bool
+		return columnar.Bool
 	}
-	return query.Nil
+	return columnar.Nil
 }
 
 // slot numbers the types of columns.
-func slot(t query.Type) int {
-	if t&query.Array != 0 {
+func slot(t columnar.Type) int {
+	if t&columnar.Array != 0 {
 		return int(t.Elem()) + 4
 	}
 	return int(t)
@@ -422,7 +422,7 @@ func (c *column) addList(l *block.List) {
 }
 
 // column returns the column of a key; nil when there are too many.
-func (h *head) column(t query.Type, key []byte) *column {
+func (h *head) column(t columnar.Type, key []byte) *column {
 	c := h.attrs[slot(t)][string(key)]
 	if c == nil && len(h.order) < maxKeys {
 		c = &column{Attr: block.Attr{Key: string(key), Type: t}}
@@ -541,7 +541,7 @@ func view(t *pq.Interner) pq.Dict {
 func (c *column) view() block.Column {
 	d := view(&c.dict)
 	out := block.Column{Rows: capped(c.rows), Dict: &d, Plain: c.unique}
-	if c.Type&query.Array != 0 {
+	if c.Type&columnar.Array != 0 {
 		out.Lens = capped(c.lens)
 	}
 	if c.ints != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
@@ -120,10 +120,10 @@ func summaries(t *testing.T, b *block.Block) map[trace.ID]*summary {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root, service := readText(t, s, query.KeyTraceRootName, len(traces.IDs)), readText(t, s, query.KeyTraceRootService, len(traces.IDs))
-		start, end := readNumbers(t, s, query.ScopeTrace, query.KeyTraceStart, len(traces.IDs)), readNumbers(t, s, query.ScopeTrace, query.KeyTraceEnd, len(traces.IDs))
-		left := readNumbers(t, s, query.ScopeIntrinsic, query.KeyNestedLeft, s.Info().Rows)
-		right := readNumbers(t, s, query.ScopeIntrinsic, query.KeyNestedRight, s.Info().Rows)
+		root, service := readText(t, s, columnar.KeyTraceRootName, len(traces.IDs)), readText(t, s, columnar.KeyTraceRootService, len(traces.IDs))
+		start, end := readNumbers(t, s, columnar.ScopeTrace, columnar.KeyTraceStart, len(traces.IDs)), readNumbers(t, s, columnar.ScopeTrace, columnar.KeyTraceEnd, len(traces.IDs))
+		left := readNumbers(t, s, columnar.ScopeIntrinsic, columnar.KeyNestedLeft, s.Info().Rows)
+		right := readNumbers(t, s, columnar.ScopeIntrinsic, columnar.KeyNestedRight, s.Info().Rows)
 		for i, id := range traces.IDs {
 			from, to := traces.Offsets[i], traces.Offsets[i+1]
 			out[id] = &summary{root: root[i], service: service[i], start: start[i], end: end[i], left: left[from:to], right: right[from:to]}
@@ -132,11 +132,11 @@ func summaries(t *testing.T, b *block.Block) map[trace.ID]*summary {
 	return out
 }
 
-func readNumbers(t *testing.T, s query.Segment, scope query.Scope, key string, n int) []int64 {
+func readNumbers(t *testing.T, s columnar.Segment, scope columnar.Scope, key string, n int) []int64 {
 	t.Helper()
 	out := make([]int64, n)
 	for _, c := range s.Columns(nil, scope, key) {
-		var v query.Vector
+		var v columnar.Vector
 		if err := c.Read(t.Context(), nil, &v); err != nil {
 			t.Fatal(err)
 		}
@@ -158,11 +158,11 @@ func readNumbers(t *testing.T, s query.Segment, scope query.Scope, key string, n
 	return out
 }
 
-func readText(t *testing.T, s query.Segment, key string, n int) []string {
+func readText(t *testing.T, s columnar.Segment, key string, n int) []string {
 	t.Helper()
 	out := make([]string, n)
-	for _, c := range s.Columns(nil, query.ScopeTrace, key) {
-		var v query.Vector
+	for _, c := range s.Columns(nil, columnar.ScopeTrace, key) {
+		var v columnar.Vector
 		if err := c.Read(t.Context(), nil, &v); err != nil {
 			t.Fatal(err)
 		}

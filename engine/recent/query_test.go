@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 )
 
@@ -22,7 +23,7 @@ func BenchmarkQuery(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var sources []query.Source
+	var sources []columnar.Source
 	cache := block.NewCache(128 << 20)
 	for _, n := range names {
 		in, err := block.Open(b.Context(), folder{dir: dir}, "merged", n.Name(), block.OpenOptions{Cache: cache})
@@ -46,9 +47,9 @@ func BenchmarkQuery(b *testing.B) {
 		for _, q := range questions {
 			best := time.Duration(1 << 62)
 			var traces int
-			var meter query.Meter
+			var meter columnar.Meter
 			for range 5 {
-				ctx := query.WithMeter(b.Context(), &meter)
+				ctx := columnar.WithMeter(b.Context(), &meter)
 				start := time.Now()
 				res, err := query.Search(ctx, sources, query.SearchRequest{Query: q.q, Limit: 1 << 17, SkipServices: true})
 				if err != nil {

@@ -9,29 +9,29 @@ import (
 	"sync"
 
 	"github.com/ringctl/ringctl/engine/block"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// segment is a snapshot of a head as a query.Segment. Nothing of it is copied:
+// segment is a snapshot of a head as a columnar.Segment. Nothing of it is copied:
 // vectors alias the head's columns, which only grow.
 type segment struct {
 	cols   *block.Columns
-	info   query.Info
+	info   columnar.Info
 	strays map[block.Attr]bool // attributes with a column and values in the overflow list
 
 	once   sync.Once
-	traces *query.Traces
+	traces *columnar.Traces
 
 	tables sync.Once
-	table  [2]*query.Table
+	table  [2]*columnar.Table
 	err    error
 }
 
 // newSegment makes the segment of a snapshot.
 func newSegment(cols *block.Columns, bytes int64, k *known) *segment {
 	s := &segment{cols: cols, strays: k.strays}
-	s.info = query.Info{Rows: cols.Rows, Traces: len(cols.IDs), Bytes: bytes, Fields: k.fields, Start: k.start, End: k.end, MinID: k.low, MaxID: k.high}
+	s.info = columnar.Info{Rows: cols.Rows, Traces: len(cols.IDs), Bytes: bytes, Fields: k.fields, Start: k.start, End: k.end, MinID: k.low, MaxID: k.high}
 	return s
 }
 
@@ -42,7 +42,7 @@ type known struct {
 	start, end int64
 	low, high  trace.ID
 	set        block.FieldSet
-	fields     []query.Field
+	fields     []columnar.Field
 	strays     map[block.Attr]bool
 }
 
@@ -78,24 +78,24 @@ func (h *head) knownOf(cols *block.Columns) *known {
 
 func compareIDs(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) }
 
-// Info implements query.Segment.
-func (s *segment) Info() *query.Info { return &s.info }
+// Info implements columnar.Segment.
+func (s *segment) Info() *columnar.Info { return &s.info }
 
-// Columns implements query.Segment.
-func (s *segment) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+// Columns implements columnar.Segment.
+func (s *segment) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	switch scope {
-	case query.ScopeIntrinsic:
+	case columnar.ScopeIntrinsic:
 		if c, t := s.intrinsic(key); c != nil && (c.Rows == nil || len(c.Rows) > 0) {
-			return append(dst, &vector{col: c, t: t, positive: key == query.KeyDuration, rows: s.cols.Rows})
+			return append(dst, &vector{col: c, t: t, positive: key == columnar.KeyDuration, rows: s.cols.Rows})
 		}
-	case query.ScopeSpan:
+	case columnar.ScopeSpan:
 		return s.attributes(dst, key)
 	}
 	return dst
 }
 
-func (s *segment) attributes(dst []query.Column, key string) []query.Column {
-	found := map[query.Type]bool{}
+func (s *segment) attributes(dst []columnar.Column, key string) []columnar.Column {
+	found := map[columnar.Type]bool{}
 	for i := range s.cols.Attrs {
 		if a := &s.cols.Attrs[i]; a.Key == key {
 			found[a.Type] = true
@@ -106,65 +106,65 @@ func (s *segment) attributes(dst []query.Column, key string) []query.Column {
 		return dst
 	}
 	for _, f := range s.info.Fields {
-		if f.Scope == query.ScopeSpan && f.Key == key && (!found[f.Type] || s.strays[block.Attr{Key: key, Type: f.Type}]) {
+		if f.Scope == columnar.ScopeSpan && f.Key == key && (!found[f.Type] || s.strays[block.Attr{Key: key, Type: f.Type}]) {
 			dst = append(dst, &overflow{s: s, key: key, t: f.Type})
 		}
 	}
 	return dst
 }
 
-func (s *segment) intrinsic(key string) (*block.Column, query.Type) {
+func (s *segment) intrinsic(key string) (*block.Column, columnar.Type) {
 	f := &s.cols.Fixed
 	switch key {
-	case query.KeySpanID:
-		return &f[block.ColSpanID], query.Int
-	case query.KeyParentID:
-		return &f[block.ColParentID], query.Int
-	case query.KeyStart:
-		return &block.Column{Ints: s.cols.Start}, query.Int
-	case query.KeyDuration:
-		return &f[block.ColDuration], query.Int
-	case query.KeyName:
-		return &f[block.ColName], query.String
-	case query.KeyKind:
-		return &f[block.ColKind], query.Int
-	case query.KeyStatus:
-		return &f[block.ColStatus], query.Int
-	case query.KeyStatusMessage:
-		return &f[block.ColStatusMessage], query.String
-	case query.KeyTraceState:
-		return &f[block.ColTraceState], query.String
-	case query.KeyResource:
-		return &f[block.ColResource], query.Int
-	case query.KeyScope:
-		return &f[block.ColScope], query.Int
-	case query.KeyEvents:
-		return &f[block.ColEvents], query.Bytes
-	case query.KeyLinks:
-		return &f[block.ColLinks], query.Bytes
+	case columnar.KeySpanID:
+		return &f[block.ColSpanID], columnar.Int
+	case columnar.KeyParentID:
+		return &f[block.ColParentID], columnar.Int
+	case columnar.KeyStart:
+		return &block.Column{Ints: s.cols.Start}, columnar.Int
+	case columnar.KeyDuration:
+		return &f[block.ColDuration], columnar.Int
+	case columnar.KeyName:
+		return &f[block.ColName], columnar.String
+	case columnar.KeyKind:
+		return &f[block.ColKind], columnar.Int
+	case columnar.KeyStatus:
+		return &f[block.ColStatus], columnar.Int
+	case columnar.KeyStatusMessage:
+		return &f[block.ColStatusMessage], columnar.String
+	case columnar.KeyTraceState:
+		return &f[block.ColTraceState], columnar.String
+	case columnar.KeyResource:
+		return &f[block.ColResource], columnar.Int
+	case columnar.KeyScope:
+		return &f[block.ColScope], columnar.Int
+	case columnar.KeyEvents:
+		return &f[block.ColEvents], columnar.Bytes
+	case columnar.KeyLinks:
+		return &f[block.ColLinks], columnar.Bytes
 	}
-	return nil, query.Nil
+	return nil, columnar.Nil
 }
 
-// Table implements query.Segment.
-func (s *segment) Table(_ context.Context, scope query.Scope) (*query.Table, error) {
+// Table implements columnar.Segment.
+func (s *segment) Table(_ context.Context, scope columnar.Scope) (*columnar.Table, error) {
 	s.tables.Do(func() {
-		s.table[0], s.err = query.NewTable(query.ScopeResource, s.cols.Resources)
+		s.table[0], s.err = columnar.NewTable(columnar.ScopeResource, s.cols.Resources)
 		if s.err == nil {
-			s.table[1], s.err = query.NewTable(query.ScopeInstrumentation, s.cols.Scopes)
+			s.table[1], s.err = columnar.NewTable(columnar.ScopeInstrumentation, s.cols.Scopes)
 		}
 	})
 	if s.err != nil {
 		return nil, fmt.Errorf("recent spans: %w", s.err)
 	}
-	if scope == query.ScopeInstrumentation {
+	if scope == columnar.ScopeInstrumentation {
 		return s.table[1], nil
 	}
 	return s.table[0], nil
 }
 
-// Traces implements query.Segment: rows arrive in any order, so there is a Perm.
-func (s *segment) Traces(context.Context) (*query.Traces, error) {
+// Traces implements columnar.Segment: rows arrive in any order, so there is a Perm.
+func (s *segment) Traces(context.Context) (*columnar.Traces, error) {
 	s.once.Do(func() {
 		n := len(s.cols.IDs)
 		place := make([]uint32, n)
@@ -173,7 +173,7 @@ func (s *segment) Traces(context.Context) (*query.Traces, error) {
 			order[i] = uint32(i)
 		}
 		slices.SortFunc(order, func(a, b uint32) int { return compareIDs(s.cols.IDs[a], s.cols.IDs[b]) })
-		t := &query.Traces{IDs: make([]trace.ID, n), Offsets: make([]uint32, n+1), Perm: make([]uint32, s.cols.Rows)}
+		t := &columnar.Traces{IDs: make([]trace.ID, n), Offsets: make([]uint32, n+1), Perm: make([]uint32, s.cols.Rows)}
 		for p, i := range order {
 			place[i], t.IDs[p] = uint32(p), s.cols.IDs[i]
 		}
@@ -197,7 +197,7 @@ func (s *segment) Traces(context.Context) (*query.Traces, error) {
 	return s.traces, nil
 }
 
-// Find implements query.Segment.
+// Find implements columnar.Segment.
 func (s *segment) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
 	no := slices.Index(s.cols.IDs, id)
 	if no < 0 {
@@ -211,26 +211,26 @@ func (s *segment) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, 
 	return dst, nil
 }
 
-// Spans implements query.Segment.
-func (s *segment) Spans(_ context.Context, rows []uint32, visit func(query.RawSpan) error) error {
+// Spans implements columnar.Segment.
+func (s *segment) Spans(_ context.Context, rows []uint32, visit func(columnar.RawSpan) error) error {
 	return s.cols.EachSpan(rows, visit)
 }
 
-// vector is a column of a snapshot as a query.Column.
+// vector is a column of a snapshot as a columnar.Column.
 type vector struct {
 	col      *block.Column
-	t        query.Type
+	t        columnar.Type
 	positive bool
 	rows     int
-	dict     *query.Dict
+	dict     *columnar.Dict
 }
 
-// Type implements query.Column.
-func (v *vector) Type() query.Type { return v.t }
+// Type implements columnar.Column.
+func (v *vector) Type() columnar.Type { return v.t }
 
-// Stats implements query.Column.
-func (v *vector) Stats() query.ColumnStats {
-	st := query.ColumnStats{Values: v.col.Len()}
+// Stats implements columnar.Column.
+func (v *vector) Stats() columnar.ColumnStats {
+	st := columnar.ColumnStats{Values: v.col.Len()}
 	if v.col.Lens != nil {
 		st.Values = len(v.col.Lens)
 	}
@@ -240,23 +240,23 @@ func (v *vector) Stats() query.ColumnStats {
 	return st
 }
 
-// Dict implements query.Column.
-func (v *vector) Dict(context.Context) (*query.Dict, error) {
+// Dict implements columnar.Column.
+func (v *vector) Dict(context.Context) (*columnar.Dict, error) {
 	if v.col.Dict == nil || v.col.Ints != nil || v.plain() {
 		return nil, nil
 	}
 	if v.dict == nil {
-		return &query.Dict{Arena: v.col.Dict.Arena, Offsets: v.col.Dict.Offsets}, nil
+		return &columnar.Dict{Arena: v.col.Dict.Arena, Offsets: v.col.Dict.Offsets}, nil
 	}
 	return v.dict, nil
 }
 
 // plain tells whether entries may repeat, so that they are values, not a
 // dictionary.
-func (v *vector) plain() bool { return v.col.Plain || v.t == query.Bytes }
+func (v *vector) plain() bool { return v.col.Plain || v.t == columnar.Bytes }
 
-// Read implements query.Column.
-func (v *vector) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) error {
+// Read implements columnar.Column.
+func (v *vector) Read(ctx context.Context, _ columnar.Bitmap, dst *columnar.Vector) error {
 	dst.Reset()
 	c := v.col
 	if c.Rows != nil && len(c.Rows) < v.rows {
@@ -271,7 +271,7 @@ func (v *vector) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) er
 		lists[len(c.Lens)] = at
 	}
 	switch {
-	case c.Ints != nil && v.t.Elem() == query.Float:
+	case c.Ints != nil && v.t.Elem() == columnar.Float:
 		out := dst.UseFloats(len(c.Ints))
 		for i, x := range c.Ints {
 			out[i] = math.Float64frombits(uint64(x))
@@ -283,7 +283,7 @@ func (v *vector) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) er
 		}
 	case c.Ints != nil:
 		dst.Ints = c.Ints
-	case c.Dict == nil || v.t == query.Int:
+	case c.Dict == nil || v.t == columnar.Int:
 		dst.Codes = c.Codes
 	case v.plain():
 		v.strings(dst)
@@ -299,7 +299,7 @@ func (v *vector) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) er
 
 // strings lists plain values. Codes ascend one by one unless the column stopped
 // looking values up halfway.
-func (v *vector) strings(dst *query.Vector) {
+func (v *vector) strings(dst *columnar.Vector) {
 	c := v.col
 	if len(c.Codes) == c.Dict.Len() {
 		dst.Arena, dst.Offsets = c.Dict.Arena, c.Dict.Offsets
@@ -318,24 +318,24 @@ func (v *vector) strings(dst *query.Vector) {
 	offsets[len(c.Codes)] = uint32(at)
 }
 
-// overflow is a key and type of the overflow list as a query.Column.
+// overflow is a key and type of the overflow list as a columnar.Column.
 type overflow struct {
 	s   *segment
 	key string
-	t   query.Type
+	t   columnar.Type
 }
 
-// Type implements query.Column.
-func (o *overflow) Type() query.Type { return o.t }
+// Type implements columnar.Column.
+func (o *overflow) Type() columnar.Type { return o.t }
 
-// Stats implements query.Column.
-func (o *overflow) Stats() query.ColumnStats { return query.ColumnStats{} }
+// Stats implements columnar.Column.
+func (o *overflow) Stats() columnar.ColumnStats { return columnar.ColumnStats{} }
 
-// Dict implements query.Column.
-func (o *overflow) Dict(context.Context) (*query.Dict, error) { return nil, nil }
+// Dict implements columnar.Column.
+func (o *overflow) Dict(context.Context) (*columnar.Dict, error) { return nil, nil }
 
-// Read implements query.Column.
-func (o *overflow) Read(_ context.Context, _ query.Bitmap, dst *query.Vector) error {
+// Read implements columnar.Column.
+func (o *overflow) Read(_ context.Context, _ columnar.Bitmap, dst *columnar.Vector) error {
 	dst.Reset()
 	f := &o.s.cols.Fixed
 	l := block.OverflowList{Key: f[block.ColOverflowKey], Value: f[block.ColOverflowValue]}

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/ringctl/ringctl/engine/block"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/query"
 	"github.com/ringctl/ringctl/engine/query/querytest"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // uncached opens a block once more, with too little memory to keep what it reads: only the pages that are needed are read.
-func uncached(t *testing.T, dir string, b *block.Block) query.Source {
+func uncached(t *testing.T, dir string, b *block.Block) columnar.Source {
 	t.Helper()
 	again, err := block.Open(t.Context(), folder{dir: dir}, "t", b.Meta().ID, block.OpenOptions{Cache: block.NewCache(1 << 20)})
 	if err != nil {
@@ -41,8 +42,8 @@ func TestFewSpansAreShownWithTheirParents(t *testing.T) {
 	}
 	dir := t.TempDir()
 	whole := sealed(t, dir, h.columns(), block.WriterOptions{GroupRows: 2000})
-	places := map[string]query.Source{"head": one{newSegment(h.columns(), 1, h.knownOf(h.columns()))}, "block": whole, "uncached": uncached(t, dir, whole)}
-	all, err := query.Search(t.Context(), []query.Source{mem}, query.SearchRequest{Query: "{ span:parentID != nil }", Limit: 1000, SpansPerSet: 100})
+	places := map[string]columnar.Source{"head": one{newSegment(h.columns(), 1, h.knownOf(h.columns()))}, "block": whole, "uncached": uncached(t, dir, whole)}
+	all, err := query.Search(t.Context(), []columnar.Source{mem}, query.SearchRequest{Query: "{ span:parentID != nil }", Limit: 1000, SpansPerSet: 100})
 	if err != nil || len(all.Traces) < 20 {
 		t.Fatal(len(all.Traces), err)
 	}
@@ -51,12 +52,12 @@ func TestFewSpansAreShownWithTheirParents(t *testing.T) {
 		sp := tr.Sets[0].Spans[len(tr.Sets[0].Spans)-1]
 		for _, list := range []string{"parent.name", "parent.duration", "span:childCount", "nestedSetParent, name", "kind, parent.kind, status", "span:parentID, event:name"} {
 			req := query.SearchRequest{Query: fmt.Sprintf(`{ span:id = "%x" } | select(%s)`, sp.ID[:], list), Limit: 10}
-			want, err := query.Search(t.Context(), []query.Source{mem}, req)
+			want, err := query.Search(t.Context(), []columnar.Source{mem}, req)
 			if err != nil {
 				t.Fatal(req.Query, err)
 			}
 			for place, src := range places {
-				got, err := query.Search(t.Context(), []query.Source{src}, req)
+				got, err := query.Search(t.Context(), []columnar.Source{src}, req)
 				if err != nil || len(got.Partial) > 0 {
 					t.Fatalf("%s in %s: %v %v", req.Query, place, err, got)
 				}

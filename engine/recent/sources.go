@@ -6,28 +6,28 @@ import (
 	"time"
 
 	"github.com/ringctl/ringctl/engine/block"
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// snapshot is one head as a query.Source.
+// snapshot is one head as a columnar.Source.
 type snapshot struct {
 	name string
-	list []query.Segment
+	list []columnar.Segment
 }
 
-// Name implements query.Source.
+// Name implements columnar.Source.
 func (s *snapshot) Name() string { return s.name }
 
-// Segments implements query.Source.
-func (s *snapshot) Segments() []query.Segment { return s.list }
+// Segments implements columnar.Source.
+func (s *snapshot) Segments() []columnar.Segment { return s.list }
 
 // Sources are all recent spans of a tenant at this moment: its head, heads that
 // are being sealed, and local blocks. What it returns never changes and needs no
 // closing. Blocks for which without says true are left out: whoever asks reads
 // them elsewhere. A span may be in two sources for a moment, when its trace was
 // held back by a cut.
-func (s *Store) Sources(tenantID string, without func(block.ID) bool) []query.Source {
+func (s *Store) Sources(tenantID string, without func(block.ID) bool) []columnar.Source {
 	s.mu.Lock()
 	t := s.tenants[tenantID]
 	s.mu.Unlock()
@@ -36,13 +36,13 @@ func (s *Store) Sources(tenantID string, without func(block.ID) bool) []query.So
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var out []query.Source
+	var out []columnar.Source
 	if t.head.rows > 0 {
-		out = append(out, &snapshot{"recent spans", []query.Segment{t.snapshot()}})
+		out = append(out, &snapshot{"recent spans", []columnar.Segment{t.snapshot()}})
 	}
 	for _, c := range t.sealing {
 		c.lent = true
-		out = append(out, &snapshot{"recent spans, block " + c.id, []query.Segment{c.seg}})
+		out = append(out, &snapshot{"recent spans, block " + c.id, []columnar.Segment{c.seg}})
 	}
 	for _, b := range t.blocks {
 		if b.gone.IsZero() && (without == nil || !without(b.meta.ID)) {

@@ -9,22 +9,22 @@ import (
 	"slices"
 	"sort"
 
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
-// Memory is a [query.Segment] built from OTLP bytes, for small sets of spans. Its rows are sorted by trace, then by start.
+// Memory is a [columnar.Segment] built from OTLP bytes, for small sets of spans. Its rows are sorted by trace, then by start.
 type Memory struct {
-	info    query.Info
-	traces  query.Traces
-	columns map[columnKey][]query.Column
-	tables  [2]*query.Table
+	info    columnar.Info
+	traces  columnar.Traces
+	columns map[columnKey][]columnar.Column
+	tables  [2]*columnar.Table
 	spans   []memorySpan
 }
 
 // columnKey names the columns of an attribute or intrinsic.
 type columnKey struct {
-	scope query.Scope
+	scope columnar.Scope
 	key   string
 }
 
@@ -42,7 +42,7 @@ type memorySpan struct {
 type MemoryBuilder struct {
 	spans   []memorySpan
 	seen    map[spanKey]struct{}
-	entries [2][]query.Entry
+	entries [2][]columnar.Entry
 	index   [2]map[string]uint32
 	at      [2]uint32
 	bytes   int
@@ -77,7 +77,7 @@ func (b *MemoryBuilder) entry(kind int, g *trace.Group) uint32 {
 	}
 	i := uint32(len(b.entries[kind]))
 	b.index[kind][key] = i
-	b.entries[kind] = append(b.entries[kind], query.Entry{Raw: bytes.Clone(g.Raw), SchemaURL: bytes.Clone(g.SchemaURL), Unknown: bytes.Clone(g.Unknown)})
+	b.entries[kind] = append(b.entries[kind], columnar.Entry{Raw: bytes.Clone(g.Raw), SchemaURL: bytes.Clone(g.SchemaURL), Unknown: bytes.Clone(g.Unknown)})
 	b.bytes += len(key) + 100
 	return i
 }
@@ -123,16 +123,16 @@ func (b *MemoryBuilder) Build() (*Memory, error) {
 		}
 		return x.start < y.start
 	})
-	m := &Memory{spans: b.spans, columns: make(map[columnKey][]query.Column)}
+	m := &Memory{spans: b.spans, columns: make(map[columnKey][]columnar.Column)}
 	var err error
-	if m.tables[0], err = query.NewTable(query.ScopeResource, b.entries[0]); err != nil {
+	if m.tables[0], err = columnar.NewTable(columnar.ScopeResource, b.entries[0]); err != nil {
 		return nil, err
 	}
-	if m.tables[1], err = query.NewTable(query.ScopeInstrumentation, b.entries[1]); err != nil {
+	if m.tables[1], err = columnar.NewTable(columnar.ScopeInstrumentation, b.entries[1]); err != nil {
 		return nil, err
 	}
 	m.group()
-	w := memoryWriter{m: m, byKey: make(map[query.Field]*memoryColumn), fields: make(map[query.Field]struct{})}
+	w := memoryWriter{m: m, byKey: make(map[columnar.Field]*memoryColumn), fields: make(map[columnar.Field]struct{})}
 	if err := w.write(); err != nil {
 		return nil, err
 	}
@@ -149,32 +149,32 @@ func (m *Memory) group() {
 		}
 	}
 	m.traces.Offsets = append(m.traces.Offsets, uint32(len(m.spans)))
-	m.info = query.Info{Rows: len(m.spans), Traces: len(m.traces.IDs), Unique: true}
+	m.info = columnar.Info{Rows: len(m.spans), Traces: len(m.traces.IDs), Unique: true}
 	if n := len(m.traces.IDs); n > 0 {
 		m.info.MinID, m.info.MaxID = m.traces.IDs[0], m.traces.IDs[n-1]
 	}
 }
 
-// Info implements [query.Segment].
-func (m *Memory) Info() *query.Info { return &m.info }
+// Info implements [columnar.Segment].
+func (m *Memory) Info() *columnar.Info { return &m.info }
 
-// Columns implements [query.Segment].
-func (m *Memory) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+// Columns implements [columnar.Segment].
+func (m *Memory) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	return append(dst, m.columns[columnKey{scope, key}]...)
 }
 
-// Table implements [query.Segment].
-func (m *Memory) Table(_ context.Context, scope query.Scope) (*query.Table, error) {
-	if scope == query.ScopeInstrumentation {
+// Table implements [columnar.Segment].
+func (m *Memory) Table(_ context.Context, scope columnar.Scope) (*columnar.Table, error) {
+	if scope == columnar.ScopeInstrumentation {
 		return m.tables[1], nil
 	}
 	return m.tables[0], nil
 }
 
-// Traces implements [query.Segment].
-func (m *Memory) Traces(context.Context) (*query.Traces, error) { return &m.traces, nil }
+// Traces implements [columnar.Segment].
+func (m *Memory) Traces(context.Context) (*columnar.Traces, error) { return &m.traces, nil }
 
-// Find implements [query.Segment].
+// Find implements [columnar.Segment].
 func (m *Memory) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
 	i, ok := slices.BinarySearchFunc(m.traces.IDs, id, func(a, b trace.ID) int { return bytes.Compare(a[:], b[:]) })
 	if ok {
@@ -185,52 +185,52 @@ func (m *Memory) Find(_ context.Context, id trace.ID, dst []uint32) ([]uint32, e
 	return dst, nil
 }
 
-// Spans implements [query.Segment].
-func (m *Memory) Spans(ctx context.Context, rows []uint32, visit func(query.RawSpan) error) error {
+// Spans implements [columnar.Segment].
+func (m *Memory) Spans(ctx context.Context, rows []uint32, visit func(columnar.RawSpan) error) error {
 	for i, row := range rows {
 		if i&1023 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		s := &m.spans[row]
-		if err := visit(query.RawSpan{Row: row, Resource: s.resource, Scope: s.scope, Span: s.raw}); err != nil {
+		if err := visit(columnar.RawSpan{Row: row, Resource: s.resource, Scope: s.scope, Span: s.raw}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Segments makes a Memory a [query.Source] of its own.
-func (m *Memory) Segments() []query.Segment { return []query.Segment{m} }
+// Segments makes a Memory a [columnar.Source] of its own.
+func (m *Memory) Segments() []columnar.Segment { return []columnar.Segment{m} }
 
-// Name implements [query.Source].
+// Name implements [columnar.Source].
 func (m *Memory) Name() string { return "memory" }
 
 // memoryColumn is a column of a Memory, while it is filled (sparse) and afterwards.
 type memoryColumn struct {
-	typ   query.Type
-	vec   query.Vector
-	dict  *query.Dict
+	typ   columnar.Type
+	vec   columnar.Vector
+	dict  *columnar.Dict
 	index map[string]uint32
 	count int
 }
 
-// Type implements [query.Column].
-func (c *memoryColumn) Type() query.Type { return c.typ }
+// Type implements [columnar.Column].
+func (c *memoryColumn) Type() columnar.Type { return c.typ }
 
-// Stats implements [query.Column].
-func (c *memoryColumn) Stats() query.ColumnStats {
-	st := query.ColumnStats{Values: c.count}
+// Stats implements [columnar.Column].
+func (c *memoryColumn) Stats() columnar.ColumnStats {
+	st := columnar.ColumnStats{Values: c.count}
 	if c.dict != nil {
 		st.Distinct = c.dict.Len()
 	}
 	return st
 }
 
-// Dict implements [query.Column].
-func (c *memoryColumn) Dict(context.Context) (*query.Dict, error) { return c.dict, nil }
+// Dict implements [columnar.Column].
+func (c *memoryColumn) Dict(context.Context) (*columnar.Dict, error) { return c.dict, nil }
 
-// Read implements [query.Column].
-func (c *memoryColumn) Read(ctx context.Context, _ query.Bitmap, dst *query.Vector) error {
+// Read implements [columnar.Column].
+func (c *memoryColumn) Read(ctx context.Context, _ columnar.Bitmap, dst *columnar.Vector) error {
 	dst.Reset()
 	v := &c.vec
 	dst.Dict, dst.Codes, dst.Ints, dst.Floats = v.Dict, v.Codes, v.Ints, v.Floats
@@ -241,8 +241,8 @@ func (c *memoryColumn) Read(ctx context.Context, _ query.Bitmap, dst *query.Vect
 // memoryWriter fills the columns, row by row.
 type memoryWriter struct {
 	m      *Memory
-	byKey  map[query.Field]*memoryColumn
-	fields map[query.Field]struct{}
+	byKey  map[columnar.Field]*memoryColumn
+	fields map[columnar.Field]struct{}
 	row    uint32
 }
 
@@ -269,32 +269,34 @@ func (w *memoryWriter) write() error {
 		m.info.End = max(m.info.End, x.start+durations[i])
 		w.span(&s)
 	}
-	fixed := func(key string, c *memoryColumn) { m.columns[columnKey{query.ScopeIntrinsic, key}] = []query.Column{c} }
-	ints := func(key string, v []int64) {
-		fixed(key, &memoryColumn{typ: query.Int, vec: query.Vector{Ints: v}, count: n})
+	fixed := func(key string, c *memoryColumn) {
+		m.columns[columnKey{columnar.ScopeIntrinsic, key}] = []columnar.Column{c}
 	}
-	ints(query.KeySpanID, ids)
-	ints(query.KeyParentID, parents)
-	ints(query.KeyStart, starts)
-	ints(query.KeyDuration, durations)
-	ints(query.KeyKind, kinds)
-	ints(query.KeyStatus, statuses)
-	fixed(query.KeyResource, &memoryColumn{typ: query.Int, vec: query.Vector{Codes: resources}, count: n})
-	fixed(query.KeyScope, &memoryColumn{typ: query.Int, vec: query.Vector{Codes: scopes}, count: n})
-	if _, ok := w.byKey[query.Field{Scope: query.ScopeIntrinsic, Key: query.KeyName, Type: query.String}]; !ok {
-		w.column(query.Field{Scope: query.ScopeIntrinsic, Key: query.KeyName, Type: query.String})
+	ints := func(key string, v []int64) {
+		fixed(key, &memoryColumn{typ: columnar.Int, vec: columnar.Vector{Ints: v}, count: n})
+	}
+	ints(columnar.KeySpanID, ids)
+	ints(columnar.KeyParentID, parents)
+	ints(columnar.KeyStart, starts)
+	ints(columnar.KeyDuration, durations)
+	ints(columnar.KeyKind, kinds)
+	ints(columnar.KeyStatus, statuses)
+	fixed(columnar.KeyResource, &memoryColumn{typ: columnar.Int, vec: columnar.Vector{Codes: resources}, count: n})
+	fixed(columnar.KeyScope, &memoryColumn{typ: columnar.Int, vec: columnar.Vector{Codes: scopes}, count: n})
+	if _, ok := w.byKey[columnar.Field{Scope: columnar.ScopeIntrinsic, Key: columnar.KeyName, Type: columnar.String}]; !ok {
+		w.column(columnar.Field{Scope: columnar.ScopeIntrinsic, Key: columnar.KeyName, Type: columnar.String})
 	}
 	w.close()
 	return nil
 }
 
 func (w *memoryWriter) span(s *trace.Span) {
-	w.text(query.KeyName, query.String, s.Name)
+	w.text(columnar.KeyName, columnar.String, s.Name)
 	if len(s.StatusMessage) > 0 {
-		w.text(query.KeyStatusMessage, query.String, s.StatusMessage)
+		w.text(columnar.KeyStatusMessage, columnar.String, s.StatusMessage)
 	}
 	if len(s.TraceState) > 0 {
-		w.text(query.KeyTraceState, query.String, s.TraceState)
+		w.text(columnar.KeyTraceState, columnar.String, s.TraceState)
 	}
 	for i := range s.Attrs {
 		if !slices.ContainsFunc(s.Attrs[:i], func(a trace.Attr) bool { return bytes.Equal(a.Key, s.Attrs[i].Key) }) {
@@ -302,85 +304,85 @@ func (w *memoryWriter) span(s *trace.Span) {
 		}
 	}
 	if len(s.Events) > 0 {
-		w.text(query.KeyEvents, query.Bytes, s.Events)
+		w.text(columnar.KeyEvents, columnar.Bytes, s.Events)
 		for e, err := range trace.EachEvent(s.Events) {
 			if err == nil {
-				w.names(query.ScopeEvent, e.Attrs)
+				w.names(columnar.ScopeEvent, e.Attrs)
 			}
 		}
 	}
 	if len(s.Links) > 0 {
-		w.text(query.KeyLinks, query.Bytes, s.Links)
+		w.text(columnar.KeyLinks, columnar.Bytes, s.Links)
 		for l, err := range trace.EachLink(s.Links) {
 			if err == nil {
-				w.names(query.ScopeLink, l.Attrs)
+				w.names(columnar.ScopeLink, l.Attrs)
 			}
 		}
 	}
 }
 
-func (w *memoryWriter) names(scope query.Scope, attrs []trace.Attr) {
+func (w *memoryWriter) names(scope columnar.Scope, attrs []trace.Attr) {
 	for i := range attrs {
 		t, _ := typeOf(&attrs[i].Value)
-		w.fields[query.Field{Scope: scope, Key: string(attrs[i].Key), Type: t}] = struct{}{}
+		w.fields[columnar.Field{Scope: scope, Key: string(attrs[i].Key), Type: t}] = struct{}{}
 	}
 }
 
 // typeOf is the type of the column that holds a value, and its elements: the value itself unless it is an array of one
 // comparable type.
-func typeOf(v *trace.Value) (query.Type, []trace.Value) {
-	t := query.Other
+func typeOf(v *trace.Value) (columnar.Type, []trace.Value) {
+	t := columnar.Other
 	switch v.Kind {
 	case trace.KindEmpty:
-		return query.Nil, nil
+		return columnar.Nil, nil
 	case trace.KindString:
-		t = query.String
+		t = columnar.String
 	case trace.KindInt:
-		t = query.Int
+		t = columnar.Int
 	case trace.KindDouble:
-		t = query.Float
+		t = columnar.Float
 	case trace.KindBool:
-		t = query.Bool
+		t = columnar.Bool
 	case trace.KindArray:
-		if t, elem := arrayOf(v); t != query.Other {
+		if t, elem := arrayOf(v); t != columnar.Other {
 			return t, elem
 		}
 	}
 	return t, []trace.Value{*v}
 }
 
-func arrayOf(v *trace.Value) (query.Type, []trace.Value) {
-	all, elem := query.Nil, []trace.Value(nil)
+func arrayOf(v *trace.Value) (columnar.Type, []trace.Value) {
+	all, elem := columnar.Nil, []trace.Value(nil)
 	for e, err := range v.Elements() {
 		if err != nil {
-			return query.Other, nil
+			return columnar.Other, nil
 		}
 		t, _ := typeOf(&e)
-		if t == query.Nil || t == query.Other || t&query.Array != 0 || all != query.Nil && t != all {
-			return query.Other, nil
+		if t == columnar.Nil || t == columnar.Other || t&columnar.Array != 0 || all != columnar.Nil && t != all {
+			return columnar.Other, nil
 		}
 		all, elem = t, append(elem, e)
 	}
-	if all == query.Nil {
-		return query.Other, nil
+	if all == columnar.Nil {
+		return columnar.Other, nil
 	}
-	return all | query.Array, elem
+	return all | columnar.Array, elem
 }
 
-func (w *memoryWriter) column(f query.Field) *memoryColumn {
+func (w *memoryWriter) column(f columnar.Field) *memoryColumn {
 	c, ok := w.byKey[f]
 	if !ok {
-		c = &memoryColumn{typ: f.Type, vec: query.Vector{Rows: []uint32{}}}
+		c = &memoryColumn{typ: f.Type, vec: columnar.Vector{Rows: []uint32{}}}
 		switch f.Type.Elem() {
-		case query.String, query.Bytes, query.Other:
-			c.dict, c.index = &query.Dict{Offsets: []uint32{0}}, make(map[string]uint32)
+		case columnar.String, columnar.Bytes, columnar.Other:
+			c.dict, c.index = &columnar.Dict{Offsets: []uint32{0}}, make(map[string]uint32)
 			c.vec.Dict, c.vec.Codes = c.dict, []uint32{}
-		case query.Float:
+		case columnar.Float:
 			c.vec.Floats = []float64{}
 		default:
 			c.vec.Ints = []int64{}
 		}
-		if f.Type&query.Array != 0 {
+		if f.Type&columnar.Array != 0 {
 			c.vec.Lists = []uint32{0}
 		}
 		w.byKey[f] = c
@@ -388,18 +390,18 @@ func (w *memoryWriter) column(f query.Field) *memoryColumn {
 	return c
 }
 
-func (w *memoryWriter) text(key string, typ query.Type, b []byte) {
-	c := w.column(query.Field{Scope: query.ScopeIntrinsic, Key: key, Type: typ})
+func (w *memoryWriter) text(key string, typ columnar.Type, b []byte) {
+	c := w.column(columnar.Field{Scope: columnar.ScopeIntrinsic, Key: key, Type: typ})
 	c.vec.Rows = append(c.vec.Rows, w.row)
 	c.put(&trace.Value{Kind: trace.KindString, Bytes: b})
 }
 
 func (w *memoryWriter) attr(a *trace.Attr) {
 	typ, values := typeOf(&a.Value)
-	if typ == query.Nil {
+	if typ == columnar.Nil {
 		return
 	}
-	f := query.Field{Scope: query.ScopeSpan, Key: string(a.Key), Type: typ}
+	f := columnar.Field{Scope: columnar.ScopeSpan, Key: string(a.Key), Type: typ}
 	w.fields[f] = struct{}{}
 	c := w.column(f)
 	c.vec.Rows = append(c.vec.Rows, w.row)
@@ -418,9 +420,9 @@ func (c *memoryColumn) values() int {
 // put appends one value.
 func (c *memoryColumn) put(v *trace.Value) {
 	switch c.typ.Elem() {
-	case query.String, query.Bytes, query.Other:
+	case columnar.String, columnar.Bytes, columnar.Other:
 		b := v.Bytes
-		if c.typ == query.Other {
+		if c.typ == columnar.Other {
 			b = trace.AppendValue(nil, v)
 		}
 		code, ok := c.index[string(b)]
@@ -431,7 +433,7 @@ func (c *memoryColumn) put(v *trace.Value) {
 			c.index[string(b)] = code
 		}
 		c.vec.Codes = append(c.vec.Codes, code)
-	case query.Float:
+	case columnar.Float:
 		c.vec.Floats = append(c.vec.Floats, v.Float())
 	default:
 		c.vec.Ints = append(c.vec.Ints, v.Int)
@@ -441,7 +443,7 @@ func (c *memoryColumn) put(v *trace.Value) {
 // close makes frequent columns dense and publishes all of them.
 func (w *memoryWriter) close() {
 	n := len(w.m.spans)
-	keys := make([]query.Field, 0, len(w.byKey))
+	keys := make([]columnar.Field, 0, len(w.byKey))
 	for f := range w.byKey {
 		keys = append(keys, f)
 	}
@@ -467,7 +469,7 @@ func (w *memoryWriter) close() {
 		w.m.info.Fields = append(w.m.info.Fields, f)
 	}
 	for i, t := range w.m.tables {
-		scope := [...]query.Scope{query.ScopeResource, query.ScopeInstrumentation}[i]
+		scope := [...]columnar.Scope{columnar.ScopeResource, columnar.ScopeInstrumentation}[i]
 		w.m.info.Fields = appendTableFields(w.m.info.Fields, scope, t)
 	}
 	sort.Slice(w.m.info.Fields, func(i, j int) bool { return fieldLess(w.m.info.Fields[i], w.m.info.Fields[j]) })
@@ -477,7 +479,7 @@ func (w *memoryWriter) close() {
 func (c *memoryColumn) densify(n int) {
 	ints := make([]int64, n)
 	if c.count < n {
-		c.vec.Present = query.NewBitmap(n)
+		c.vec.Present = columnar.NewBitmap(n)
 	}
 	for i, row := range c.vec.Rows {
 		ints[row] = c.vec.Ints[i]
@@ -488,7 +490,7 @@ func (c *memoryColumn) densify(n int) {
 	c.vec.Ints, c.vec.Rows = ints, nil
 }
 
-func fieldLess(a, b query.Field) bool {
+func fieldLess(a, b columnar.Field) bool {
 	if a.Scope != b.Scope {
 		return a.Scope < b.Scope
 	}
@@ -499,13 +501,13 @@ func fieldLess(a, b query.Field) bool {
 }
 
 // appendTableFields lists the attributes that occur in a table, each once.
-func appendTableFields(dst []query.Field, scope query.Scope, t *query.Table) []query.Field {
-	seen := map[query.Field]struct{}{}
+func appendTableFields(dst []columnar.Field, scope columnar.Scope, t *columnar.Table) []columnar.Field {
+	seen := map[columnar.Field]struct{}{}
 	for i := range t.Len() {
 		for _, a := range t.Attrs(i) {
 			typ, _ := typeOf(&a.Value)
-			f := query.Field{Scope: scope, Key: string(a.Key), Type: typ}
-			if _, ok := seen[f]; !ok && typ != query.Nil {
+			f := columnar.Field{Scope: scope, Key: string(a.Key), Type: typ}
+			if _, ok := seen[f]; !ok && typ != columnar.Nil {
 				seen[f] = struct{}{}
 				dst = append(dst, f)
 			}

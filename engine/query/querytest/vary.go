@@ -4,13 +4,13 @@ import (
 	"context"
 	"math/rand"
 
-	"github.com/ringctl/ringctl/engine/query"
+	"github.com/ringctl/ringctl/engine/columnar"
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
 // Vary is a segment with the rows of another in a random order, and its columns in other codings: dense or sparse, with
 // or without a dictionary, with or without unread pages. What the evaluation may not rely on has arbitrary values.
-func Vary(seg query.Segment, seed int64) (query.Segment, error) {
+func Vary(seg columnar.Segment, seed int64) (columnar.Segment, error) {
 	ctx := context.Background()
 	r := rand.New(rand.NewSource(seed))
 	v := &varied{Segment: seg, seed: seed, info: *seg.Info()}
@@ -38,26 +38,26 @@ func Vary(seg query.Segment, seed int64) (query.Segment, error) {
 }
 
 type varied struct {
-	query.Segment
+	columnar.Segment
 	seed     int64
-	info     query.Info
-	traces   query.Traces
+	info     columnar.Info
+	traces   columnar.Traces
 	to, from []uint32 // nil = rows as they were
 }
 
-// Info implements query.Segment.
-func (v *varied) Info() *query.Info { return &v.info }
+// Info implements columnar.Segment.
+func (v *varied) Info() *columnar.Info { return &v.info }
 
-// Traces implements query.Segment.
-func (v *varied) Traces(context.Context) (*query.Traces, error) { return &v.traces, nil }
+// Traces implements columnar.Segment.
+func (v *varied) Traces(context.Context) (*columnar.Traces, error) { return &v.traces, nil }
 
 // Segments makes it a source.
-func (v *varied) Segments() []query.Segment { return []query.Segment{v} }
+func (v *varied) Segments() []columnar.Segment { return []columnar.Segment{v} }
 
-// Name implements query.Source.
+// Name implements columnar.Source.
 func (v *varied) Name() string { return "varied" }
 
-// Find implements query.Segment.
+// Find implements columnar.Segment.
 func (v *varied) Find(ctx context.Context, id trace.ID, dst []uint32) ([]uint32, error) {
 	rows, err := v.Segment.Find(ctx, id, dst)
 	if v.to != nil {
@@ -68,14 +68,14 @@ func (v *varied) Find(ctx context.Context, id trace.ID, dst []uint32) ([]uint32,
 	return rows, err
 }
 
-// Spans implements query.Segment.
-func (v *varied) Spans(ctx context.Context, rows []uint32, visit func(query.RawSpan) error) error {
+// Spans implements columnar.Segment.
+func (v *varied) Spans(ctx context.Context, rows []uint32, visit func(columnar.RawSpan) error) error {
 	for _, row := range rows {
 		old := row
 		if v.from != nil {
 			old = v.from[row]
 		}
-		err := v.Segment.Spans(ctx, []uint32{old}, func(s query.RawSpan) error {
+		err := v.Segment.Spans(ctx, []uint32{old}, func(s columnar.RawSpan) error {
 			s.Row = row
 			return visit(s)
 		})
@@ -86,8 +86,8 @@ func (v *varied) Spans(ctx context.Context, rows []uint32, visit func(query.RawS
 	return nil
 }
 
-// Columns implements query.Segment.
-func (v *varied) Columns(dst []query.Column, scope query.Scope, key string) []query.Column {
+// Columns implements columnar.Segment.
+func (v *varied) Columns(dst []columnar.Column, scope columnar.Scope, key string) []columnar.Column {
 	from := len(dst)
 	dst = v.Segment.Columns(dst, scope, key)
 	for i := from; i < len(dst); i++ {
@@ -101,22 +101,22 @@ func (v *varied) Columns(dst []query.Column, scope query.Scope, key string) []qu
 }
 
 type variedColumn struct {
-	query.Column
+	columnar.Column
 	v *varied
 	r int
 }
 
-// Dict implements query.Column.
-func (c *variedColumn) Dict(ctx context.Context) (*query.Dict, error) {
+// Dict implements columnar.Column.
+func (c *variedColumn) Dict(ctx context.Context) (*columnar.Dict, error) {
 	if c.r == 0 {
 		return nil, nil
 	}
 	return c.Column.Dict(ctx)
 }
 
-// Read implements query.Column.
-func (c *variedColumn) Read(ctx context.Context, within query.Bitmap, dst *query.Vector) error {
-	var in query.Vector
+// Read implements columnar.Column.
+func (c *variedColumn) Read(ctx context.Context, within columnar.Bitmap, dst *columnar.Vector) error {
+	var in columnar.Vector
 	if err := c.Column.Read(ctx, nil, &in); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (c *variedColumn) Read(ctx context.Context, within query.Bitmap, dst *query
 }
 
 // fill writes the entries; -1 is null.
-func (c *variedColumn) fill(in, dst *query.Vector, entries []int) {
+func (c *variedColumn) fill(in, dst *columnar.Vector, entries []int) {
 	if dst.Rows == nil && !(in.Dict != nil && c.r != 0 && in.Lists == nil) && !(in.Dict == nil && in.Codes != nil) {
 		present := dst.UsePresent(len(entries))
 		for i, e := range entries {

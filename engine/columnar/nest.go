@@ -1,4 +1,4 @@
-package query
+package columnar
 
 // OTLP span kinds that [Nester] tells apart.
 const (
