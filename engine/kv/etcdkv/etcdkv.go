@@ -3,17 +3,22 @@
 package etcdkv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"github.com/ringctl/ringctl/engine/kv"
 )
@@ -132,29 +137,30 @@ func (s *Store) try(ctx context.Context, key string, f func(in []byte) (out []by
 	return true, nil
 }
 
-// Watch implements kv.Store. It survives restarts of the server: after each interruption it reads the value again.
+// Watch implements kv.Store. It survives restarts of the server: after each interruption it reads the value again, and
+// it takes a server that lost its state for what it is, whatever revision that one has counted up to. The client's own
+// watch would not do: it hides interruptions and asks on from the old revision, which a server set up anew reaches in hours.
 func (s *Store) Watch(ctx context.Context, key string, f func(value []byte) bool) {
-	seen := int64(0)
+	var last *mvccpb.KeyValue // what f was given
 	deliver := func(e *mvccpb.KeyValue) bool {
-		if e.ModRevision <= seen {
+		if last != nil && last.ModRevision == e.ModRevision && bytes.Equal(last.Value, e.Value) {
 			return true
 		}
-		seen = e.ModRevision
+		last = e
 		return f(e.Value)
 	}
 	for try := 0; ctx.Err() == nil; try++ {
 		cur, revision, err := s.get(ctx, key)
 		if err == nil {
-			try = 0
-			if revision < seen {
-				seen = 0 // the server was set up anew
-			}
 			if cur != nil && !deliver(cur) {
 				return
 			}
-			var more bool
-			if more, err = s.follow(ctx, key, revision+1, deliver); !more {
+			var more, began bool
+			if more, began, err = s.follow(ctx, key, revision+1, deliver); !more {
 				return
+			}
+			if began {
+				try = 0
 			}
 		}
 		if ctx.Err() != nil {
@@ -167,21 +173,34 @@ func (s *Store) Watch(ctx context.Context, key string, f func(value []byte) bool
 	}
 }
 
-// follow passes events on until the watch breaks (more is true) or nobody wants them.
-func (s *Store) follow(ctx context.Context, key string, revision int64, deliver func(*mvccpb.KeyValue) bool) (more bool, err error) {
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+// follow passes events from a revision on until the stream breaks (more is true) or nobody wants them. began tells
+// whether the server had taken the watch.
+func (s *Store) follow(ctx context.Context, key string, revision int64, deliver func(*mvccpb.KeyValue) bool) (more, began bool, err error) {
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx)) // the end of ctx ends the stream
 	defer cancel()
-	for resp := range s.client.Watch(ctx, key, clientv3.WithRev(revision)) {
-		if err := resp.Err(); err != nil {
-			return true, err
+	stream, err := pb.NewWatchClient(s.client.ActiveConnection()).Watch(ctx, grpc.MaxCallRecvMsgSize(math.MaxInt32)) // as the client's own
+	if err != nil {
+		return true, false, err
+	}
+	create := &pb.WatchCreateRequest{Key: []byte(key), StartRevision: revision}
+	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil && !errors.Is(err, io.EOF) {
+		return true, false, err // of io.EOF the reason comes from Recv
+	}
+	for {
+		resp, err := stream.Recv()
+		if err != nil {
+			return true, began, err
 		}
+		if resp.Canceled {
+			return true, began, fmt.Errorf("the server ended the watch: %s (compacted at revision %d)", resp.CancelReason, resp.CompactRevision)
+		}
+		began = true
 		if n := len(resp.Events); n > 0 { // the newest of them is enough
 			if e := resp.Events[n-1]; e.Type == mvccpb.PUT && !deliver(e.Kv) {
-				return false, nil
+				return false, true, nil
 			}
 		}
 	}
-	return true, errors.New("watch closed")
 }
 
 // List implements kv.Store.

@@ -47,14 +47,27 @@ func TestWatchSurvivesInterruptions(t *testing.T) {
 
 // TestWatchSurvivesRestart kills a server of its own and starts it again on the same data.
 func TestWatchSurvivesRestart(t *testing.T) {
+	dir := t.TempDir()
+	kvtest.RunRestarted(t, true, starter(t, func() string { return dir }), open)
+}
+
+// TestWatchSurvivesLoss starts the server again without its data: it counts revisions from the beginning, first to the
+// very one that the watch has seen, and then far below it.
+func TestWatchSurvivesLoss(t *testing.T) {
+	kvtest.RunRestarted(t, false, starter(t, t.TempDir), open)
+	kvtest.RunRestartedBehind(t, starter(t, t.TempDir), open)
+}
+
+// starter runs a server, each time at the same address, on the folder that dir returns.
+func starter(t *testing.T, dir func() string) func(t *testing.T) (addr string, kill func()) {
 	bin := os.Getenv("RINGCTL_TEST_ETCD_BIN")
 	if bin == "" {
 		t.Skip("set RINGCTL_TEST_ETCD_BIN=/path/to/etcd to restart a real etcd server")
 	}
 	addrs := kvtest.Addrs(t, 2)
-	dir, client, peers := t.TempDir(), "http://"+addrs[0].HostPort, "http://"+addrs[1].HostPort
-	kvtest.RunRestarted(t, true, func(t *testing.T) (string, func()) {
-		cmd := exec.Command(bin, "--data-dir", dir, "--listen-client-urls", client, "--advertise-client-urls", client,
+	client, peers := "http://"+addrs[0].HostPort, "http://"+addrs[1].HostPort
+	return func(t *testing.T) (string, func()) {
+		cmd := exec.Command(bin, "--data-dir", dir(), "--listen-client-urls", client, "--advertise-client-urls", client,
 			"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -65,5 +78,5 @@ func TestWatchSurvivesRestart(t *testing.T) {
 			}
 			_ = cmd.Wait() // killed, so it always reports an error
 		}
-	}, open)
+	}
 }

@@ -59,6 +59,28 @@ func RunRestarted(t *testing.T, persistent bool, start func(t *testing.T) (addr 
 	seen(t, values, want...)
 }
 
+// RunRestartedBehind checks that a watch survives the loss of all its server had, when the server then counts from the
+// beginning and is for long behind what the watch has seen.
+func RunRestartedBehind(t *testing.T, start func(t *testing.T) (addr string, kill func()), open func(t *testing.T, addr string) kv.Store) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	addr, kill := start(t)
+	s := suite{ctx: ctx, store: open(t, addr), key: kv.Prefix + "kvtest/" + slug("behind")}
+	s.rings = kv.For(s.store, Codec())
+	values := s.watching(t)
+	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		s.insist(t, id)
+	}
+	seen(t, values, "a", "b", "c", "d", "e", "f", "g", "h")
+	kill()
+	_, kill = start(t)
+	defer kill()
+	s.insist(t, "x")
+	seen(t, values, "x")
+	s.insist(t, "y")
+	seen(t, values, "x", "y")
+}
+
 // insist adds an instance as soon as the server takes writes.
 func (s suite) insist(t *testing.T, id string) {
 	for {
