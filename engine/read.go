@@ -325,17 +325,28 @@ func (e *Engine) answerer() peer.Answerer {
 	return e.querier
 }
 
-// queriers lists the healthy queriers for the frontend.
+// queriers lists the queriers for the frontend.
 type queriers struct{ ring *membership.Watcher }
 
-func (q queriers) Healthy() []string {
-	set, err := q.ring.Ring().AllHealthy(ring.WriteNoExtend, time.Now())
-	if err != nil {
-		return nil
+func (q queriers) Healthy() []string { return askable(q.ring.Ring(), time.Now()) }
+
+// askable is the queriers that are healthy. When none is, it is those that did not
+// leave and are only silent: after a pause of the whole machine every heartbeat is
+// late for a moment, and a call tells better than the ring who is there.
+func askable(r *ring.Ring, now time.Time) []string {
+	var healthy, silent []string
+	instances := r.Instances()
+	for n := range instances {
+		switch i := &instances[n]; {
+		case i.State != ring.Active:
+		case i.IsHealthy(ring.WriteNoExtend, r.Config().HeartbeatTimeout, now):
+			healthy = append(healthy, i.Addr)
+		default:
+			silent = append(silent, i.Addr)
+		}
 	}
-	addrs := make([]string, len(set.Instances))
-	for n, i := range set.Instances {
-		addrs[n] = i.Addr
+	if len(healthy) == 0 {
+		return silent
 	}
-	return addrs
+	return healthy
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,6 +125,35 @@ func TestToleratedFailures(t *testing.T) {
 		}
 		if got := tolerates(tt.set, func(id string) bool { return failed[id] }); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestSilentQueriersAreAskedWhenNoneIsHealthy because a late heartbeat is no proof
+// that a querier is gone.
+func TestSilentQueriersAreAskedWhenNoneIsHealthy(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	entry := func(state ring.State, silent time.Duration) ring.Instance {
+		return ring.Instance{State: state, Timestamp: now.Add(-silent).Unix()}
+	}
+	for _, tt := range []struct {
+		want    string
+		members map[string]ring.Instance
+	}{
+		{"[]", nil},
+		{"[a b]", map[string]ring.Instance{"a": entry(ring.Active, 0), "b": entry(ring.Active, time.Minute), "c": entry(ring.Active, 2*time.Minute)}},
+		{"[a c]", map[string]ring.Instance{"a": entry(ring.Active, time.Hour), "b": entry(ring.Leaving, 0), "c": entry(ring.Active, 2*time.Minute)}},
+		{"[]", map[string]ring.Instance{"a": entry(ring.Leaving, 0), "b": entry(ring.Left, 0), "c": entry(ring.Pending, 0)}},
+	} {
+		d := &ring.Desc{Instances: map[string]ring.Instance{}}
+		for id, i := range tt.members {
+			i.ID, i.Addr = id, id
+			d.Instances[id] = i
+		}
+		got := askable(ring.New(d, ring.Config{ReplicationFactor: 1, HeartbeatTimeout: time.Minute}), now)
+		slices.Sort(got)
+		if fmt.Sprint(got) != tt.want {
+			t.Errorf("asks %v, want %s, of %v", got, tt.want, tt.members)
 		}
 	}
 }

@@ -74,7 +74,7 @@ distributor:
   write_path: partitions
   ring: %[1]s
   receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}, http: {endpoint: "127.0.0.1:0"}}}}
-ingester: {lifecycler: {num_tokens: 64, ring: {heartbeat_period: 1s, heartbeat_timeout: 6s, replication_factor: 3, zone_awareness_enabled: true}}}
+ingester: {lifecycler: {num_tokens: 64, ring: {heartbeat_period: 1s, heartbeat_timeout: 16s, replication_factor: 3, zone_awareness_enabled: true}}}
 live_store:
   ring: %[1]s
   partition_ring: {min_partition_owners_duration: 1s}
@@ -83,8 +83,9 @@ live_store:
 storage: {trace: {backend: local, local: {path: %[2]q}, blocklist_poll: 1s}}
 `
 
-// labRing is the settings of rings: quick, so that a test sees the end of things.
-const labRing = "{heartbeat_period: 1s, heartbeat_timeout: 6s, auto_forget_unhealthy_periods: 0}"
+// labRing is the settings of rings: a test sees that a member is gone, and a machine that is busy elsewhere for ten
+// seconds looks like no death.
+const labRing = "{heartbeat_period: 1s, heartbeat_timeout: 16s, auto_forget_unhealthy_periods: 0}"
 
 func startLab(t *testing.T) *lab {
 	l := &lab{t: t, whole: t, dir: t.TempDir(), home: t.TempDir()}
@@ -98,11 +99,11 @@ func startLab(t *testing.T) *lab {
 		l.add("live-store", "live-store-"+zone+"-1", zone)
 	}
 	l.add("distributor", "distributor", "a")
-	l.where = []string{"--seeds", l.server("distributor").addrs["gossip"] + "," + l.server("ingester-a").addrs["gossip"], "--label", "lab", "--heartbeat-timeout", "6s", "--rf", "3"}
-	l.ringctl(0, "wait", "--for=members=3", "--ring=ingester", "--max=60s", "--interval=500ms")
-	l.ringctl(0, "wait", "--for=members=6", "--ring=live-store", "--max=60s", "--interval=500ms")
-	l.ringctl(0, "wait", "--for=partition/0=ACTIVE", "--for=partition/1=ACTIVE", "--max=60s", "--interval=500ms")
-	l.ringctl(0, "wait", "--for=healthy", "--for=converged", "--stable-for=1s", "--max=60s", "--interval=500ms")
+	l.where = []string{"--seeds", l.server("distributor").addrs["gossip"] + "," + l.server("ingester-a").addrs["gossip"], "--label", "lab", "--heartbeat-timeout", "16s", "--rf", "3"}
+	l.ringctl(0, "wait", "--for=members=3", "--ring=ingester", "--max=2m", "--interval=500ms")
+	l.ringctl(0, "wait", "--for=members=6", "--ring=live-store", "--max=2m", "--interval=500ms")
+	l.ringctl(0, "wait", "--for=partition/0=ACTIVE", "--for=partition/1=ACTIVE", "--max=2m", "--interval=500ms")
+	l.ringctl(0, "wait", "--for=healthy", "--for=converged", "--stable-for=1s", "--max=2m", "--interval=500ms")
 	return l
 }
 
@@ -163,7 +164,7 @@ func (l *lab) start(s *server) {
 	case <-s.ended:
 		b, _ := os.ReadFile(log.Name())
 		l.t.Fatalf("%s ended while starting:\n%s", s.name, b)
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * time.Minute):
 		l.t.Fatalf("%s does not become ready", s.name)
 	}
 }
@@ -179,7 +180,7 @@ func (s *server) stop(t *testing.T) {
 	s.stdin.Close()
 	select {
 	case <-s.ended:
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Errorf("%s does not stop", s.name)
 		s.kill()
 	}
@@ -229,7 +230,7 @@ func exitCode(t *testing.T, err error) int {
 // eventually asks again until what it gets is as wanted.
 func eventually(t *testing.T, what string, get func() string, wanted func(string) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -321,7 +322,7 @@ func (l *lab) restartZone(t *testing.T) {
 	for _, s := range zone {
 		l.start(s)
 	}
-	l.ringctl(0, "wait", "--for=healthy", "--for=converged", "--stable-for=1s", "--max=90s", "--interval=500ms")
+	l.ringctl(0, "wait", "--for=healthy", "--for=converged", "--stable-for=1s", "--max=2m", "--interval=500ms")
 	l.ringctl(0, "doctor", "--fail-on=warning")
 }
 
@@ -339,7 +340,7 @@ func (l *lab) drain(t *testing.T) {
 		args := append([]string{"partition", "drain", "1", "--window", "3s", "--ask", strings.Join(ask, ","), "-o", "jsonpath={.data.state}: {.data.next}"}, more...)
 		return l.ringctl(code, args...)
 	}
-	if next, _ := drain(1, "--dry-run"); next != "ACTIVE: deactivate it: ringctl partition drain 1 --yes\n" {
+	if next, _ := drain(1, "--dry-run"); next != "ACTIVE: deactivate it: ringctl partition drain 1 --window 3s --yes\n" {
 		t.Errorf("dry run: %q", next)
 	}
 	drain(6)
@@ -352,7 +353,7 @@ func (l *lab) drain(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	l.ringctl(0, "wait", "--for=partition/1=INACTIVE", "--max=30s", "--interval=200ms")
+	l.ringctl(0, "wait", "--for=partition/1=INACTIVE", "--max=2m", "--interval=200ms")
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -378,8 +379,8 @@ func (l *lab) drain(t *testing.T) {
 	for _, s := range owners {
 		l.ringctl(0, "partition", "owner", "remove", s.name, "--yes")
 	}
-	l.ringctl(0, "wait", "--for=converged", "--max=60s", "--interval=500ms")
-	if next, _ := l.ringctl(0, "partition", "drain", "1", "--window", "3s", "-o", "jsonpath={.data.next}"); next != "remove it: ringctl partition drain 1 --remove --confirm=1\n" {
+	l.ringctl(0, "wait", "--for=converged", "--max=2m", "--interval=500ms")
+	if next, _ := l.ringctl(0, "partition", "drain", "1", "--window", "3s", "-o", "jsonpath={.data.next}"); next != "remove it: ringctl partition drain 1 --window 3s --remove --confirm=1\n" {
 		t.Errorf("safe: %q", next)
 	}
 	l.ringctl(6, "partition", "drain", "1", "--window", "3s", "--remove")
@@ -387,5 +388,5 @@ func (l *lab) drain(t *testing.T) {
 	if next, _ := l.ringctl(0, "partition", "drain", "1", "--window", "3s", "--remove", "-o", "jsonpath={.data.state}"); next != "gone\n" {
 		t.Errorf("done: %q", next)
 	}
-	l.ringctl(0, "wait", "--for=partition/1=gone", "--for=healthy", "--for=converged", "--max=60s", "--interval=500ms")
+	l.ringctl(0, "wait", "--for=partition/1=gone", "--for=healthy", "--for=converged", "--max=2m", "--interval=500ms")
 }

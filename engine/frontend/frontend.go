@@ -36,7 +36,7 @@ type Blocks interface {
 	Overlapping(tenantID string, start, end int64) []Block
 }
 
-// Queriers lists the addresses of queriers that are up.
+// Queriers lists the addresses of queriers that are up, as far as anybody knows.
 type Queriers interface{ Healthy() []string }
 
 // Answerer asks the querier at an address.

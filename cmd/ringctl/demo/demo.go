@@ -46,7 +46,11 @@ func Run(ctx context.Context, o Options) error {
 	} else if n > 0 {
 		fmt.Fprintf(o.Out, "demos that were killed and are tidied up: %d\n", n)
 	}
-	c, err := newCluster(tempod)
+	silent := livelyTimeout
+	if o.Dashboard == nil && !o.Keep {
+		silent = calmTimeout
+	}
+	c, err := newCluster(tempod, silent)
 	if err != nil {
 		return err
 	}
@@ -66,7 +70,7 @@ func run(ctx context.Context, c *cluster, o Options, background *sync.WaitGroup)
 		}
 	}
 	zoned := true // as configured; two ingesters left in two zones would not tell
-	cl, err := client.New(client.Config{Seeds: c.seeds(), Label: Label, HeartbeatTimeout: HeartbeatTimeout, ReplicationFactor: 3, ZoneAware: &zoned,
+	cl, err := client.New(client.Config{Seeds: c.seeds(), Label: Label, HeartbeatTimeout: c.silent, ReplicationFactor: 3, ZoneAware: &zoned,
 		Join: true, Advertise: "127.0.0.1:0"})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/ringctl/ringctl/client"
@@ -34,7 +35,7 @@ func (d *show) step(name string, f func() (string, error)) error {
 }
 
 const (
-	patience  = 60 * time.Second // for anything the cluster should do by itself
+	patience  = 2 * time.Minute // for anything the cluster should do by itself
 	lookAgain = 100 * time.Millisecond
 )
 
@@ -55,6 +56,43 @@ func until(ctx context.Context, f func() error) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// refusal is an answer other than 200.
+type refusal struct {
+	code         int
+	status, says string
+}
+
+func (r *refusal) Error() string { return r.status + ": " + r.says }
+
+// busy tells whether an error says only that somebody was not there in time, as
+// when the whole machine pauses. What a complete answer gets wrong is no such error.
+func busy(err error) bool {
+	var r *refusal
+	if errors.As(err, &r) {
+		switch r.code {
+		case http.StatusPartialContent, http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	}
+	var broken *url.Error // no answer at all
+	return errors.As(err, &broken)
+}
+
+// untilTaken does something again as long as the cluster is too busy for it.
+func untilTaken(ctx context.Context, f func() error) error {
+	var final error
+	err := until(ctx, func() error {
+		err := f()
+		if busy(err) {
+			return err
+		}
+		final = err
+		return nil
+	})
+	return errors.Join(err, final)
 }
 
 // settle waits until every ring is complete and both write paths take spans.
@@ -131,7 +169,8 @@ func (d *show) script(ctx context.Context) error {
 }
 
 func (d *show) status(ctx context.Context) (string, error) {
-	s, err := d.cl.Snapshot(ctx)
+	var s *client.Snapshot
+	err := until(ctx, func() (err error) { s, err = d.cl.Snapshot(ctx); return err })
 	if err != nil {
 		return "", err
 	}
@@ -146,13 +185,18 @@ func (d *show) status(ctx context.Context) (string, error) {
 }
 
 // writeAndFind writes one trace and reads it back by its id, at once.
-func (d *show) writeAndFind(ctx context.Context, tenant string) (string, error) {
-	id, otlp, spans := newTraffic("", uint64(time.Now().UnixNano())).newTrace()
+func (d *show) writeAndFind(ctx context.Context, tenant string) (said string, err error) {
+	dice := newTraffic("", uint64(time.Now().UnixNano()))
 	t := &traffic{url: d.traffic.url, client: d.traffic.client}
-	if err := t.send(ctx, tenant, otlp, spans); err != nil {
-		return "", fmt.Errorf("send a trace: %w", err)
-	}
-	return fmt.Sprintf("%s, %d spans", id, spans), d.find(ctx, kept{tenant, id, spans})
+	err = untilTaken(ctx, func() error {
+		id, otlp, spans := dice.newTrace()
+		if err := t.send(ctx, tenant, otlp, spans); err != nil {
+			return fmt.Errorf("send a trace: %w", err)
+		}
+		said = fmt.Sprintf("%s, %d spans", id, spans)
+		return d.find(ctx, kept{tenant, id, spans})
+	})
+	return said, err
 }
 
 // find finds a trace by id and counts its spans.
@@ -174,7 +218,7 @@ func (d *show) findAll(ctx context.Context) (string, error) {
 	sent, acked, refused := d.traffic.sent.Load(), d.traffic.acked.Load(), d.traffic.failed.Load()
 	all, spans := d.traffic.acknowledged(), 0
 	for _, k := range all {
-		if err := d.find(ctx, k); err != nil {
+		if err := untilTaken(ctx, func() error { return d.find(ctx, k) }); err != nil {
 			return "", err
 		}
 		spans += k.spans
@@ -201,7 +245,7 @@ func (d *show) get(ctx context.Context, url, tenant string, body *bytes.Buffer) 
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(text[:min(len(text), 300)]))
+		return &refusal{resp.StatusCode, resp.Status, string(bytes.TrimSpace(text[:min(len(text), 300)]))}
 	}
 	if body != nil {
 		body.Write(text)
@@ -271,7 +315,13 @@ func (d *show) forget(ctx context.Context, name string) (string, error) {
 
 // deactivate makes a partition inactive and checks that its writes stop.
 func (d *show) deactivate(ctx context.Context, id int32) (string, error) {
-	plan, err := d.cl.PlanPartition(ctx, client.PartitionRequest{Partition: id, Action: client.Deactivate})
+	var plan *client.Plan
+	err := until(ctx, func() (err error) {
+		if plan, err = d.cl.PlanPartition(ctx, client.PartitionRequest{Partition: id, Action: client.Deactivate}); err != nil {
+			return err
+		}
+		return plan.Allowed(false)
+	})
 	if err != nil {
 		return "", err
 	}
@@ -279,13 +329,19 @@ func (d *show) deactivate(ctx context.Context, id int32) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s, err := d.cl.Snapshot(ctx)
+	err = until(ctx, func() error {
+		s, err := d.cl.Snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		p, ok := s.PartitionRings[0].Partition(id)
+		if !ok || p.State != "INACTIVE" || p.Traffic != 0 {
+			return fmt.Errorf("partition %d is %s and gets %.1f %% of the writes", id, p.State, p.Traffic)
+		}
+		return nil
+	})
 	if err != nil {
 		return "", err
-	}
-	p, ok := s.PartitionRings[0].Partition(id)
-	if !ok || p.State != "INACTIVE" || p.Traffic != 0 {
-		return "", fmt.Errorf("partition %d is %s and gets %.1f %% of the writes", id, p.State, p.Traffic)
 	}
 	return fmt.Sprintf("%d of %d members agree after %.2f s, its writes go elsewhere", res.Converged, res.Total, time.Duration(res.Took).Seconds()), nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -66,7 +65,7 @@ func (t *traffic) acknowledged() []kept {
 }
 
 func newTraffic(endpoint string, seed uint64) *traffic {
-	return &traffic{url: "http://" + endpoint + "/v1/traces", client: &http.Client{Timeout: 10 * time.Second}, dice: rand.New(rand.NewPCG(seed, 1))}
+	return &traffic{url: "http://" + endpoint + "/v1/traces", client: &http.Client{Timeout: 30 * time.Second}, dice: rand.New(rand.NewPCG(seed, 1))}
 }
 
 // run sends traces on both write paths until ctx ends or stop is closed.
@@ -114,7 +113,7 @@ func (t *traffic) send(ctx context.Context, tenant string, otlp []byte, spans in
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(body))
+		return &refusal{resp.StatusCode, resp.Status, string(bytes.TrimSpace(body))}
 	}
 	t.acked.Add(int64(spans))
 	return nil
