@@ -223,6 +223,7 @@ type OverridesConfig struct {
 // ring pages only show.
 type RingAdminConfig struct {
 	TokenFile          string `yaml:"token_file"`
+	tokenLine          int    // where the configuration file names it; 0: nowhere
 	ClientCertificates bool   `yaml:"client_certificates"`          // let verified client certificates change rings
 	OpenDownscale      bool   `yaml:"downscale_without_credential"` // for rollout tools that have no credential
 	AuditFile          string `yaml:"audit_file"`

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -105,5 +106,38 @@ func TestExpandEnv(t *testing.T) {
 	look := func(k string) (string, bool) { return "yes", k == "SET" }
 	if got := string(expandEnv([]byte("a: ${SET} ${UNSET:other} ${UNSET}|"), look)); got != "a: yes other |" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestShortAdminTokenIsRefused at the start, not at the first change.
+func TestShortAdminTokenIsRefused(t *testing.T) {
+	path := t.TempDir() + "/token"
+	for _, tt := range []struct{ token, says string }{
+		{"", ""}, // no file yet
+		{"0123456789abcde\n", "line 4: ring_admin.token_file: the admin token in " + path + " has 15 characters, at least 16 are needed"},
+		{"0123456789abcdef\n", ""},
+	} {
+		if tt.token != "" {
+			write(t, path, tt.token)
+		}
+		c := Default(TargetAll, "data")
+		c.Instance.ID = "node-1"
+		if err := ParseConfig(&c, []byte("server: {log_level: info}\nring_admin:\n  audit_file: audit\n  token_file: "+path+"\n")); err != nil {
+			t.Fatal(err)
+		}
+		says := ""
+		if err := c.Validate(); err != nil {
+			says = err.Error()
+		}
+		if says != tt.says {
+			t.Errorf("token %q: %q, want %q", tt.token, says, tt.says)
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -75,7 +75,27 @@ func ParseConfig(cfg *Config, text []byte) error {
 			problems = append(problems, errors.New(e))
 		}
 	}
+	if n := valueAt(root, "ring_admin", "token_file"); n != nil {
+		cfg.RingAdmin.tokenLine = n.Line
+	}
 	return errors.Join(problems...)
+}
+
+// valueAt is the value at a path of keys, or nil.
+func valueAt(n *yaml.Node, keys ...string) *yaml.Node {
+	for _, key := range keys {
+		if n == nil || n.Kind != yaml.MappingNode {
+			return nil
+		}
+		pairs := n.Content
+		n = nil
+		for i := 0; i+1 < len(pairs) && n == nil; i += 2 {
+			if pairs[i].Value == key {
+				n = pairs[i+1]
+			}
+		}
+	}
+	return n
 }
 
 // unknownKeys walks a mapping beside the struct it fills and reports the keys

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ringctl/ringctl/engine/control"
 	"github.com/ringctl/ringctl/engine/gossip"
 	"github.com/ringctl/ringctl/engine/receiver"
 	"github.com/ringctl/ringctl/engine/tenant"
@@ -143,7 +145,7 @@ func (c *Config) Has(target string) bool {
 }
 
 // Validate reports every mistake of the configuration at once, each with the
-// key to change. It changes nothing.
+// key to change. It reads the admin token, and changes nothing.
 func (c *Config) Validate() error {
 	var p problems
 	for t := range strings.SplitSeq(c.Target, ",") {
@@ -181,6 +183,7 @@ func (c *Config) Validate() error {
 	p.recent("ingester", c.Ingester.Recent)
 	p.recent("live_store", c.LiveStore.Recent)
 	p.storage(c.Storage)
+	p.ringAdmin(c.RingAdmin)
 	if err := c.Overrides.Defaults.Validate(); err != nil {
 		p = append(p, fmt.Errorf("overrides.defaults: %w", err))
 	}
@@ -220,6 +223,20 @@ func (p *problems) ring(key string, r RingConfig) {
 func (p *problems) recent(key string, r RecentConfig) {
 	p.check(r.MaxBlockSpans >= 1024, "%s.max_block_spans is %d; at least 1024", key, r.MaxBlockSpans)
 	p.check(r.MaxTenantBytes >= 1<<20 && r.MaxNodeBytes >= r.MaxTenantBytes, "%s.max_bytes (%d) must be at least max_bytes_per_tenant (%d), and that at least 1 MiB", key, r.MaxNodeBytes, r.MaxTenantBytes)
+}
+
+// ringAdmin refuses a token that no change would be accepted with. A file that is
+// not there yet is none of these: the token is read at each change.
+func (p *problems) ringAdmin(r RingAdminConfig) {
+	err := control.CheckTokenFile(r.TokenFile)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	where := ""
+	if r.tokenLine > 0 {
+		where = fmt.Sprintf("line %d: ", r.tokenLine)
+	}
+	*p = append(*p, fmt.Errorf("%sring_admin.token_file: %w", where, err))
 }
 
 func (p *problems) storage(s StorageConfig) {

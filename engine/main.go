@@ -63,11 +63,6 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	log := newLogger(o.config.Server, stderr)
 	boundMemory(o.config.Memory, os.Getenv("GOMEMLIMIT"), os.DirFS("/"), log)
-	e, err := Open(o.config, log)
-	if err != nil {
-		fmt.Fprintf(stderr, "tempod: %v\n%s", err, hint(err))
-		return exitFailed
-	}
 	if o.stdinEOF {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
@@ -76,6 +71,15 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			io.Copy(io.Discard, os.Stdin) //nolint:errcheck // an error is an end too
 			cancel()
 		}()
+	}
+	e, err := Open(ctx, o.config, log)
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		log.Info("stopped while starting", "during", err)
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "tempod: %v\n%s", err, hint(err))
+		return exitFailed
 	}
 	fmt.Fprintln(stdout, e.ReadyLine())
 	if err := e.Run(ctx); err != nil {

@@ -53,19 +53,24 @@ type Engine struct {
 
 // Open binds every port, opens what is on disk, and puts the parts of the
 // configured target together. Nothing answers yet: Run starts the parts. The
-// error says what to change; what was opened is closed again.
-func Open(cfg Config, log *slog.Logger) (*Engine, error) {
+// error says what to change, or is that of ctx, when that ends first; what was
+// opened is closed again.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Engine, error) {
 	e := &Engine{cfg: cfg, log: log, reg: prometheus.NewRegistry(), keepers: map[peer.Role]*keeper{}}
 	e.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := e.open(); err != nil {
+	if err := e.open(ctx); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
 }
 
-func (e *Engine) open() error {
-	steps := []func() error{e.openServers, e.openStorage, e.openRings, e.openKeepers, e.openQuerier, e.openFrontend, e.openWorker, e.openWrite, e.openPages}
+func (e *Engine) open(ctx context.Context) error {
+	storage := func() error { return e.openStorage(ctx) }
+	steps := []func() error{e.openServers, storage, e.openRings, e.openKeepers, e.openQuerier, e.openFrontend, e.openWorker, e.openWrite, e.openPages}
 	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := step(); err != nil {
 			return err
 		}
@@ -95,13 +100,13 @@ func (e *Engine) openServers() (err error) {
 }
 
 // openStorage opens the bucket, its catalogue and the tenants' limits.
-func (e *Engine) openStorage() (err error) {
+func (e *Engine) openStorage(ctx context.Context) (err error) {
 	if e.limits, err = openOverrides(e.cfg.Overrides, e.log, e.reg); err != nil {
 		return err
 	}
 	e.parts = append(e.parts, part{"memory at rest", giveBack}, part{"overrides", e.limits.run})
 	e.memory = queryMemory(&e.cfg, e.limits, e.reg)
-	if e.bucket, err = openBucket(e.cfg.Storage); err != nil {
+	if e.bucket, err = openBucket(ctx, e.cfg.Storage); err != nil {
 		return err
 	}
 	cfg := e.cfg.Storage.Trace
@@ -118,9 +123,9 @@ func (e *Engine) openStorage() (err error) {
 // openTimeout is how long the bucket may take to answer at the start.
 const openTimeout = 30 * time.Second
 
-func openBucket(c StorageConfig) (bucket.Bucket, error) {
+func openBucket(ctx context.Context, c StorageConfig) (bucket.Bucket, error) {
 	if c.Trace.Backend == "s3" {
-		ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
 		defer cancel()
 		return s3.Open(ctx, c.Trace.S3)
 	}

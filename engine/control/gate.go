@@ -95,6 +95,16 @@ func (g *gate) checkToken(got string) error {
 	return nil
 }
 
+// CheckTokenFile tells what is wrong with a file of Config.TokenFile: an error of the
+// system, or a token that is too short. No file is fine: nobody may change anything.
+func CheckTokenFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	_, err := readToken(path)
+	return err
+}
+
 func readToken(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
