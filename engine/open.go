@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -46,7 +45,7 @@ type Engine struct {
 	receive  func(ctx context.Context) error // runs the receiver
 	limits   *overrides
 	keepers  map[peer.Role]*keeper
-	mux      *http.ServeMux
+	mux      *router
 	parts    []part         // in flow order
 	closers  []func() error // for what has no part, in reverse
 }
@@ -95,7 +94,7 @@ func (e *Engine) openServers() (err error) {
 		return err
 	}
 	e.closers = append(e.closers, e.grpc.Close)
-	e.mux = baseMux(e.reg, &e.ready, &e.cfg)
+	e.mux = baseMux(e.reg, &e.ready)
 	return nil
 }
 
@@ -182,6 +181,7 @@ func (e *Engine) openPages() error {
 	for _, path := range pages.Paths() {
 		e.mux.Handle(path, h)
 	}
+	e.statusRoutes()
 	parts := map[peer.Role]peer.Keeper{}
 	for role, k := range e.keepers {
 		parts[role] = k
@@ -272,6 +272,9 @@ func (e *Engine) home() control.Home {
 	h.Links = append(h.Links,
 		control.Link{Path: "/ready", Title: "Ready", About: "200 when it takes requests, otherwise what it waits for"},
 		control.Link{Path: "/metrics", Title: "Metrics", About: "for Prometheus"},
+		control.Link{Path: "/status", Title: "Status", About: "all of the following pages in one"},
+		control.Link{Path: "/status/services", Title: "Services", About: "the parts of this process, and what it waits for"},
+		control.Link{Path: "/status/endpoints", Title: "Endpoints", About: "the paths that are served here"},
 		control.Link{Path: "/status/config", Title: "Configuration", About: "in force, with defaults filled in and without secrets"},
 		control.Link{Path: "/status/version", Title: "Version", About: "as JSON at /api/status/buildinfo"},
 		control.Link{Path: "/debug/pprof/", Title: "Profiles", About: "processor time, memory, goroutines"})

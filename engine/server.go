@@ -56,6 +56,12 @@ func (r *readiness) drain() {
 	r.draining = true
 }
 
+func (r *readiness) stopping() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.draining
+}
+
 // err is nil when the process is ready, and otherwise what it waits for.
 func (r *readiness) err() error {
 	r.mu.Lock()
@@ -82,13 +88,11 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // baseMux serves what every process has.
-func baseMux(reg *prometheus.Registry, ready *readiness, cfg *Config) *http.ServeMux {
-	mux := http.NewServeMux()
+func baseMux(reg *prometheus.Registry, ready *readiness) *router {
+	mux := newRouter()
 	mux.Handle("GET /ready", ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /api/status/buildinfo", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, buildInfo()) })
-	mux.HandleFunc("GET /status/version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, versionLine()) })
-	mux.HandleFunc("GET /status/config", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, cfg.String()) })
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -14,11 +14,16 @@ import (
 	"github.com/ringctl/ringctl/engine/trace"
 )
 
+// Mux takes handlers for patterns as [http.ServeMux] does.
+type Mux interface {
+	Handle(pattern string, h http.Handler)
+}
+
 // Routes mounts the API on a mux.
-func (f *Frontend) Routes(mux *http.ServeMux) {
-	mux.HandleFunc("/api/echo", func(w http.ResponseWriter, _ *http.Request) {
+func (f *Frontend) Routes(mux Mux) {
+	mux.Handle("/api/echo", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "echo") //nolint:errcheck // the client is gone
-	})
+	}))
 	for path, h := range map[string]struct {
 		op     string
 		handle handler
