@@ -104,11 +104,12 @@ func TestLogLevels(t *testing.T) {
 	var out bytes.Buffer
 	w := logWriter{slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	for line, want := range map[string]string{
-		"[WARN] memberlist: Refuting a suspect message": "level=WARN msg=\"Refuting a suspect message\"",
-		"[ERR] memberlist: Push/Pull with x failed":     "level=WARN msg=\"Push/Pull with x failed\"",
-		"[DEBUG] memberlist: Stream connection":         "level=DEBUG msg=\"Stream connection\"",
-		"[INFO] memberlist: Marking x as failed":        "level=INFO",
-		"no level at all":                               "level=DEBUG msg=\"no level at all\"",
+		"[WARN] memberlist: Refuting a suspect message":                "level=WARN msg=\"Refuting a suspect message\"",
+		"[ERR] memberlist: Push/Pull with x failed":                    "level=WARN msg=\"Push/Pull with x failed\"",
+		"[DEBUG] memberlist: Stream connection":                        "level=DEBUG msg=\"Stream connection\"",
+		"[INFO] memberlist: Marking x as failed":                       "level=INFO",
+		"[WARN] memberlist: Got ping for unexpected node 'a-1' from=b": "level=INFO msg=\"Got ping for unexpected node 'a-1' from=b\" component=memberlist means=\"somebody looks here for a member that was at this address before",
+		"no level at all": "level=DEBUG msg=\"no level at all\"",
 	} {
 		out.Reset()
 		if _, err := w.Write([]byte(line + "\n")); err != nil || !strings.Contains(out.String(), want) {

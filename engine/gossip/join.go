@@ -15,7 +15,8 @@ import (
 var (
 	ErrJoin         = errors.New("could not join the cluster")
 	ErrAdvertise    = errors.New("the advertised address does not lead here")
-	errNothingToDo  = errors.New("no join_members")
+	errNoAddress    = errors.New("join_members have no address")
+	errOnlySelf     = errors.New("join_members name only this member")
 	errAloneMembers = errors.New("no other member answered")
 )
 
@@ -192,8 +193,9 @@ func isLocal(addr string) bool {
 	})
 }
 
-// seeds resolves addresses, without our own. Those that cannot be resolved are logged and left out.
-func (c *Cluster) seeds(ctx context.Context, names []string) []string {
+// seeds resolves addresses. Those that cannot be resolved are logged and left out, and so is our own; the error says when
+// nothing is left.
+func (c *Cluster) seeds(ctx context.Context, names []string) ([]string, error) {
 	var out []string
 	for _, name := range names {
 		addrs, err := resolver{net.DefaultResolver}.addresses(ctx, name)
@@ -204,7 +206,14 @@ func (c *Cluster) seeds(ctx context.Context, names []string) []string {
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)
-	return slices.DeleteFunc(out, func(a string) bool { return a == c.Addr() })
+	if len(out) == 0 {
+		return nil, errNoAddress
+	}
+	out = slices.DeleteFunc(out, func(a string) bool { return a == c.Addr() })
+	if len(out) == 0 {
+		return nil, errOnlySelf
+	}
+	return out, nil
 }
 
 // fastJoin asks a few members, so that the node is not alone when its other parts start.
@@ -217,10 +226,16 @@ func (c *Cluster) fastJoin(ctx context.Context) error {
 	var last error
 	backoff := c.cfg.MinJoinBackoff
 	for try := 0; ; try++ {
-		seeds := c.seeds(ctx, c.cfg.JoinMembers)
+		seeds, none := c.seeds(ctx, c.cfg.JoinMembers)
 		rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
 		few := max(scaled(c.cfg.RetransmitFactor, len(seeds)), want)
-		joined, last = c.join(ctx, seeds, few)
+		if joined, last = c.join(ctx, seeds, few); none != nil {
+			last = none
+		}
+		if errors.Is(last, errOnlySelf) && want == 1 { // others find the cluster through the first member, which finds nobody
+			c.log.Info("gossip: the first member, as it seems: join_members name only this one", "addr", c.Addr())
+			return nil
+		}
 		if joined >= want || !c.cfg.AbortIfClusterFastJoinFails || try >= c.cfg.MaxJoinRetries {
 			break
 		}
@@ -243,9 +258,6 @@ func (c *Cluster) fastJoin(ctx context.Context) error {
 // join asks the addresses one after the other until enough have answered or ctx has ended.
 func (c *Cluster) join(ctx context.Context, addrs []string, enough int) (joined int, last error) {
 	last = errAloneMembers
-	if len(addrs) == 0 {
-		last = errNothingToDo
-	}
 	for _, a := range addrs {
 		if joined >= enough || ctx.Err() != nil {
 			break
@@ -267,12 +279,18 @@ func (c *Cluster) fullJoin(ctx context.Context) error {
 	}
 	backoff := c.cfg.MinJoinBackoff
 	for try := 0; ; try++ {
-		seeds := c.seeds(ctx, c.cfg.JoinMembers)
+		seeds, none := c.seeds(ctx, c.cfg.JoinMembers)
 		joined, err := c.join(ctx, c.strangers(seeds), len(seeds))
 		if joined > 0 || c.roster.count() > 1 {
 			return nil
 		}
+		if none != nil {
+			err = none
+		}
 		if c.cfg.MaxJoinRetries > 0 && try >= c.cfg.MaxJoinRetries {
+			if errors.Is(err, errOnlySelf) {
+				return nil // that was told, and is no failure
+			}
 			err = fmt.Errorf("%w after %d tries: %w", ErrJoin, try+1, err)
 			c.log.Error("gossip: joining failed", "err", err, "abort", c.cfg.AbortIfClusterJoinFails)
 			return err
@@ -294,7 +312,8 @@ func (c *Cluster) rejoin(ctx context.Context) {
 		return
 	}
 	for pause(ctx, jitter(c.cfg.RejoinInterval)) == nil {
-		strangers := c.strangers(c.seeds(ctx, names))
+		seeds, _ := c.seeds(ctx, names) // none: all the better
+		strangers := c.strangers(seeds)
 		if len(strangers) == 0 {
 			continue
 		}

@@ -27,6 +27,12 @@ func (w logWriter) Write(p []byte) (int, error) {
 			level = slog.LevelInfo
 		}
 	}
-	w.log.Log(context.Background(), level, string(bytes.TrimPrefix(line, []byte("memberlist: "))), "component", "memberlist")
+	line = bytes.TrimPrefix(line, []byte("memberlist: "))
+	args := []any{"component", "memberlist"}
+	if bytes.HasPrefix(line, []byte("Got ping for unexpected node")) {
+		level = slog.LevelInfo
+		args = append(args, "means", "somebody looks here for a member that was at this address before, as after a quick restart; this ends by itself within a minute, unless two members have the same address")
+	}
+	w.log.Log(context.Background(), level, string(line), args...)
 	return len(p), nil
 }

@@ -1,9 +1,12 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -164,5 +167,40 @@ func TestCloseAsSoonAsJoined(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A member whose list of seeds is only itself is the first of its cluster: nothing is wrong with that, not even when a
+// failed join is to end it.
+func TestFirstMemberIsItsOwnSeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw := simLAN(t)
+		var out bytes.Buffer
+		cfg := testConfig("10.0.0.1")
+		cfg.JoinMembers = []string{"10.0.0.1:7946"}
+		cfg.AbortIfClusterFastJoinFails, cfg.AbortIfClusterJoinFails = true, true
+		c, err := open(cfg, nil, slog.New(slog.NewTextHandler(&out, nil)), nil, host{nw, "10.0.0.1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour) // by then it has given up to look for others
+		defer stop()
+		if err := c.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if said := out.String(); strings.Contains(said, "WARN") || strings.Contains(said, "ERROR") || strings.Count(said, "the first member") != 1 {
+			t.Errorf("it says\n%s", said)
+		}
+	})
+}
+
+// Seeds without an address are told as that.
+func TestSeedsWithoutAddress(t *testing.T) {
+	c := start(t, testConfig("127.0.0.1"), host{newLAN(), "127.0.0.1"})
+	if got, err := c.seeds(t.Context(), nil); len(got) != 0 || !errors.Is(err, errNoAddress) {
+		t.Errorf("%v, %v", got, err)
 	}
 }
