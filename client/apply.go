@@ -21,6 +21,8 @@ type ApplyOptions struct {
 	Progress func(Progress)
 	// Sent is called once the messages are out, before anything is read back.
 	Sent func(members []string)
+	// Every is the pause between two looks at a scale-down; zero is 5 s.
+	Every time.Duration
 }
 
 const (
@@ -40,6 +42,9 @@ func (c *Client) Apply(ctx context.Context, p *Plan, o ApplyOptions) (*Result, e
 	}
 	if p.Pending() == 0 {
 		return &Result{Plan: p, Total: len(p.targets), Converged: len(p.targets)}, nil
+	}
+	if p.drain != nil {
+		return c.applyDrain(ctx, p, o)
 	}
 	if err := c.recheck(ctx, p); err != nil {
 		return nil, err

@@ -12,7 +12,8 @@
 // Everything that judges is a pure function of snapshots: [Build] makes one from the pulled pairs,
 // [Compare] finds differences, [Simulate] and [CanStop] answer what-if questions. Everything that changes
 // something ([Client.Forget], [Client.EditPartition]) reads first, checks, writes the smallest message that
-// can work, and reads back from other members until all agree.
+// can work, and reads back from other members until all agree. [Client.Drain] makes such changes over hours, each
+// when it is safe.
 //
 // What it does not do: it never runs a whole-ring compare-and-swap, never deletes a key, never forwards
 // state it received, and never writes an entry it has not read in full.

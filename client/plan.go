@@ -10,7 +10,8 @@ import (
 // Action is a change that can be planned.
 type Action string
 
-// The actions. Forget works on instance rings, the others on partition rings.
+// The actions. Forget works on instance rings, the others on partition rings. Drain is a whole scale-down, see
+// [Client.PlanDrain].
 const (
 	Forget          Action = "forget"
 	Activate        Action = "activate"
@@ -19,6 +20,7 @@ const (
 	Unlock          Action = "unlock"
 	RemovePartition Action = "remove-partition"
 	RemoveOwner     Action = "remove-owner"
+	Drain           Action = "drain"
 )
 
 // Danger says how much confirmation a change needs from a person.
@@ -82,6 +84,8 @@ type Plan struct {
 
 	// targets are the members that were read; they are written to and read back from.
 	targets []target
+	// drain is the request of a plan for a scale-down.
+	drain *DrainRequest
 }
 
 // target is a member by its gossip name and the address at which it is reached.
@@ -172,12 +176,19 @@ func (p *Plan) Pending() int {
 
 // Progress is told while a plan is applied.
 type Progress struct {
-	// Phase is "sending" or "verifying".
+	// Phase is "sending" or "verifying"; in a scale-down also "made", after a change, and "waiting", between changes.
 	Phase string
 	// Done and Total count members that have all changes.
 	Done, Total int
 	// Laggards are the members that do not.
 	Laggards []Laggard
+
+	// Drain is how far a scale-down was at the last look; nil before the first, and for all other plans.
+	Drain *DrainStatus
+	// Made is the change that a scale-down has just made.
+	Made *Result
+	// Err is what went wrong without ending the scale-down: a moment without a view, members that do not agree yet.
+	Err error
 }
 
 // Laggard is a member whose view does not have a change yet.

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/ringctl/ringctl/client"
 )
@@ -26,6 +27,8 @@ type cluster struct {
 	// last is the newest snapshot watched, round the number of samples taken.
 	last  atomic.Pointer[client.Snapshot]
 	round atomic.Uint64
+	// every is the pause between two looks at a drain; zero is as usual.
+	every time.Duration
 }
 
 func (c *cluster) About() About { return c.about }
@@ -121,6 +124,9 @@ func (c *cluster) Plan(ctx context.Context, ch Change) (*client.Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %q is not a partition number", ch.Action, ch.IDs[0])
 	}
+	if ch.Action == client.Drain {
+		return c.client.PlanDrain(ctx, client.DrainRequest{Ring: ch.Ring, Partition: int32(n), Window: ch.Window, Ask: ch.Ask, Remove: true})
+	}
 	req.Partition = int32(n)
 	return c.client.PlanPartition(ctx, req)
 }
@@ -129,7 +135,7 @@ func (c *cluster) Apply(ctx context.Context, p *client.Plan, report func(client.
 	if c.about.ReadOnly != "" {
 		return nil, errReadOnly
 	}
-	return c.client.Apply(ctx, p, client.ApplyOptions{Progress: report})
+	return c.client.Apply(ctx, p, client.ApplyOptions{Progress: report, Every: c.every})
 }
 
 // NewReplay shows recorded snapshots, oldest first, on the same screens.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -100,6 +102,7 @@ func commands() []command {
 		{[]string{"deactivate"}, partitionIDs, "propose to deactivate", changeCommand(client.Deactivate)},
 		{[]string{"lock"}, partitionIDs, "propose to lock", changeCommand(client.Lock)},
 		{[]string{"unlock"}, partitionIDs, "propose to unlock", changeCommand(client.Unlock)},
+		{[]string{"drain"}, partitionIDs, "propose to scale down, step by step", (*Model).drainCommand},
 		{[]string{"remove"}, partitionIDs, "propose to remove", changeCommand(client.RemovePartition)},
 		{[]string{"remove-owner"}, ownerIDs, "propose to remove an owner", changeCommand(client.RemoveOwner)},
 		{[]string{"theme"}, themeNames, "change the colours", (*Model).themeCommand},
@@ -303,6 +306,28 @@ func changeCommand(action client.Action) func(*Model, []string) tea.Cmd {
 		if action == client.Forget {
 			ring = m.ring.Key()
 		}
-		return m.propose(screen.Change{Action: action, Ring: ring, IDs: args})
+		return m.propose(screen.NewChange(action, ring, args...))
 	}
+}
+
+// drainCommand proposes to scale partitions down. After the number may come how
+// long queries need the owners, and URLs of owners to ask.
+func (m *Model) drainCommand(args []string) tea.Cmd {
+	c := screen.NewChange(client.Drain, m.partitions.Key())
+	for _, arg := range args {
+		window, err := time.ParseDuration(arg)
+		_, number := strconv.Atoi(arg)
+		switch {
+		case number == nil:
+			c.IDs = append(c.IDs, arg)
+		case err == nil && window >= 0:
+			c.Window = window
+		case strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://"):
+			c.Ask = append(c.Ask, arg)
+		default:
+			m.say("usage: drain NUMBER [WINDOW] [URL of an owner to ask]..., for example drain 3 1h30m")
+			return nil
+		}
+	}
+	return m.propose(c)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/charmbracelet/x/exp/teatest/v2"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/client/clienttest"
+	"github.com/ringctl/ringctl/engine/partition"
 )
 
 // TestTerminalFlow runs the whole program on a terminal: look, filter, propose,
@@ -43,6 +45,57 @@ func TestTerminalFlow(t *testing.T) {
 	final := tm.FinalModel(t, teatest.WithFinalTimeout(20*time.Second)).(*Model)
 	if src.changes() != 1 || final.ring.Filter().String() != "b-1" || final.dialog != nil {
 		t.Errorf("%d changes, filter %q, dialog %v", src.changes(), final.ring.Filter(), final.dialog)
+	}
+	cancel()
+	m.Close()
+}
+
+// TestDrainFlow scales a partition of a real cluster down in a terminal: it is confirmed once, waits for the owner while another
+// screen is looked at, and ends in the events.
+func TestDrainFlow(t *testing.T) {
+	nodes, src := realCluster(t, About{Name: "loopback"})
+	src.(*cluster).every = 10 * time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	m := New(ctx, Options{Source: src})
+	tm := teatest.NewTestModel(t, m, teatest.WithInitialTermSize(120, 36))
+	see := func(text string) {
+		t.Helper()
+		teatest.WaitFor(t, tm.Output(), func(b []byte) bool { return bytes.Contains(b, []byte(text)) }, teatest.WithDuration(time.Minute))
+	}
+	beat := func() { // changes are refused where nothing seems to be alive
+		t.Helper()
+		if err := nodes.Put("collectors/live-store", clienttest.Ring("live-store", 2, 0, time.Now(), "a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	see("livestore-partitions")
+	beat()
+	tm.Type("3:drain 1 0s")
+	tm.Send(tea.KeyPressMsg{Code: tea.KeyEnter})
+	see("serious")
+	tm.Type("1")
+	tm.Send(tea.KeyPressMsg{Code: tea.KeyEnter})
+	see("good,") // its owner is to stop for good
+	tm.Send(tea.KeyPressMsg{Code: tea.KeyEscape})
+	tm.Type("6")
+	see("deactivate,")
+	gone := nodes.Partitions("node-0", "collectors/livestore-partitions")
+	gone.Owners["live-store-1"] = partition.Owner{OwnedPartition: 1, State: partition.OwnerDeleted, UpdatedTimestamp: time.Now().Unix() + 1}
+	beat()
+	if err := nodes.PutPartitions("collectors/livestore-partitions", gone); err != nil {
+		t.Fatal(err)
+	}
+	see("removed,")
+	tm.Type("q")
+	final := tm.FinalModel(t, teatest.WithFinalTimeout(time.Minute)).(*Model)
+	if len(final.jobs) != 0 || final.dialog != nil {
+		t.Errorf("%d jobs are left, dialog %v", len(final.jobs), final.dialog)
+	}
+	for _, n := range nodes.Names() {
+		if p, ok := nodes.Partitions(n, "collectors/livestore-partitions").Partitions[1]; ok && p.State != partition.Deleted {
+			t.Errorf("%s has partition 1 as %s", n, p.State)
+		}
 	}
 	cancel()
 	m.Close()

@@ -36,6 +36,8 @@ func TestGoldenScreens(t *testing.T) {
 		{"partition", []string{"3", "G", "k", "enter"}},
 		{"help", []string{"2", "?"}},
 		{"forget", []string{"2", "j", "j", "j", "j", "j", "D", "y", "e"}},
+		{"drain", []string{"3", "j", "D"}},
+		{"drain-window", []string{"3", "j", "D", "1", "enter"}},
 		{"command", []string{":", "d", "e"}},
 	}
 	for _, s := range screens {

@@ -46,6 +46,9 @@ func (m *Model) onKey(key, text string) tea.Cmd {
 
 // interrupt leaves. While a change is on its way it takes a second time.
 func (m *Model) interrupt() tea.Cmd {
+	if len(m.jobs) > 0 {
+		return m.quit()
+	}
 	if m.dialog != nil && m.dialog.Phase() == screen.Applying && !m.warned {
 		m.warned = true
 		m.say("a change is on its way; ctrl+c again leaves without seeing how it ends")
@@ -59,7 +62,7 @@ func (m *Model) interrupt() tea.Cmd {
 func (m *Model) smallKey(key string) tea.Cmd {
 	switch {
 	case key == "q" && m.dialog == nil:
-		return tea.Quit
+		return m.quit()
 	case key == "esc" && m.dialog != nil:
 		return m.dialogKey(key, "")
 	}
@@ -67,6 +70,10 @@ func (m *Model) smallKey(key string) tea.Cmd {
 }
 
 func (m *Model) dialogKey(key, text string) tea.Cmd {
+	if key == screen.StopKey && m.dialog.Stoppable() {
+		m.stopJob()
+		return nil
+	}
 	confirmed, closed := m.dialog.HandleKey(key, text)
 	if closed {
 		m.dialog = nil
@@ -86,7 +93,7 @@ func (m *Model) globalKey(key string) tea.Cmd {
 	}
 	switch key {
 	case "q":
-		return tea.Quit
+		return m.quit()
 	case "?":
 		m.help = true
 	case ":":

@@ -165,18 +165,32 @@ func (m *Model) plan(c screen.Change) tea.Cmd {
 // latest; the channel is closed at the end.
 func (m *Model) apply(p *client.Plan) tea.Cmd {
 	gen, src, ctx := m.planGen, m.opts.Source, m.ctx
+	if p.Action == client.Drain {
+		ctx = m.begin(gen)
+	}
 	latest := make(chan client.Progress, 1)
 	do := func() tea.Msg {
 		defer close(latest)
-		r, err := src.Apply(ctx, p, func(p client.Progress) {
-			select {
-			case latest <- p:
-			default:
-			}
-		})
+		r, err := src.Apply(ctx, p, func(p client.Progress) { replace(latest, p) })
 		return resultMsg{gen: gen, result: r, err: err}
 	}
 	return tea.Batch(do, waitProgress(gen, latest), spin())
+}
+
+// replace puts p in the place of what was not looked at yet. That a change was
+// made is passed on with it.
+func replace(latest chan client.Progress, p client.Progress) {
+	select {
+	case old := <-latest:
+		if p.Made == nil {
+			p.Made = old.Made
+		}
+	default:
+	}
+	select {
+	case latest <- p:
+	default: // a newer one came in between
+	}
 }
 
 func waitProgress(gen int, more <-chan client.Progress) tea.Cmd {

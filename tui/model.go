@@ -67,6 +67,7 @@ type Model struct {
 	wide    bool
 	help    bool
 	dialog  *screen.Dialog
+	jobs    []*job
 	prompt  prompt
 	toast   toast
 	spinner int

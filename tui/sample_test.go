@@ -255,12 +255,54 @@ func (f *fake) Plan(_ context.Context, c Change) (*client.Plan, error) {
 	return samplePlan(c), nil
 }
 
-func (f *fake) Apply(_ context.Context, p *client.Plan, report func(client.Progress)) (*client.Result, error) {
+func (f *fake) Apply(ctx context.Context, p *client.Plan, report func(client.Progress)) (*client.Result, error) {
+	if p.Action == client.Drain {
+		return f.drain(ctx, p, report)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied = append(f.applied, p)
 	report(client.Progress{Phase: "verifying", Done: 2, Total: 4})
 	return &client.Result{Plan: p, Converged: 4, Total: 4, Took: client.Duration(1200 * time.Millisecond)}, nil
+}
+
+// drain is a scale-down whose owners have to be waited for ten seconds, and then leave within ten more.
+func (f *fake) drain(ctx context.Context, p *client.Plan, report func(client.Progress)) (*client.Result, error) {
+	f.mu.Lock()
+	f.applied = append(f.applied, p)
+	f.mu.Unlock()
+	made := func(a client.Action) *client.Result {
+		return &client.Result{Plan: &client.Plan{Action: a}, Converged: 4, Total: 4}
+	}
+	start := time.Now()
+	s := &client.DrainStatus{Ring: p.Ring, Partition: 1, State: "INACTIVE", Since: start, QuietAt: start.Add(10 * time.Second), Steps: []client.DrainStep{
+		{Stage: client.DrainDeactivate, Done: true, Text: "INACTIVE in 4 of 4 views since " + start.UTC().Format(time.RFC3339)},
+		{Stage: client.DrainQuiet, Text: "queries may need its owners for another 10s"},
+		{Stage: client.DrainOwners, Text: "stop them for good, so that they leave: live-store-zone-a-1, live-store-zone-b-1"},
+		{Stage: client.DrainRemove, Text: "not safe yet"},
+	}}
+	report(client.Progress{Phase: "made", Done: 4, Total: 4, Drain: s, Made: made(client.Deactivate)})
+	report(client.Progress{Phase: "waiting", Drain: s})
+	for _, done := range []int{1, 2} {
+		select {
+		case <-time.After(10 * time.Second):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		next := *s
+		next.Steps = slices.Clone(s.Steps)
+		next.Steps[done].Done = true
+		s = &next
+		report(client.Progress{Phase: "waiting", Drain: s})
+	}
+	report(client.Progress{Phase: "verifying", Done: 2, Total: 4, Drain: s})
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	report(client.Progress{Phase: "made", Done: 4, Total: 4, Drain: s, Made: made(client.RemovePartition)})
+	return &client.Result{Plan: p, Converged: 4, Total: 4, Took: client.Duration(time.Since(start))}, nil
 }
 
 func (f *fake) changes() int {
@@ -280,6 +322,15 @@ func samplePlan(c Change) *client.Plan {
 		}}
 	for _, id := range c.IDs {
 		p.Steps = append(p.Steps, client.Step{ID: id, Before: "ACTIVE, unhealthy for 10m", After: "LEFT"})
+	}
+	if c.Action == client.Drain {
+		p.Danger, p.Confirm, p.Effect = client.Severe, c.IDs[0], "deactivate -> wait 1h -> its owners leave -> remove"
+		p.Steps[0].Before, p.Steps[0].After = "ACTIVE since 11:00:00", "removed"
+		p.Checks = []client.Check{
+			{Name: "active", Level: client.Pass, Text: "5 ACTIVE partitions left, to which new data of this one goes"},
+			{Name: "data", Level: client.Warn, Text: "none of its owners is asked whether blocks hold its data: only the time is waited for"},
+		}
+		return p
 	}
 	if len(c.IDs) > 1 || c.Action == client.RemovePartition {
 		p.Danger, p.Confirm = client.Severe, "remove "+strconv.Itoa(len(c.IDs))

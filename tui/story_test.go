@@ -160,7 +160,11 @@ func (d *driver) changesMade() []string {
 	defer d.src.mu.Unlock()
 	var out []string
 	for _, c := range d.src.planned {
-		out = append(out, fmt.Sprintf("planned %s %s %v", c.Action, c.Ring, c.IDs))
+		text := fmt.Sprintf("planned %s %s %v", c.Action, c.Ring, c.IDs)
+		if c.Action == client.Drain {
+			text += fmt.Sprintf(", window %s, asking %v", c.Window, c.Ask)
+		}
+		out = append(out, text)
 	}
 	for _, p := range d.src.applied {
 		out = append(out, fmt.Sprintf("applied %s, %d steps", p.Action, len(p.Steps)))

@@ -184,7 +184,9 @@ func (m *Model) onPlan(msg planMsg) tea.Cmd {
 }
 
 func (m *Model) onProgress(msg progressMsg) tea.Cmd {
-	if msg.gen == m.planGen && m.dialog != nil {
+	if j := m.jobAt(msg.gen); j != nil {
+		m.jobProgress(j, msg.progress)
+	} else if msg.gen == m.planGen && m.dialog != nil {
 		m.dialog.SetProgress(msg.progress)
 	}
 	return waitProgress(msg.gen, msg.more)
@@ -193,6 +195,9 @@ func (m *Model) onProgress(msg progressMsg) tea.Cmd {
 // onResult keeps the outcome in the feed, whether the dialog is still there or
 // not, and looks at the cluster again.
 func (m *Model) onResult(msg resultMsg) tea.Cmd {
+	if j := m.jobAt(msg.gen); j != nil {
+		return m.jobResult(j, msg)
+	}
 	if msg.gen != m.planGen || m.dialog == nil {
 		return nil
 	}
@@ -205,7 +210,7 @@ func (m *Model) onResult(msg resultMsg) tea.Cmd {
 
 // onSpin turns the spinner while something is awaited.
 func (m *Model) onSpin() tea.Cmd {
-	if m.dialog == nil || m.dialog.Phase() == screen.Asking || m.dialog.Phase() == screen.Done {
+	if m.dialog == nil || !m.dialog.Busy() {
 		return nil
 	}
 	m.spinner++
@@ -316,6 +321,10 @@ func (m *Model) leave() {
 
 // propose starts a change with its checks. It is the only way to one.
 func (m *Model) propose(c screen.Change) tea.Cmd {
+	if j := m.jobOf(c); j != nil {
+		m.dialog = j.dialog // it is being made: there is how far it is
+		return nil
+	}
 	switch {
 	case m.about.ReadOnly != "":
 		m.say("nothing can be changed here: " + m.about.ReadOnly)

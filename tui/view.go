@@ -60,7 +60,9 @@ func (m *Model) draw() string {
 	}
 	if m.dialog != nil {
 		body.Dim(m.theme.Faint)
-		m.dialog.View(body, m.env(), m.spinner)
+		env := m.env()
+		env.Now = m.now // what is being done is never in the past
+		m.dialog.View(body, env, m.spinner)
 	}
 	return c.String()
 }
@@ -119,6 +121,9 @@ func (m *Model) provenance(room int) string {
 		how = modeWords(s.Mode)
 	}
 	parts := []string{"", view, how}
+	if len(m.jobs) > 0 {
+		parts = append(parts, m.draining())
+	}
 	if m.about.ReadOnly != "" {
 		parts = append(parts, "read-only")
 	}

@@ -45,16 +45,23 @@ func examine(views []*client.Snapshot) []tui.Finding {
 	return out
 }
 
-// audited writes every change made in the dashboard to the audit log.
+// audited writes every change made in the dashboard to the audit log, each
+// when it is made: a drain makes two, hours apart.
 type audited struct {
 	tui.Source
 	log func(*client.Result, error) error
 }
 
 func (a audited) Apply(ctx context.Context, p *client.Plan, report func(client.Progress)) (*client.Result, error) {
-	res, err := a.Source.Apply(ctx, p, report)
-	if res != nil {
-		err = errors.Join(err, a.log(res, err))
+	var failed error
+	res, err := a.Source.Apply(ctx, p, func(pr client.Progress) {
+		if pr.Made != nil {
+			failed = errors.Join(failed, a.log(pr.Made, pr.Err))
+		}
+		report(pr)
+	})
+	if res != nil && p.Action != client.Drain {
+		failed = a.log(res, err)
 	}
-	return res, err
+	return res, errors.Join(err, failed)
 }

@@ -119,7 +119,7 @@ func (d *Detail) partitionKey(key string) (Action, bool) {
 		return nil, false
 	}
 	if action, ok := changeKeys[key]; ok {
-		return Propose{Change{Action: action, Ring: d.key, IDs: []string{d.id}}}, true
+		return Propose{NewChange(action, d.key, d.id)}, true
 	}
 	if key == "y" {
 		return Yank{What: "partition " + d.id, Text: jsonText(p)}, true
@@ -130,7 +130,7 @@ func (d *Detail) partitionKey(key string) (Action, bool) {
 // Hints are the keys of this screen.
 func (d *Detail) Hints() []Hint {
 	if d.partition {
-		return []Hint{{"A", "activate…"}, {"I", "deactivate…"}, {"L U", "lock, unlock…"}, {"X", "remove…"}, {"y", "yank"}, {"esc", "back"}}
+		return []Hint{{"A", "activate…"}, {"I", "deactivate…"}, {"L U", "lock, unlock…"}, {"D", "drain…"}, {"X", "remove…"}, {"y", "yank"}, {"esc", "back"}}
 	}
 	return []Hint{{"D", "forget…"}, {"i", "what if"}, {"y", "yank"}, {"esc", "back"}}
 }

@@ -35,6 +35,8 @@ type Dialog struct {
 	progress client.Progress
 	result   *client.Result
 	err      error
+	// stopping is true once the waiting of a drain is to end.
+	stopping bool
 	// top is the first line of the checks that is shown, more how many there are
 	// beyond the room there is.
 	top, more int
@@ -75,7 +77,7 @@ func (d *Dialog) Wanted() string {
 // is pressed on the wanted words. closed is true when the dialog is over.
 func (d *Dialog) HandleKey(key, text string) (confirmed, closed bool) {
 	switch {
-	case key == "esc" && d.phase != Applying:
+	case key == "esc" && (d.phase != Applying || d.drains()):
 		return false, true
 	case d.phase == Done && (key == "enter" || key == "q"):
 		return false, true
@@ -98,6 +100,9 @@ func (d *Dialog) Hints() []Hint {
 	case Asking:
 		return []Hint{{"enter", "confirm"}, {"esc", "leave everything as it is"}}
 	case Applying:
+		if d.drains() {
+			return []Hint{{"esc", "look at other things meanwhile"}, {StopKey, "stop here"}}
+		}
 		return []Hint{{"ctrl+c", "quit without seeing how it ends"}}
 	case Checking, Done:
 	}
@@ -135,7 +140,7 @@ func (d *Dialog) Title() string {
 // View draws the dialog in the middle of the canvas, over what is there.
 func (d *Dialog) View(c widget.Canvas, env Env, spinner int) {
 	w := min(c.W-4, 84)
-	upper, lower := d.lines(c.Theme, w-6, spinner)
+	upper, lower := d.lines(c.Theme, w-6, env, spinner)
 	h := min(len(upper)+len(lower)+4, c.H)
 	box := c.Sub((c.W-w)/2, max((c.H-h)/2, 0), w, h)
 	box.Fill(widget.Style{})
@@ -171,11 +176,14 @@ func arrows(t *widget.Theme, text string) string {
 type line = []widget.Span
 
 // lines are what may scroll, and below it what is always in sight.
-func (d *Dialog) lines(t *widget.Theme, w, spinner int) (upper, lower []line) {
+func (d *Dialog) lines(t *widget.Theme, w int, env Env, spinner int) (upper, lower []line) {
 	if d.plan == nil && d.err == nil {
 		return nil, []line{{{Style: t.Info, Text: t.Glyph.Spinner[spinner%len(t.Glyph.Spinner)] + " reading the views and checking"}}}
 	}
-	if d.plan != nil && d.result == nil {
+	switch {
+	case d.drains() && d.progress.Drain != nil:
+		upper = d.drainLines(t, w, env.Now)
+	case d.plan != nil && d.result == nil:
 		upper = d.planLines(t, w)
 	}
 	switch d.phase {
@@ -184,6 +192,9 @@ func (d *Dialog) lines(t *widget.Theme, w, spinner int) (upper, lower []line) {
 		lower = []line{nil, d.question(t), typed, nil, {{Style: t.Dim, Text: "enter does it once the words are there, esc leaves everything as it is"}}}
 	case Applying:
 		lower = []line{nil, d.progressLine(t, spinner)}
+		if d.drains() {
+			lower = d.drainProgress(t, w, spinner)
+		}
 		if behind := d.behind(); len(behind) > 0 {
 			lower = append(lower, wrapped(t.Dim, "  not yet: ", t.Text, joinShort(behind, 4), w)...)
 		}
@@ -283,6 +294,8 @@ func (d *Dialog) progressLine(t *widget.Theme, spinner int) line {
 // outcome says how it ended and what to do next.
 func (d *Dialog) outcome(t *widget.Theme, w int) []line {
 	switch {
+	case d.stopped():
+		return append([]line{nil}, wrapped(t.Warn, t.Glyph.Warn+" stopped  ", t.Text, stoppedWords, w)...)
 	case d.err != nil:
 		out := wrapped(t.Bad, t.Glyph.Bad+" ", t.Text, d.err.Error(), w)
 		if hint := client.HintOf(d.err); hint != "" {
@@ -300,6 +313,9 @@ func (d *Dialog) outcome(t *widget.Theme, w int) []line {
 
 func (d *Dialog) resultLines(t *widget.Theme, w int) []line {
 	r := d.result
+	if d.drains() {
+		return append([]line{nil}, wrapped(t.Good, t.Glyph.Good+" removed  ", t.Text, fmt.Sprintf("it is in none of %s, after %s", count(r.Total, "view"), took(r)), w)...)
+	}
 	if r.Converged == r.Total {
 		return wrapped(t.Good, t.Glyph.Good+" done  ", t.Text, fmt.Sprintf("all %d members agree, after %s", r.Total, took(r)), w)
 	}
@@ -326,10 +342,14 @@ func took(r *client.Result) string {
 // Outcome is the result in one line, for the event feed.
 func (d *Dialog) Outcome() (text string, bad bool) {
 	switch {
+	case d.stopped():
+		return d.Title() + ": stopped; " + stoppedWords, false
 	case d.err != nil:
 		return d.Title() + " failed: " + d.err.Error(), true
 	case d.result != nil && d.result.Converged < d.result.Total:
 		return fmt.Sprintf("%s: sent, %d of %d members agree", d.Title(), d.result.Converged, d.result.Total), true
+	case d.result != nil && d.drains():
+		return fmt.Sprintf("%s: removed, it is in none of %s", d.Title(), count(d.result.Total, "view")), false
 	case d.result != nil:
 		return fmt.Sprintf("%s: done, all %d members agree", d.Title(), d.result.Total), false
 	}

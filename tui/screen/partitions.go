@@ -177,11 +177,12 @@ var changeKeys = map[string]client.Action{
 	"L": client.Lock,
 	"U": client.Unlock,
 	"X": client.RemovePartition,
+	"D": client.Drain,
 }
 
 func (p *Partitions) partitionKey(key string, part *client.Partition) (Action, bool) {
 	if action, ok := changeKeys[key]; ok {
-		return Propose{Change{Action: action, Ring: p.key, IDs: p.targets()}}, true
+		return Propose{NewChange(action, p.key, p.targets()...)}, true
 	}
 	switch key {
 	case "space", " ":
@@ -217,7 +218,7 @@ func (p *Partitions) next(forward bool) {
 
 // Hints are the keys of this screen.
 func (p *Partitions) Hints() []Hint {
-	return []Hint{{"enter", "detail"}, {"space", "mark"}, {"A", "activate…"}, {"I", "deactivate…"}, {"L U", "lock, unlock…"}, {"X", "remove…"}, {"s", "sort"}}
+	return []Hint{{"enter", "detail"}, {"space", "mark"}, {"A", "activate…"}, {"I", "deactivate…"}, {"L U", "lock, unlock…"}, {"D", "drain…"}, {"X", "remove…"}, {"s", "sort"}}
 }
 
 // View draws the strip and the grid.

@@ -7,6 +7,7 @@
 package screen
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ringctl/ringctl/client"
@@ -64,6 +65,23 @@ type Change struct {
 	Ring string
 	// IDs are instances, owners or partition numbers.
 	IDs []string
+	// Window and Ask are those of a drain, see [client.DrainRequest].
+	Window time.Duration
+	Ask    []string
+}
+
+// NewChange is a change with what is usual for its action.
+func NewChange(action client.Action, ring string, ids ...string) Change {
+	c := Change{Action: action, Ring: ring, IDs: ids}
+	if action == client.Drain {
+		c.Window = client.UsualDrainWindow
+	}
+	return c
+}
+
+// Same tells whether two changes are about the same things.
+func (c Change) Same(o Change) bool {
+	return c.Action == o.Action && c.Ring == o.Ring && slices.Equal(c.IDs, o.IDs)
 }
 
 // Hint is a key and what it does, for the footer and the help.

@@ -47,7 +47,7 @@ var kinds = map[string]any{
 	"RuleList":           []doctor.Rule{},
 	"CheckList":          []monitor.Check{},
 	"Explanation":        &document.Explanation{},
-	"DrainStatus":        &drainStatus{},
+	"DrainStatus":        &client.DrainStatus{},
 	"RolloutPlan":        []rolloutStep{},
 	"RepairList":         []repairItem{},
 	"StagedChanges":      []stageChange{},

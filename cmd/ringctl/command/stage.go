@@ -88,6 +88,7 @@ func (s *stageChange) plan(c *cobra.Command, cl *client.Client) (*client.Plan, e
 			return nil, usage("%s: %q is not the number of a partition", s.Action, s.ID)
 		}
 		return cl.PlanPartition(c.Context(), client.PartitionRequest{Ring: s.Ring, Partition: int32(id), Action: s.Action, AndLock: s.Lock})
+	case client.Drain: // it takes hours, and is not staged
 	}
 	return nil, usage("unknown action %q; they are %s", s.Action, strings.Join(stageActions(), ", "))
 }
