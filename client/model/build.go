@@ -273,7 +273,7 @@ func (s *Snapshot) fillRing(r *Ring, d *ring.Desc, p Profile, reuse reuse) {
 	built := ring.New(d, cfg)
 	share := make(map[string]float64, len(r.Instances))
 	for _, o := range built.Ownership() {
-		share[o.ID] = o.Percent
+		share[o.ID] = rounded(o.Percent)
 	}
 	r.own(share)
 	if !r.Stateless && r.Tokens > 0 {
@@ -346,6 +346,10 @@ func (r *Ring) settings(p Profile) {
 		r.ZoneAware = everywhere && len(zones) > 1 && len(zones) >= r.ReplicationFactor
 	}
 }
+
+// rounded is a share without the digits that say nothing: the family counts keys in percent of one less than there are, so
+// that all of them would be 100.00000002.
+func rounded(p float64) float64 { return math.Round(p*1e6) / 1e6 }
 
 // own fills in who owns how much, and the zones.
 func (r *Ring) own(share map[string]float64) {

@@ -27,7 +27,7 @@ func (s *Snapshot) fillPartitions(r *PartitionRing, d *partition.Desc, p Profile
 	built := partition.New(d)
 	owned := map[int32]float64{}
 	for _, o := range built.Ownership() {
-		owned[o.ID] = o.Percent
+		owned[o.ID] = rounded(o.Percent)
 	}
 	traffic := trafficOf(d)
 	byPartition := map[int32][]Owner{}
@@ -162,7 +162,7 @@ func trafficOf(d *partition.Desc) map[int32]float64 {
 	}
 	out := map[int32]float64{}
 	for _, o := range partition.New(active).Ownership() {
-		out[o.ID] = o.Percent
+		out[o.ID] = rounded(o.Percent)
 	}
 	return out
 }

@@ -203,7 +203,7 @@ func (s *Snapshot) outcome(r *Ring, built *ring.Ring) Outcome {
 func loads(before, after *ring.Ring) []Load {
 	byID := map[string]*Load{}
 	for _, o := range before.Ownership() {
-		byID[o.ID] = &Load{ID: o.ID, Zone: o.Zone, Before: o.Percent}
+		byID[o.ID] = &Load{ID: o.ID, Zone: o.Zone, Before: rounded(o.Percent)}
 	}
 	for _, o := range after.Ownership() {
 		l := byID[o.ID]
@@ -211,7 +211,7 @@ func loads(before, after *ring.Ring) []Load {
 			l = &Load{ID: o.ID, Zone: o.Zone}
 			byID[o.ID] = l
 		}
-		l.After = o.Percent
+		l.After = rounded(o.Percent)
 	}
 	out := make([]Load, 0, len(byID))
 	for _, l := range byID {

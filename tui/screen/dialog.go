@@ -216,7 +216,8 @@ func (d *Dialog) planLines(t *widget.Theme, w int) []line {
 		}
 		out = append(out, wrapped(t.Strong, s.ID+"  ", t.Text, s.Before+" "+t.Glyph.Right+" "+s.After, w)...)
 	}
-	if d.plan.Effect != "" {
+	told := slices.ContainsFunc(d.plan.Checks, func(k client.Check) bool { return strings.Contains(k.Text, d.plan.Effect) })
+	if d.plan.Effect != "" && !told {
 		out = append(out, wrapped(t.Dim, "  ", t.Text, arrows(t, d.plan.Effect), w)...)
 	}
 	out = append(out, nil)

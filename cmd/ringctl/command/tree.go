@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ringctl/ringctl/client"
+	"github.com/ringctl/ringctl/cmd/ringctl/document"
 	"github.com/ringctl/ringctl/cmd/ringctl/render"
 )
 
@@ -64,7 +65,11 @@ func (a *app) topCommand() *cobra.Command {
 		Short: "Open the dashboard",
 		Long: `Open the dashboard: overview, rings, partitions, views, doctor, events and what-if, live.
 
-It joins the cluster as a guest where members can reach this machine, and observes otherwise. Press ? for the keys.`,
+It joins the cluster as a guest where members can reach this machine, and observes otherwise. Press ? for the keys.
+
+The theme follows the terminal: dark or light, with as many colours as there are; t goes through all of them (dark, light, 16,
+mono), and :theme NAME chooses one. With NO_COLOR set (or --color never) nothing is told by colour; with RINGCTL_ASCII=1 only
+seven-bit characters are drawn.`,
 		Example: "  ringctl top\n  ringctl --context prod top --observe",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if !a.env.StdoutTerminal || !a.env.StdinTerminal {
@@ -109,7 +114,7 @@ func (a *app) show(c *cobra.Command, build func(*client.Snapshot) (*render.Docum
 	return a.print(d)
 }
 
-// provenance says whose view it is, how old it is, and how it was obtained.
+// provenance says whose view it is, how old it is, how it was obtained, and by what heartbeats are judged.
 func (a *app) provenance(s *client.Snapshot) {
 	if !a.format.ForPeople() {
 		return
@@ -121,6 +126,9 @@ func (a *app) provenance(s *client.Snapshot) {
 	line += fmt.Sprintf(", %s, %s", s.Mode, s.At.UTC().Format("2006-01-02 15:04:05Z"))
 	if s.Label != "" {
 		line += ", label " + s.Label
+	}
+	if timeouts := document.Timeouts(s); timeouts != "" {
+		line += ", " + timeouts
 	}
 	if s.Note != "" {
 		line += "; " + s.Note

@@ -1,7 +1,11 @@
 package document
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ringctl/ringctl/client"
@@ -70,6 +74,33 @@ func Short(d time.Duration) string {
 		}
 	}
 	return s
+}
+
+// Timeouts tells by which heartbeat timeouts the rings of a snapshot are judged, the usual one first; "" without a ring.
+func Timeouts(s *client.Snapshot) string {
+	rings := map[time.Duration][]string{}
+	for i := range s.Rings {
+		d := time.Duration(s.Rings[i].HeartbeatTimeout)
+		rings[d] = append(rings[d], s.Rings[i].Name)
+	}
+	order := slices.SortedFunc(maps.Keys(rings), func(a, b time.Duration) int {
+		return cmp.Or(len(rings[b])-len(rings[a]), cmp.Compare(b, a))
+	})
+	if len(order) == 0 {
+		return ""
+	}
+	text := "heartbeat timeout " + Short(order[0])
+	for i, d := range order[1:] {
+		sep := ", "
+		if i == 0 {
+			sep = " ("
+		}
+		text += sep + Short(d) + " for " + strings.Join(rings[d], " and ")
+	}
+	if len(order) > 1 {
+		text += ")"
+	}
+	return text
 }
 
 // YesNo is a boolean for a table.
