@@ -52,12 +52,16 @@ func (s *studio) forget(ctx context.Context) error {
 	})
 }
 
-// partitions makes a partition inactive.
+// partitions makes a partition inactive, and begins to drain it.
 func (s *studio) partitions(ctx context.Context) error {
 	return s.take(ctx, []step{
 		{keys: []string{"3", "j", "I"}, await: []string{"Type yes to deactivate partition 1"}},
 		{typed: "yes", keys: []string{"Enter"}, await: []string{"done", "agree"}},
 		{keys: []string{"Escape"}, await: []string{"1 INACTIVE", "100%"}, name: "partitions", title: "Partitions: states and owners per zone"},
+		{keys: []string{"D"}, await: []string{"Type 1 to go on"}},
+		{typed: "1", keys: []string{"Enter"}, await: []string{"✓ deactivated", "for another"}, name: "drain", title: "Drain: what is done, and what is waited for"},
+		{keys: []string{"C"}, await: []string{"stopped"}},
+		{keys: []string{"Escape"}, await: []string{"1 INACTIVE"}},
 		{keys: []string{"6"}, await: []string{"→ INACTIVE"}, name: "events", title: "Events: what happened, and when"},
 	})
 }
