@@ -7,7 +7,10 @@ VERSION=1.22.7
 DEST=${1:?usage: .ci/consul.sh DEST}
 mkdir -p "$DEST"
 DEST=$(cd "$DEST" && pwd)
-if [ -x "$DEST/consul" ] && "$DEST/consul" version | grep -q "^Consul v$VERSION"; then exit 0; fi
+built() { # in one piece: a reader that has seen enough would end the writer with an error
+  [ -x "$DEST/consul" ] && [[ $("$DEST/consul" version) == "Consul v$VERSION"$'\n'* ]]
+}
+if built; then exit 0; fi
 work=$(mktemp -d /tmp/ringctl-consul.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -19,4 +22,4 @@ cd src
 for m in api envoyextensions proto-public sdk troubleshoot; do go mod edit -dropreplace "github.com/hashicorp/consul/$m"; done
 go mod edit -require github.com/hashicorp/consul/api@v1.34.1
 go build -mod=mod -o "$DEST/consul" .
-"$DEST/consul" version | head -1
+built
