@@ -225,7 +225,7 @@ func (p *Plan) drainChecks(s *DrainStatus, req DrainRequest) {
 		add("data", Warn, "none of its owners is asked whether blocks hold its data: only the time is waited for")
 	}
 	if len(s.Owners) > 0 {
-		add("owners", Warn, "it ends only when these have been stopped for good: %s; do that once the dialog asks for it", model.Some(s.Owners))
+		add("owners", Warn, "it ends only when these have been stopped for good: %s; do that when that is asked for", model.Some(s.Owners))
 	} else {
 		add("owners", Pass, "no owners in any view")
 	}
@@ -301,7 +301,7 @@ func (c *Client) drainLook(ctx context.Context, req DrainRequest, seen bool) (*D
 	if len(views) == 0 {
 		return nil, err
 	}
-	rings := (&readings{views: views})
+	rings := &readings{views: views}
 	target, ringErr := rings.onlyPartitionRing(req.Ring)
 	if ringErr != nil {
 		return nil, ringErr
